@@ -1,0 +1,197 @@
+/* The intermediate representation: values and ops.
+ *
+ * A value has a type, a shape, a phase and, once placed, a placement; it is assigned once. An op reads values
+ * and defines values. The ops stand in an order in which each reads only what was defined before. A graph
+ * describes what one process would compute on the global batch; the passes turn it, step by step, into what each
+ * rank does. Everything lives in the graph's arena; values and ops are named by their index. */
+#ifndef KPAR_GRAPH_GRAPH_H
+#define KPAR_GRAPH_GRAPH_H
+
+#include "graph/expression.h"
+#include "tensor/array.h"
+
+/* A dimension: `size`, or size times the batch. The batch is a symbol: what it stands for depends on where the
+ * value exists (the rows of a microbatch on one replica). */
+typedef struct kpar_dim {
+    int64_t size;
+    bool batch;
+} kpar_dim;
+
+typedef struct kpar_shape {
+    int rank;
+    kpar_dim dims[KPAR_MAX_RANK];
+} kpar_shape;
+
+/* When a value exists; see docs/architecture.md. FACTS_ROWS and MICROBATCH are replayed for each microbatch; the
+ * only way out of them is the op `accumulate`. */
+#define KPAR_PHASE_LIST(X)                                                                                   \
+    X(STATE, "state")           /* a variable, from step to step */                                          \
+    X(START, "start")           /* once, before the first step */                                            \
+    X(FACTS_ROWS, "facts_rows") /* from data alone, for each microbatch */                                   \
+    X(FACTS, "facts")           /* from data alone, over the whole global batch */                           \
+    X(MICROBATCH, "microbatch") /* forward and backward */                                                   \
+    X(UPDATE, "update")         /* once, after the microbatches */
+typedef enum kpar_phase {
+#define KPAR_PHASE_ENUM(constant, name) KPAR_PHASE_##constant,
+    KPAR_PHASE_LIST(KPAR_PHASE_ENUM)
+#undef KPAR_PHASE_ENUM
+        KPAR_PHASE_COUNT
+} kpar_phase;
+const char *kpar_phase_name(kpar_phase phase);
+
+/* Where a value lies along one mesh axis. */
+typedef enum kpar_placement_kind {
+    KPAR_REPLICATED, /* every rank has all of it */
+    KPAR_SPLIT,      /* each rank has an equal part of dimension `dim` (of the batch: its rows) */
+    KPAR_PARTIAL,    /* each rank has a term; the value is their sum */
+    KPAR_SHARD,      /* the ranks own uneven parts of dimension 0, or one rank owns all; see kpar_shard_range */
+} kpar_placement_kind;
+
+typedef struct kpar_placement {
+    kpar_placement_kind kind;
+    int dim;   /* SPLIT */
+    int owner; /* SHARD: the one rank that owns all, or -1 for rows */
+} kpar_placement;
+
+typedef enum kpar_axis { KPAR_AXIS_DATA, KPAR_AXIS_TENSOR, KPAR_AXIS_COUNT } kpar_axis;
+
+/* Rows [*first, *first + *count) of `rows` that shard `index` of `shards` owns: ceil(rows / shards) each, the
+ * last ones fewer or none; or all of them if `owner` == index. */
+void kpar_shard_range(kpar_placement shard, int64_t rows, int shards, int index, int64_t *first, int64_t *count);
+
+/* What a value without a producing op is. */
+typedef enum kpar_source {
+    KPAR_FROM_OP,
+    KPAR_FROM_VARIABLE,      /* `index`: the variable's index in the catalog */
+    KPAR_FROM_FEATURE,       /* `index`: number of the model input */
+    KPAR_FROM_LABEL,         /* `index`: number of the model output */
+    KPAR_FROM_SAMPLE_WEIGHT, /* `index`: number of the model output; f32 (batch), 0 on rows that are not real */
+    KPAR_FROM_ROW_MASK,      /* f32 (batch): 1 on real rows, 0 on others */
+    KPAR_FROM_ROW_POSITION,  /* i64 (batch): the row's position in the global batch */
+    KPAR_SOURCE_COUNT
+} kpar_source;
+
+typedef int kpar_value_id; /* -1: none */
+typedef int kpar_op_id;    /* -1: none */
+
+typedef struct kpar_value {
+    kpar_dtype dtype;
+    kpar_shape shape;
+    kpar_phase phase;
+    kpar_placement placement[KPAR_AXIS_COUNT];
+    kpar_source source;
+    int index;         /* see kpar_source */
+    kpar_op_id op;     /* the op that defines it, or -1 */
+    const char *layer; /* the layer it comes from, for messages; never NULL, may be "" */
+} kpar_value;
+
+/* Every op's attributes in one struct; an op uses those that its row names. */
+typedef enum kpar_reduction { KPAR_REDUCE_SUM, KPAR_REDUCE_MAX, KPAR_REDUCE_MIN } kpar_reduction;
+
+typedef struct kpar_attributes {
+    const kpar_expression *expression; /* map; or the epilogue of an anchor: inputs are {anchor's result, then the
+                                          op's inputs beyond the anchor's own} */
+    bool transpose_a, transpose_b;     /* matmul */
+    kpar_reduction reduction;          /* reduce, all_reduce, reduce_scatter */
+    unsigned axes;                     /* reduce: bit mask of the dimensions removed */
+    int axis;                          /* arg_reduce, concat, gather, scatter_add, iota, softmax */
+    int permutation[KPAR_MAX_RANK];    /* transpose: output dimension i is input dimension permutation[i] */
+    int64_t start[KPAR_MAX_RANK];      /* slice: first element; pad: zeros before */
+    int64_t stop[KPAR_MAX_RANK];       /* slice: past the last element, KPAR_TO_END: to the end; pad: zeros after */
+    double value;                      /* constant */
+    uint64_t key;                      /* random */
+    bool sparse;                       /* cross_entropy: labels are class numbers */
+    kpar_axis mesh_axis;               /* collectives */
+    int peer;                          /* send, receive: the other stage */
+    bool accumulate;                   /* emitted kernels only: add to what the output holds */
+} kpar_attributes;
+
+#define KPAR_TO_END INT64_MAX
+
+/* Defined in graph/op.h. */
+typedef enum kpar_op_kind kpar_op_kind;
+
+/* Which half of the microbatch phase an op belongs to. */
+typedef enum kpar_pass_part { KPAR_FORWARD, KPAR_BACKWARD } kpar_pass_part;
+
+typedef struct kpar_op {
+    int kind; /* kpar_op_kind */
+    int n_inputs, n_outputs;
+    const kpar_value_id *inputs;
+    const kpar_value_id *outputs;
+    kpar_attributes attributes;
+    kpar_phase phase;
+    kpar_pass_part part;
+    int stage;          /* pipeline stage; -1 before the cut */
+    kpar_op_id forward; /* backward ops: the op whose gradient this is part of, else -1 */
+    const char *layer;  /* never NULL */
+} kpar_op;
+
+/* A variable's value before and after a step. */
+typedef struct kpar_state {
+    int variable;        /* index in the catalog */
+    kpar_value_id value; /* before */
+    kpar_value_id next;  /* after; == value if the step leaves it alone */
+} kpar_state;
+
+/* A value that the host reads after a program ran. */
+typedef enum kpar_output_kind {
+    KPAR_OUTPUT_PREDICTION, /* `index`: number of the model output; (batch, ...), phase microbatch */
+    KPAR_OUTPUT_REPORT,     /* `index`: number of the report entry; scalar, phase update */
+} kpar_output_kind;
+
+typedef struct kpar_output {
+    kpar_output_kind kind;
+    int index;
+    kpar_value_id value;
+} kpar_output;
+
+typedef struct kpar_graph {
+    kpar_arena *arena;
+    kpar_value *values;
+    size_t n_values, values_capacity;
+    kpar_op *ops;
+    size_t n_ops, ops_capacity;
+    kpar_state *states;
+    size_t n_states, states_capacity;
+    kpar_output *outputs;
+    size_t n_outputs, outputs_capacity;
+
+    /* What new values and ops get. Set by whoever builds. */
+    kpar_phase phase;
+    kpar_pass_part part;
+    kpar_op_id forward;
+    int stage;
+    const char *layer; /* kept by reference: lives as long as the graph's arena or longer */
+    kpar_dtype real;   /* type of real-valued values: F32, or F64 for the gradient oracle */
+} kpar_graph;
+
+kpar_graph *kpar_graph_create(kpar_dtype real);
+void kpar_graph_destroy(kpar_graph *graph);
+
+static inline const kpar_value *kpar_graph_value(const kpar_graph *graph, kpar_value_id id) { return &graph->values[id]; }
+
+/* A value without a producing op. The same (source, index) gives the same value. Variables get phase STATE. */
+kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index, kpar_dtype dtype, kpar_shape shape);
+
+/* The general way to append an op: computes shapes and types by the op's row and returns its first output.
+ * KPAR_EUNSUPPORTED or KPAR_EINTERNAL with a message that names the layer when the inputs do not fit. */
+kpar_status kpar_graph_append(kpar_graph *graph, kpar_op_kind kind, const kpar_value_id *inputs, int n_inputs,
+                              const kpar_attributes *attributes, kpar_value_id *first_output) KPAR_MUST_USE;
+
+void kpar_graph_set_state(kpar_graph *graph, int variable, kpar_value_id value, kpar_value_id next);
+void kpar_graph_add_output(kpar_graph *graph, kpar_output_kind kind, int index, kpar_value_id value);
+
+/* Asserts every invariant: order, types, phases (what may read what), placements. KPAR_EINTERNAL names the op. */
+kpar_status kpar_graph_check(const kpar_graph *graph) KPAR_MUST_USE;
+
+/* For people (text) and for Graphviz. */
+void kpar_graph_dump_text(const kpar_graph *graph, kpar_text *text);
+void kpar_graph_dump_dot(const kpar_graph *graph, kpar_text *text);
+
+/* Shapes. */
+kpar_shape kpar_shape_of(int rank, const kpar_dim *dims);
+bool kpar_shape_equal(const kpar_shape *a, const kpar_shape *b);
+const char *kpar_shape_format(char text[KPAR_SHAPE_TEXT], const kpar_shape *shape); /* "(2·batch, 10)" */
+
+#endif

@@ -1,0 +1,31 @@
+/* Passes that know no mesh. Each is linear in the number of values. */
+#ifndef KPAR_GRAPH_PASS_H
+#define KPAR_GRAPH_PASS_H
+
+#include "graph/op.h"
+
+/* Reverse mode. Appends the backward ops (phase MICROBATCH, part BACKWARD) of the scalar `loss`, whose own
+ * gradient is 1, and writes the gradient of each of `wanted` (-1 if the loss does not depend on it).
+ * An op without a gradient rule on the way is KPAR_EUNSUPPORTED, naming layer and op. */
+kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpar_value_id *wanted, int n_wanted,
+                                kpar_value_id *gradients) KPAR_MUST_USE;
+
+/* Dead code, common subexpressions (never across random call sites), maps that copy. Returns a new graph. */
+kpar_status kpar_graph_simplify(const kpar_graph *graph, kpar_graph **simplified) KPAR_MUST_USE;
+
+/* Chains of maps become one map; maps after a matmul become its epilogue. Only within one layer, so that a
+ * cut between layers changes no kernel. Returns a new graph. */
+kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused) KPAR_MUST_USE;
+
+/* For passes that rebuild: a new graph and the map from old values to new ones. */
+typedef struct kpar_rebuild {
+    const kpar_graph *old;
+    kpar_graph *graph;
+    kpar_value_id *value; /* old id -> new id, -1: not (yet) there */
+} kpar_rebuild;
+void kpar_rebuild_begin(kpar_rebuild *rebuild, const kpar_graph *old);
+kpar_value_id kpar_rebuild_source(kpar_rebuild *rebuild, kpar_value_id old); /* copies a source if it is not there */
+void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id op);                /* copies op with mapped inputs */
+void kpar_rebuild_end(kpar_rebuild *rebuild);                                /* maps states and outputs, frees `value` */
+
+#endif

@@ -1,0 +1,66 @@
+/* Lowering: a model's layers, losses, metrics and optimizer become ops. Three steps, between which the
+ * gradient pass runs: forward with losses and metrics; gradient; update. */
+#ifndef KPAR_MODEL_LOWER_H
+#define KPAR_MODEL_LOWER_H
+
+#include "graph/build.h"
+#include "model/catalog.h"
+#include "model/model.h"
+
+typedef enum kpar_mode { KPAR_MODE_TRAIN, KPAR_MODE_EVALUATE, KPAR_MODE_PREDICT, KPAR_MODE_COUNT } kpar_mode;
+const char *kpar_mode_name(kpar_mode mode);
+
+/* What a run reports, besides predictions: sums over the rows of the global batch, by report output number. A log
+ * value is value / weight where weight >= 0; otherwise `value` is already the batch's mean and weighs by rows. */
+typedef struct kpar_report_entry {
+    const char *name; /* Keras's name: "loss", "accuracy", "out_loss" */
+    int value;        /* number of the report output */
+    int weight;       /* number of the report output that divides, or -1 */
+} kpar_report_entry;
+
+typedef struct kpar_lowering {
+    kpar_graph *graph;
+    kpar_catalog *catalog;
+    const kpar_model *model;
+    kpar_mode mode;
+    uint64_t seed;
+    kpar_arena *arena; /* the graph's */
+
+    /* Written by kpar_lower_forward. */
+    kpar_value_id loss; /* scalar, phase microbatch, train only: this microbatch's share of the global batch's loss */
+    kpar_report_entry *reports;
+    int n_reports;
+    size_t reports_capacity;
+    int n_report_values;
+    int *weights; /* catalog indices of trained weights, in Keras's order */
+    kpar_value_id *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
+    int n_weights;
+
+    /* While lowering. */
+    const kpar_layer *layer;
+    int call;                   /* index of the call being lowered */
+    kpar_value_id *call_values; /* first output of each call */
+    const char *owner;          /* what messages call the current layer */
+} kpar_lowering;
+
+/* Starts: graph, catalog and model are borrowed. The catalog is filled, or found filled by another mode. */
+void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *catalog, const kpar_model *model,
+                      kpar_mode mode, uint64_t seed);
+void kpar_lower_end(kpar_lowering *lowering);
+
+/* Inputs, layers, predictions; then, unless predicting, losses and metrics. */
+kpar_status kpar_lower_forward(kpar_lowering *lowering) KPAR_MUST_USE;
+
+/* The optimizer: reads the gradient of each weight (phase microbatch; -1: none, the weight stays), accumulates it
+ * over microbatches, and sets the graph's states. Adds the optimizer's variables to the catalog. */
+kpar_status kpar_lower_update(kpar_lowering *lowering, const kpar_value_id *gradients) KPAR_MUST_USE;
+
+/* For layers: the value of one of the layer's weights, made at the first call. `initializer` is the JSON that names
+ * it (NULL: zeros). Weights are numbered in the order of these calls. */
+kpar_status kpar_lower_weight(kpar_lowering *lowering, const char *name, int rank, const int64_t *dims,
+                              const json_t *initializer, bool trainable, kpar_value_id *value) KPAR_MUST_USE;
+
+/* The optimizer's iteration count before this step, int64 scalar: what random numbers of a step are keyed by. */
+kpar_value_id kpar_lower_step(kpar_lowering *lowering);
+
+#endif

@@ -1,0 +1,66 @@
+/* A Keras model as its config describes it: layers, calls, and how it is compiled. Made by keras/, lowered by
+ * model/lower.h. Owns the JSON it was made from. */
+#ifndef KPAR_MODEL_MODEL_H
+#define KPAR_MODEL_MODEL_H
+
+#include "base/memory.h"
+#include "tensor/array.h"
+
+#include <jansson.h>
+
+typedef struct kpar_layer_row kpar_layer_row; /* model/layer.h */
+
+typedef struct kpar_layer {
+    const char *class_name, *name;
+    const json_t *config;    /* the layer's own "config" object */
+    const char *group;       /* its group in model.weights.h5: "layers/dense_1" */
+    bool trainable;          /* its own flag and those of all models around it */
+    const kpar_layer_row *row;
+} kpar_layer;
+
+/* A tensor: output `tensor` of call `call`. */
+typedef struct kpar_tensor_ref {
+    int call, tensor;
+} kpar_tensor_ref;
+
+/* One call of a layer. Calls stand in an order in which inputs come first. */
+typedef struct kpar_call {
+    int layer;  /* index in layers */
+    int number; /* 0 for the layer's first call, 1 for the second ... */
+    int n_inputs;
+    kpar_tensor_ref *inputs;
+    const json_t *kwargs; /* NULL: none */
+} kpar_call;
+
+/* An input or an output of the model. */
+typedef struct kpar_port {
+    const char *name; /* name of the layer it comes from (Keras's input and output names) */
+    kpar_tensor_ref tensor;
+} kpar_port;
+
+typedef struct kpar_model {
+    kpar_arena *arena;
+    json_t *root;     /* config.json */
+    const char *file; /* for messages */
+    const char *name;
+    kpar_layer *layers; /* in config order */
+    int n_layers;
+    kpar_call *calls;
+    int n_calls;
+    kpar_port *inputs, *outputs;
+    int n_inputs, n_outputs;
+
+    /* compile_config; NULL where absent. `losses`, `loss_weights`, `metrics`, `weighted_metrics` have an entry an
+     * output: the JSON that names the loss, a number, the JSON list of metrics (or NULL). */
+    const json_t *optimizer;
+    const json_t **losses;
+    double *loss_weights;
+    const json_t **metrics, **weighted_metrics;
+} kpar_model;
+
+void kpar_model_destroy(kpar_model *model);
+
+/* FNV-1a over config.json in canonical form (sorted keys, no addresses): equal models have equal hashes. */
+uint64_t kpar_model_hash(const kpar_model *model);
+
+#endif

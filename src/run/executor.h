@@ -1,0 +1,48 @@
+/* The executor: program x device x communicator. Prepares everything once; a run replays the list, allocates
+ * nothing and decides nothing.
+ *
+ * Each lane has a position in the list. The compute lane runs kernels on the calling thread; the comm lane starts
+ * messages and collectives as soon as what they wait for has ended, any number under way. After each kernel and
+ * in every wait the communicator is progressed. Every run ends with everything of its own done. */
+#ifndef KPAR_RUN_EXECUTOR_H
+#define KPAR_RUN_EXECUTOR_H
+
+#include "comm/comm.h"
+#include "device/device.h"
+
+typedef struct kpar_executor kpar_executor;
+
+typedef struct kpar_executor_options {
+    double stall_seconds; /* a wait longer than this is KPAR_ESTALL, naming rank, instruction and whom it waits for; 0: 60 */
+    uint64_t lane_seed;   /* not 0: at each turn a lane that may go on is picked at random (Philox) */
+} kpar_executor_options;
+
+/* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective. The
+ * programs outlive the executor. Creates the communicator's window. */
+kpar_status kpar_executor_create(kpar_comm *comm, const kpar_device_class *device, const kpar_device_options *device_options,
+                                 const kpar_program *const *programs, int n_programs, const kpar_executor_options *options,
+                                 kpar_executor **executor) KPAR_MUST_USE;
+void kpar_executor_destroy(kpar_executor *executor);
+
+/* Runs the first n_start instructions of a program. */
+kpar_status kpar_executor_start(kpar_executor *executor, int program) KPAR_MUST_USE;
+
+/* Runs the rest once. */
+kpar_status kpar_executor_run(kpar_executor *executor, int program) KPAR_MUST_USE;
+
+/* Own memory at a place; valid between runs. */
+void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place);
+
+/* Replays the kernels of the last run on what lies in memory now, local kernels only, and returns the index of the first
+ * instruction that writes a float that is not finite, -1 if none. For messages after a loss that is not finite. */
+int kpar_executor_first_not_finite(kpar_executor *executor, int program);
+
+typedef struct kpar_executor_times {
+    double total_seconds;   /* in kpar_executor_run */
+    double compute_seconds; /* of that, in kernels */
+    double wait_seconds;    /* of that, waiting for other ranks */
+    size_t sent_bytes;      /* messages sent and peers' memory read */
+} kpar_executor_times;
+kpar_executor_times kpar_executor_times_get(const kpar_executor *executor);
+
+#endif
