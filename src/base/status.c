@@ -45,13 +45,13 @@ kpar_status kpar_fail(kpar_status status, const char *format, ...)
 kpar_status kpar_fail_in(kpar_status status, const char *format, ...)
 {
     char prefix[MESSAGE_BYTES / 4];
-    char message[MESSAGE_BYTES];
+    char message[MESSAGE_BYTES - sizeof prefix - sizeof ": "]; /* its end is cut before the prefix is */
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(prefix, sizeof prefix, format, arguments);
     va_end(arguments);
     memcpy(message, last_message, sizeof message);
-    message[sizeof message - sizeof prefix - 3] = '\0';
+    message[sizeof message - 1] = '\0';
     snprintf(last_message, sizeof last_message, "%s: %s", prefix, message);
     return status;
 }

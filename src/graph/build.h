@@ -5,12 +5,16 @@
 
 #include "graph/op.h"
 
-/* map with one output. The expression's inputs are `inputs`, which broadcast (numpy's rule: aligned at the end). */
+/* map with one output. The expression's inputs are `inputs`, which broadcast (numpy's rule: aligned at the end).
+ * The result is real, or has the type of input 0 where all inputs are integers. Constants are taken into the
+ * expression, inputs that are not read are left out, and an output that is just an input is that input. */
 kpar_status kpar_build_map(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs, int n_inputs,
                            kpar_value_id *out) KPAR_MUST_USE;
 /* map with e->n_outputs outputs. */
 kpar_status kpar_build_map_many(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs, int n_inputs,
                                 kpar_value_id *outs) KPAR_MUST_USE;
+/* `a`, repeated along dimensions so that its shape is `shape`. */
+kpar_status kpar_build_broadcast(kpar_graph *g, kpar_shape shape, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_unary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_binary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, kpar_value_id b,
                               kpar_value_id *out) KPAR_MUST_USE;

@@ -98,6 +98,9 @@ typedef struct kpar_attributes {
     int permutation[KPAR_MAX_RANK];    /* transpose: output dimension i is input dimension permutation[i] */
     int64_t start[KPAR_MAX_RANK];      /* slice: first element; pad: zeros before */
     int64_t stop[KPAR_MAX_RANK];       /* slice: past the last element, KPAR_TO_END: to the end; pad: zeros after */
+    kpar_shape shape;                  /* reshape, constant, iota, random, receive: of the result; scatter_add: of the
+                                          table; map: broadcast to at least this shape (rank 0: no wish) */
+    kpar_dtype dtype;                  /* constant, iota, receive */
     double value;                      /* constant */
     uint64_t key;                      /* random */
     bool sparse;                       /* cross_entropy: labels are class numbers */
@@ -112,7 +115,7 @@ typedef struct kpar_attributes {
 typedef enum kpar_op_kind kpar_op_kind;
 
 /* Which half of the microbatch phase an op belongs to. */
-typedef enum kpar_pass_part { KPAR_FORWARD, KPAR_BACKWARD } kpar_pass_part;
+typedef enum kpar_part { KPAR_FORWARD, KPAR_BACKWARD } kpar_part;
 
 typedef struct kpar_op {
     int kind; /* kpar_op_kind */
@@ -121,7 +124,7 @@ typedef struct kpar_op {
     const kpar_value_id *outputs;
     kpar_attributes attributes;
     kpar_phase phase;
-    kpar_pass_part part;
+    kpar_part part;
     int stage;          /* pipeline stage; -1 before the cut */
     kpar_op_id forward; /* backward ops: the op whose gradient this is part of, else -1 */
     const char *layer;  /* never NULL */
@@ -147,7 +150,8 @@ typedef struct kpar_output {
 } kpar_output;
 
 typedef struct kpar_graph {
-    kpar_arena *arena;
+    kpar_arena *arena; /* shared with the graphs made from this one */
+    int *arena_users;
     kpar_value *values;
     size_t n_values, values_capacity;
     kpar_op *ops;
@@ -159,7 +163,7 @@ typedef struct kpar_graph {
 
     /* What new values and ops get. Set by whoever builds. */
     kpar_phase phase;
-    kpar_pass_part part;
+    kpar_part part;
     kpar_op_id forward;
     int stage;
     const char *layer; /* kept by reference: lives as long as the graph's arena or longer */
@@ -167,6 +171,7 @@ typedef struct kpar_graph {
 } kpar_graph;
 
 kpar_graph *kpar_graph_create(kpar_dtype real);
+kpar_graph *kpar_graph_create_like(const kpar_graph *graph); /* empty, sharing the arena */
 void kpar_graph_destroy(kpar_graph *graph);
 
 static inline const kpar_value *kpar_graph_value(const kpar_graph *graph, kpar_value_id id) { return &graph->values[id]; }
