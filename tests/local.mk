@@ -1,1 +1,4 @@
-# Tests of the tree itself.
+# Tests of the tree itself: the order of the folders, the exported symbols.
+dist_check_SCRIPTS = tests/check_layers.sh tests/check_symbols.sh
+TESTS += $(dist_check_SCRIPTS)
+tests/check_symbols.log: libkpar.la
