@@ -1,1 +1,3 @@
-# Sources of src/base.
+libkpar_base_la_SOURCES += src/base/clock.h src/base/hash.h src/base/log.c src/base/log.h src/base/memory.c \
+	src/base/memory.h src/base/number.c src/base/number.h src/base/philox.c src/base/philox.h src/base/status.c \
+	src/base/status.h src/base/text.c src/base/text.h
