@@ -55,7 +55,7 @@ static kpar_status check_ends(const kpar_graph *g)
 {
     for (size_t i = 0; i < g->n_states; i++) {
         const kpar_value *before = &g->values[g->states[i].value], *after = &g->values[g->states[i].next];
-        if (before->source != KPAR_FROM_VARIABLE || before->index != g->states[i].variable)
+        if ((before->source != KPAR_FROM_VARIABLE && before->source != KPAR_FROM_COPY) || before->index != g->states[i].variable)
             return kpar_fail(KPAR_EINTERNAL, "state %zu does not start from its variable", i);
         if (!kpar_shape_equal(&before->shape, &after->shape) || before->dtype != after->dtype)
             return kpar_fail(KPAR_EINTERNAL, "variable %d changes its type or shape (layer '%s')", g->states[i].variable, after->layer);

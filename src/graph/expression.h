@@ -63,8 +63,9 @@ typedef struct kpar_expression {
     const int *outputs;         /* n_outputs, indices into scalars */
 } kpar_expression;
 
-/* Builds an expression. Equal instructions are shared, constants are folded, x+0, x*1, x*0 and the like are
- * simplified, so a builder's user need not care. */
+/* Builds an expression. Equal instructions are shared, constants are folded, x+0, x*1, -(-x), x*x, pow(x, 2) and
+ * the like are simplified, so a builder's user need not care. A simplification keeps the value for every operand,
+ * infinities and NaN included, up to the sign of a zero; so x*0 stays, except while a derivative is built (below). */
 typedef struct kpar_expression_builder kpar_expression_builder;
 typedef int kpar_x; /* index of an instruction */
 
@@ -106,8 +107,12 @@ KPAR_X_BINARY_LIST(KPAR_X_BINARY)
 
 /* The derivative of output `output` with respect to each input i with wanted[i], times the seed.
  * The result has inputs {inputs of e..., outputs of e..., seed} and one output for each wanted input, in order.
- * Where a derivative is shorter in terms of the output (relu, tanh, sigmoid, exp, sqrt) and the instruction is
- * itself the output, it is written so, and the result then does not use the inputs it does not need. */
+ * Where a derivative is shorter in terms of the output (relu, tanh, sigmoid, exp, sqrt, quotients, powers) and the
+ * instruction is itself an output, it is written so, and the result then does not use the inputs it does not need.
+ * Where a function has a kink the derivative is TensorFlow's: relu'(0) = 0, abs'(0) = 0, a tie of max or min goes
+ * to the first operand, select passes to the branch taken, floor, sign and comparisons give 0, and the derivative
+ * of pow by its exponent is 0 where the base is not positive. A factor that is the constant 0 makes a term 0 here,
+ * even times infinity: that term is absent from the sum, not computed. */
 const kpar_expression *kpar_expression_derivative(const kpar_expression *e, kpar_arena *arena, int output,
                                                   const bool *wanted);
 
@@ -122,7 +127,9 @@ double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c);
 
 bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b);
 
-/* "{2: mul 0 1; add %2 ...}": text that kpar_expression_parse reads back to an equal expression. */
+/* "{2: input 0; input 1; const 0.5; mul %0 %1; add %2 %3 -> %4}": the number of inputs, the instructions, the
+ * outputs. kpar_expression_parse reads it back to an equal expression and leaves *text after the closing brace;
+ * KPAR_EFORMAT says what was expected and what was found. */
 void kpar_expression_print(kpar_text *text, const kpar_expression *e);
 kpar_status kpar_expression_parse(const char **text, kpar_arena *arena, const kpar_expression **e) KPAR_MUST_USE;
 

@@ -114,7 +114,7 @@ kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index
     return add_value(graph, (kpar_value){
                                 .dtype = dtype,
                                 .shape = shape,
-                                .phase = source == KPAR_FROM_VARIABLE ? KPAR_PHASE_STATE : KPAR_PHASE_FACTS_ROWS,
+                                .phase = source == KPAR_FROM_VARIABLE || source == KPAR_FROM_COPY ? KPAR_PHASE_STATE : KPAR_PHASE_FACTS_ROWS,
                                 .source = source,
                                 .index = index,
                                 .op = -1,
@@ -161,14 +161,15 @@ kpar_status kpar_graph_append(kpar_graph *graph, kpar_op_kind kind, const kpar_v
     return KPAR_OK;
 }
 
-void kpar_graph_set_state(kpar_graph *graph, int variable, kpar_value_id value, kpar_value_id next)
+void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id next)
 {
+    const kpar_value *v = &graph->values[value];
     for (size_t i = 0; i < graph->n_states; i++)
-        if (graph->states[i].variable == variable) {
+        if (graph->states[i].value == value) {
             graph->states[i].next = next;
             return;
         }
-    KPAR_PUSH(graph->states, graph->n_states, graph->states_capacity) = (kpar_state){variable, value, next};
+    KPAR_PUSH(graph->states, graph->n_states, graph->states_capacity) = (kpar_state){v->index, value, next, v->source == KPAR_FROM_COPY};
 }
 
 void kpar_graph_add_output(kpar_graph *graph, kpar_output_kind kind, int index, kpar_value_id value)

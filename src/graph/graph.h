@@ -63,6 +63,7 @@ void kpar_shard_range(kpar_placement shard, int64_t rows, int shards, int index,
 typedef enum kpar_source {
     KPAR_FROM_OP,
     KPAR_FROM_VARIABLE,      /* `index`: the variable's index in the catalog */
+    KPAR_FROM_COPY,          /* `index`: a variable; its compute copy, which forward and backward read */
     KPAR_FROM_FEATURE,       /* `index`: number of the model input */
     KPAR_FROM_LABEL,         /* `index`: number of the model output */
     KPAR_FROM_SAMPLE_WEIGHT, /* `index`: number of the model output; f32 (batch), 0 on rows that are not real */
@@ -135,6 +136,7 @@ typedef struct kpar_state {
     int variable;        /* index in the catalog */
     kpar_value_id value; /* before */
     kpar_value_id next;  /* after; == value if the step leaves it alone */
+    bool copy;           /* of the variable's compute copy instead of the variable itself */
 } kpar_state;
 
 /* A value that the host reads after a program ran. */
@@ -176,7 +178,8 @@ void kpar_graph_destroy(kpar_graph *graph);
 
 static inline const kpar_value *kpar_graph_value(const kpar_graph *graph, kpar_value_id id) { return &graph->values[id]; }
 
-/* A value without a producing op. The same (source, index) gives the same value. Variables get phase STATE. */
+/* A value without a producing op. The same (source, index) gives the same value. Variables and their copies get phase
+ * STATE, data FACTS_ROWS. */
 kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index, kpar_dtype dtype, kpar_shape shape);
 
 /* The general way to append an op: computes shapes and types by the op's row and returns its first output.
@@ -184,7 +187,8 @@ kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index
 kpar_status kpar_graph_append(kpar_graph *graph, kpar_op_kind kind, const kpar_value_id *inputs, int n_inputs,
                               const kpar_attributes *attributes, kpar_value_id *first_output) KPAR_MUST_USE;
 
-void kpar_graph_set_state(kpar_graph *graph, int variable, kpar_value_id value, kpar_value_id next);
+/* `value` is the source of a variable or of its compute copy. */
+void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id next);
 void kpar_graph_add_output(kpar_graph *graph, kpar_output_kind kind, int index, kpar_value_id value);
 
 /* Asserts every invariant: order, types, phases (what may read what), placements. KPAR_EINTERNAL names the op. */

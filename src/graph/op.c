@@ -26,6 +26,7 @@
 #define RULES_CROSS_ENTROPY_GRADIENT kpar_shape_cross_entropy_gradient, NULL, kpar_flops_rows
 #define RULES_ACCUMULATE kpar_shape_same, NULL, NULL
 #define RULES_COMPUTE_COPY kpar_shape_same, kpar_gradient_same, NULL
+#define RULES_SPLIT kpar_shape_same, NULL, NULL
 #define RULES_ALL_REDUCE kpar_shape_same, NULL, NULL
 #define RULES_REDUCE_SCATTER kpar_shape_same, NULL, NULL
 #define RULES_ALL_GATHER kpar_shape_same, NULL, NULL

@@ -27,6 +27,7 @@
     X(CROSS_ENTROPY_GRADIENT, "cross_entropy_gradient", 3, "from logits, labels and the gradient (...) of cross_entropy: of the logits") \
     X(ACCUMULATE, "accumulate", 1, "the sum over microbatches: the only way out of a phase that is replayed") \
     X(COMPUTE_COPY, "compute_copy", 1, "the form of a variable that kernels like: gathered, in their layout and precision") \
+    X(SPLIT, "split", 1, "replicated to split or shard over `mesh_axis`: each rank takes its own part; nothing moves") \
     X(ALL_REDUCE, "all_reduce", -1, "partial to replicated over `mesh_axis`; several inputs are a bucket")   \
     X(REDUCE_SCATTER, "reduce_scatter", -1, "partial to shard over `mesh_axis`")                             \
     X(ALL_GATHER, "all_gather", -1, "split or shard to replicated over `mesh_axis`")                         \

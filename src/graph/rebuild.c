@@ -40,7 +40,7 @@ void kpar_rebuild_end(kpar_rebuild *rebuild)
 {
     const kpar_graph *old = rebuild->old;
     for (size_t i = 0; i < old->n_states; i++)
-        kpar_graph_set_state(rebuild->graph, old->states[i].variable, kpar_rebuild_source(rebuild, old->states[i].value),
+        kpar_graph_set_state(rebuild->graph, kpar_rebuild_source(rebuild, old->states[i].value),
                              kpar_rebuild_source(rebuild, old->states[i].next));
     for (size_t i = 0; i < old->n_outputs; i++)
         kpar_graph_add_output(rebuild->graph, old->outputs[i].kind, old->outputs[i].index,

@@ -1,1 +1,3 @@
-# Sources of src/parallel.
+libkpar_core_la_SOURCES += src/parallel/mesh.h src/parallel/place.c src/parallel/place.h src/parallel/place_rules.c \
+	src/parallel/place_rules.h src/parallel/cost.c src/parallel/cost.h src/parallel/cut.c src/parallel/cut.h \
+	src/parallel/schedule.c src/parallel/schedule.h src/parallel/schedule_gpipe.c src/parallel/schedule_1f1b.c

@@ -1,0 +1,181 @@
+/* Cutting into stages. */
+#include "parallel/cut.h"
+
+#include <string.h>
+
+/* A unit: what may not be cut, the ops of one layer, forward and backward. */
+typedef struct unit {
+    const char *layer;
+    double seconds;
+    int stage;
+} unit;
+
+typedef struct cutting {
+    const kpar_graph *old;
+    const kpar_cut_options *options;
+    unit *units; /* in order of the forward pass */
+    int n_units;
+    size_t units_capacity;
+    kpar_rebuild r;
+    kpar_value_id *received; /* [old value * stages + stage]: the new value there, -1: not yet */
+} cutting;
+
+static bool takes_part(const kpar_op *op) { return op->phase == KPAR_PHASE_MICROBATCH; }
+
+static unit *unit_of(cutting *c, const char *layer)
+{
+    for (int i = 0; i < c->n_units; i++)
+        if (strcmp(c->units[i].layer, layer) == 0) return &c->units[i];
+    return NULL;
+}
+
+static void find_units(cutting *c)
+{
+    for (size_t i = 0; i < c->old->n_ops; i++) {
+        const kpar_op *op = &c->old->ops[i];
+        if (!takes_part(op)) continue;
+        unit *u = unit_of(c, op->layer);
+        if (!u) {
+            size_t n = (size_t)c->n_units;
+            KPAR_PUSH(c->units, n, c->units_capacity) = (unit){.layer = op->layer};
+            u = &c->units[c->n_units++];
+        }
+        u->seconds += kpar_cost_seconds(c->old, op, &c->options->cost);
+    }
+}
+
+static const char *unit_name(const unit *u) { return *u->layer ? u->layer : "the loss"; }
+
+/* Contiguous partition of the units with the smallest largest stage: dynamic programming over prefixes. */
+static void balance(cutting *c)
+{
+    const int n = c->n_units, stages = c->options->stages;
+    double *best = kpar_alloc((size_t)(n + 1) * (size_t)(stages + 1) * sizeof *best);
+    int *from = kpar_alloc((size_t)(n + 1) * (size_t)(stages + 1) * sizeof *from);
+#define AT(table, units, parts) (table)[(units) * (stages + 1) + (parts)]
+    for (int i = 0; i <= n; i++)
+        for (int s = 0; s <= stages; s++) AT(best, i, s) = i == 0 && s == 0 ? 0 : 1e300;
+    for (int s = 1; s <= stages; s++)
+        for (int i = s; i <= n; i++) {
+            double last = 0;
+            for (int k = i - 1; k >= s - 1; k--) {
+                last += c->units[k].seconds;
+                double largest = AT(best, k, s - 1) > last ? AT(best, k, s - 1) : last;
+                if (largest >= AT(best, i, s)) continue;
+                AT(best, i, s) = largest;
+                AT(from, i, s) = k;
+            }
+        }
+    for (int s = stages, end = n; s > 0; end = AT(from, end, s), s--)
+        for (int k = AT(from, end, s); k < end; k++) c->units[k].stage = s - 1;
+#undef AT
+    kpar_free(best);
+    kpar_free(from);
+}
+
+static kpar_status cut_where_told(cutting *c)
+{
+    int next = 0;
+    for (int i = 0; i < c->n_units; i++) {
+        if (next < c->options->stages - 1 && strcmp(c->units[i].layer, c->options->first_layers[next]) == 0) {
+            if (i == 0) return kpar_fail(KPAR_EUSAGE, "--stages: layer '%s' begins the first stage anyway; name the first layer of each later stage", c->units[i].layer);
+            next++;
+        }
+        c->units[i].stage = next;
+    }
+    if (next == c->options->stages - 1) return KPAR_OK;
+    const char *name = c->options->first_layers[next];
+    return unit_of(c, name) ? kpar_fail(KPAR_EUSAGE, "--stages: layer '%s' comes before the stage in front of it; name layers in the model's order", name)
+                            : kpar_fail(KPAR_EUSAGE, "--stages: no layer '%s' that can begin a stage; the model has %s ... %s", name,
+                                        unit_name(&c->units[0]), unit_name(&c->units[c->n_units - 1]));
+}
+
+static kpar_status choose_stages(cutting *c)
+{
+    find_units(c);
+    if (c->n_units < c->options->stages)
+        return kpar_fail(KPAR_EUSAGE, "--pipeline %d: the model can be cut into at most %d stages (a layer is never cut, the loss may be a stage)",
+                         c->options->stages, c->n_units);
+    if (c->options->first_layers) return cut_where_told(c);
+    balance(c);
+    return KPAR_OK;
+}
+
+static kpar_value_id *at_stage(cutting *c, kpar_value_id old, int stage) { return &c->received[(size_t)old * (size_t)c->options->stages + (size_t)stage]; }
+
+static void set_building(kpar_graph *g, const kpar_op *op, const char *layer, int stage)
+{
+    g->phase = KPAR_PHASE_MICROBATCH;
+    g->part = op->part;
+    g->layer = layer;
+    g->stage = stage;
+}
+
+/* The value as stage `stage` sees it: sent where it is made, received where it is used, once for each stage. */
+static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_op *user, kpar_value_id *value)
+{
+    kpar_graph *g = c->r.graph;
+    const kpar_value *v = &c->old->values[old];
+    kpar_value_id *there = at_stage(c, old, stage);
+    const bool moves = v->op >= 0 && takes_part(&c->old->ops[v->op]);
+    if (!moves) {
+        *value = kpar_rebuild_source(&c->r, old);
+        return KPAR_OK;
+    }
+    if (*there < 0) {
+        const kpar_op *maker = &c->old->ops[v->op];
+        const int from = unit_of(c, maker->layer)->stage;
+        kpar_value_id sent = *at_stage(c, old, from);
+        set_building(g, maker, v->layer, from);
+        KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &sent, 1, &(kpar_attributes){.peer = stage}, NULL));
+        set_building(g, user, v->layer, stage);
+        const kpar_attributes attributes = {.peer = from, .shape = v->shape, .dtype = v->dtype};
+        KPAR_TRY(kpar_graph_append(g, KPAR_OP_RECEIVE, NULL, 0, &attributes, there));
+        memcpy(g->values[*there].placement, v->placement, sizeof v->placement);
+    }
+    *value = *there;
+    return KPAR_OK;
+}
+
+static kpar_status cut_op(cutting *c, kpar_op_id id)
+{
+    const kpar_op *op = &c->old->ops[id];
+    if (!takes_part(op)) {
+        kpar_rebuild_copy(&c->r, id);
+        return KPAR_OK;
+    }
+    const int stage = unit_of(c, op->layer)->stage;
+    kpar_value_id *inputs = kpar_arena_alloc(c->r.graph->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
+    for (int i = 0; i < op->n_inputs; i++) KPAR_TRY(pass_on(c, op->inputs[i], stage, op, &inputs[i]));
+    kpar_rebuild_copy(&c->r, id);
+    kpar_op *copied = &c->r.graph->ops[c->r.graph->n_ops - 1];
+    copied->inputs = inputs;
+    copied->stage = stage;
+    for (int i = 0; i < op->n_outputs; i++) *at_stage(c, op->outputs[i], stage) = copied->outputs[i];
+    return KPAR_OK;
+}
+
+static kpar_status cut_all(cutting *c)
+{
+    KPAR_TRY(choose_stages(c));
+    for (size_t i = 0; i < c->old->n_ops; i++) KPAR_TRY(cut_op(c, (kpar_op_id)i));
+    return KPAR_OK;
+}
+
+kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, kpar_graph **cut)
+{
+    cutting c = {.old = graph, .options = options};
+    const size_t n = graph->n_values * (size_t)options->stages;
+    c.received = kpar_alloc((n + 1) * sizeof *c.received);
+    for (size_t i = 0; i < n; i++) c.received[i] = -1;
+    kpar_rebuild_begin(&c.r, graph);
+    kpar_status status = cut_all(&c);
+    kpar_rebuild_end(&c.r);
+    kpar_free(c.received);
+    kpar_free(c.units);
+    if (status != KPAR_OK)
+        kpar_graph_destroy(c.r.graph);
+    else
+        *cut = c.r.graph;
+    return status;
+}

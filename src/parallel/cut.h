@@ -1,0 +1,20 @@
+/* Stages: which ops of the microbatch phase each pipeline stage runs, and what passes between them. */
+#ifndef KPAR_PARALLEL_CUT_H
+#define KPAR_PARALLEL_CUT_H
+
+#include "graph/pass.h"
+#include "parallel/cost.h"
+#include "parallel/mesh.h"
+
+typedef struct kpar_cut_options {
+    int stages;
+    const char *const *first_layers; /* stages - 1 names: the layers that begin stages 1, 2 ...; NULL: by modelled time */
+    kpar_cost_model cost;
+} kpar_cut_options;
+
+/* Cuts only between layers; the losses and metrics of the model are a unit of their own, so that a loss may be a stage. Sets
+ * the stage of every op of the microbatch phase and inserts send and receive. Returns a new graph. KPAR_EUSAGE when there
+ * are fewer layers than stages or a name is not a layer that can begin a stage. */
+kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, kpar_graph **cut) KPAR_MUST_USE;
+
+#endif

@@ -1,0 +1,330 @@
+/* The placement pass. */
+#include "parallel/place.h"
+
+#include "graph/build.h"
+#include "parallel/place_rules.h"
+
+#include <string.h>
+
+typedef struct placing {
+    kpar_rebuild r;
+    const kpar_place_options *options;
+    kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
+    bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
+    size_t open_capacity;
+    /* Conversions already made: {value, axis, placement} -> value. */
+    struct conversion {
+        kpar_value_id from, to;
+        kpar_axis axis;
+        kpar_placement placement;
+        kpar_phase phase;
+    } *conversions;
+    size_t n_conversions, conversions_capacity;
+    int64_t *owner_bytes; /* by data index: what whole tensors it owns already */
+} placing;
+
+static const kpar_placement replicated = {.kind = KPAR_REPLICATED};
+
+static bool is_open(const placing *p, kpar_value_id value) { return (size_t)value < p->open_capacity && p->open[value]; }
+
+static void set_open(placing *p, kpar_value_id value, bool open)
+{
+    size_t before = p->open_capacity;
+    if ((size_t)value >= before) {
+        p->open_capacity = 2 * (size_t)value + 64;
+        p->open = kpar_realloc(p->open, p->open_capacity);
+        memset(p->open + before, 0, p->open_capacity - before);
+    }
+    p->open[value] = open;
+}
+
+/* Rows of a tensor are shared out if there are enough of them; a small tensor has one owner, the one that owns least. */
+static kpar_placement shard_of(placing *p, const kpar_value *v)
+{
+    enum { ROWS_BYTES = 1 << 16 };
+    int64_t bytes = (int64_t)kpar_dtype_bytes(v->dtype);
+    int shards = p->options->mesh.data, owner = 0;
+    for (int i = 0; i < v->shape.rank; i++) bytes *= v->shape.dims[i].size;
+    if (bytes >= ROWS_BYTES && v->shape.rank > 0 && v->shape.dims[0].size >= 2 * shards)
+        return (kpar_placement){.kind = KPAR_SHARD, .owner = -1};
+    for (int i = 1; i < shards; i++)
+        if (p->owner_bytes[i] < p->owner_bytes[owner]) owner = i;
+    p->owner_bytes[owner] += bytes + 1;
+    return (kpar_placement){.kind = KPAR_SHARD, .owner = owner};
+}
+
+static bool splits_features(const placing *p, const kpar_value *v)
+{
+    return p->options->split_features && v->source == KPAR_FROM_FEATURE && v->shape.rank > 1 &&
+           v->shape.dims[1].size % p->options->mesh.tensor == 0;
+}
+
+static void place_source(placing *p, kpar_value *v)
+{
+    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = replicated;
+    if (v->phase == KPAR_PHASE_STATE) return;
+    if (p->options->mesh.data > 1) v->placement[KPAR_AXIS_DATA] = kpar_split_on(0);
+    if (p->options->mesh.tensor > 1 && splits_features(p, v)) v->placement[KPAR_AXIS_TENSOR] = kpar_split_on(1);
+}
+
+static bool is_sharded(const placing *p, const kpar_value *v)
+{
+    return p->options->zero > 0 && p->options->mesh.data > 1 && v->source == KPAR_FROM_VARIABLE && v->shape.rank > 0 &&
+           p->options->trained[v->index];
+}
+
+static kpar_value_id add_source(placing *p, kpar_value value)
+{
+    kpar_graph *g = p->r.graph;
+    KPAR_PUSH(g->values, g->n_values, g->values_capacity) = value;
+    kpar_value_id id = (kpar_value_id)g->n_values - 1;
+    set_open(p, id, value.phase == KPAR_PHASE_STATE && p->options->mesh.tensor > 1);
+    return id;
+}
+
+/* What a sharded variable is read as outside the update: its compute copy, which every replica has whole. */
+static kpar_value_id copy_source(placing *p, kpar_value_id old)
+{
+    if (p->copies[old] < 0) {
+        kpar_value v = p->r.old->values[old];
+        v.source = KPAR_FROM_COPY;
+        place_source(p, &v);
+        p->copies[old] = add_source(p, v);
+    }
+    return p->copies[old];
+}
+
+static kpar_value_id source(placing *p, kpar_value_id old, kpar_phase reader)
+{
+    kpar_value v = p->r.old->values[old];
+    const bool sharded = is_sharded(p, &v);
+    if (sharded && reader != KPAR_PHASE_UPDATE) return copy_source(p, old);
+    if (p->r.value[old] >= 0) return p->r.value[old];
+    place_source(p, &v);
+    if (sharded) {
+        kpar_value_id copy = copy_source(p, old);
+        v.placement[KPAR_AXIS_TENSOR] = p->r.graph->values[copy].placement[KPAR_AXIS_TENSOR];
+        v.placement[KPAR_AXIS_DATA] = shard_of(p, &v);
+        set_open(p, copy, false);
+    }
+    p->r.value[old] = add_source(p, v);
+    if (sharded) set_open(p, p->r.value[old], false);
+    return p->r.value[old];
+}
+
+static kpar_value_id mapped(placing *p, kpar_value_id old, kpar_phase reader)
+{
+    if (p->r.old->values[old].op < 0) return source(p, old, reader);
+    return p->r.value[old];
+}
+
+/* Appends one op that changes the placement along one axis. Its layer is the value's, so that a cut leaves it there. */
+static kpar_status convert_by(placing *p, kpar_op_kind kind, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part,
+                              kpar_value_id *value)
+{
+    kpar_graph *g = p->r.graph;
+    const kpar_value from = g->values[*value];
+    g->layer = from.layer;
+    g->phase = from.phase == KPAR_PHASE_STATE ? phase : from.phase;
+    g->part = from.op >= 0 ? g->ops[from.op].part : part;
+    const kpar_attributes attributes = {.mesh_axis = axis, .axis = to.kind == KPAR_SPLIT ? to.dim : 0};
+    KPAR_TRY(kpar_graph_append(g, kind, value, 1, &attributes, value));
+    for (int i = 0; i < KPAR_AXIS_COUNT; i++) g->values[*value].placement[i] = from.placement[i];
+    g->values[*value].placement[axis] = to;
+    return KPAR_OK;
+}
+
+static kpar_status convert_fresh(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part, kpar_value_id *value)
+{
+    const kpar_value *v = &p->r.graph->values[*value];
+    const kpar_placement from = v->placement[axis];
+    if (from.kind == KPAR_PARTIAL && to.kind == KPAR_SHARD) return convert_by(p, KPAR_OP_REDUCE_SCATTER, axis, to, phase, part, value);
+    if (from.kind != KPAR_REPLICATED && v->shape.rank > 0 && from.kind == KPAR_SPLIT && v->shape.dims[from.dim].batch)
+        return kpar_fail(KPAR_EUNSUPPORTED, "layer '%s': an op mixes the rows of the batch in a way that has no rule yet", v->layer);
+    if (from.kind == KPAR_PARTIAL)
+        KPAR_TRY(convert_by(p, KPAR_OP_ALL_REDUCE, axis, replicated, phase, part, value));
+    else if (from.kind != KPAR_REPLICATED)
+        KPAR_TRY(convert_by(p, KPAR_OP_ALL_GATHER, axis, replicated, phase, part, value));
+    if (to.kind == KPAR_REPLICATED) return KPAR_OK;
+    return convert_by(p, KPAR_OP_SPLIT, axis, to, phase, part, value);
+}
+
+/* The value with placement `to` along `axis`, by an op appended now or earlier. */
+static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part, kpar_value_id *value)
+{
+    kpar_value *v = &p->r.graph->values[*value];
+    if (kpar_same_placement(v->placement[axis], to)) return KPAR_OK;
+    if (v->phase == KPAR_PHASE_STATE && v->placement[axis].kind == KPAR_REPLICATED &&
+        (axis == KPAR_AXIS_DATA ? to.kind == KPAR_SHARD : is_open(p, *value))) {
+        v->placement[axis] = to; /* a variable takes the placement of its first use */
+        return KPAR_OK;
+    }
+    for (size_t i = 0; i < p->n_conversions; i++) {
+        struct conversion *c = &p->conversions[i];
+        if (c->from == *value && c->axis == axis && kpar_same_placement(c->placement, to) && (v->phase != KPAR_PHASE_STATE || c->phase == phase)) {
+            *value = c->to;
+            return KPAR_OK;
+        }
+    }
+    kpar_value_id from = *value;
+    KPAR_TRY(convert_fresh(p, axis, to, phase, part, value));
+    KPAR_PUSH(p->conversions, p->n_conversions, p->conversions_capacity) = (struct conversion){from, *value, axis, to, phase};
+    return KPAR_OK;
+}
+
+/* Placement of the op along one axis; converts its inputs in place. */
+static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kpar_value_id *inputs, kpar_placement *result)
+{
+    kpar_graph *g = p->r.graph;
+    kpar_placement *given = kpar_arena_alloc(g->arena, (size_t)(2 * op->n_inputs + 1) * sizeof *given), *wanted = given + op->n_inputs;
+    bool *open = kpar_arena_alloc(g->arena, (size_t)op->n_inputs + 1);
+    for (int i = 0; i < op->n_inputs; i++) {
+        given[i] = g->values[inputs[i]].placement[axis];
+        open[i] = is_open(p, inputs[i]);
+    }
+    kpar_rule rule = {
+        .graph = g,
+        .op = op,
+        .axis = axis,
+        .extent = kpar_mesh_extent(p->options->mesh, axis),
+        .n_inputs = op->n_inputs,
+        .inputs = inputs,
+        .output = op->n_outputs ? &p->r.old->values[op->outputs[0]].shape : NULL,
+        .given = given,
+        .open = open,
+        .wanted = wanted,
+    };
+    if (!kpar_rule_apply(&rule)) rule.result = replicated;
+    for (int i = 0; i < op->n_inputs; i++) KPAR_TRY(convert(p, axis, wanted[i], op->phase, op->part, &inputs[i]));
+    *result = rule.result;
+    return KPAR_OK;
+}
+
+/* Values made out of nothing have as many rows as the rank. */
+static kpar_placement made(const kpar_graph *old, const kpar_op *op, kpar_axis axis)
+{
+    if (axis != KPAR_AXIS_DATA || op->n_inputs > 0) return replicated;
+    const kpar_shape *shape = &old->values[op->outputs[0]].shape;
+    for (int i = 0; i < shape->rank; i++)
+        if (shape->dims[i].batch) return kpar_split_on(i);
+    return replicated;
+}
+
+static kpar_status place_op(placing *p, kpar_op_id id)
+{
+    const kpar_graph *old = p->r.old;
+    kpar_graph *g = p->r.graph;
+    const kpar_op *op = &old->ops[id];
+    kpar_placement results[KPAR_AXIS_COUNT] = {replicated, replicated};
+    kpar_value_id *inputs = kpar_arena_alloc(g->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
+    for (int i = 0; i < op->n_inputs; i++) inputs[i] = mapped(p, op->inputs[i], op->phase);
+    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
+        if (kpar_mesh_extent(p->options->mesh, (kpar_axis)axis) == 1) continue;
+        if (op->n_inputs == 0)
+            results[axis] = made(old, op, (kpar_axis)axis);
+        else
+            KPAR_TRY(place_along(p, op, (kpar_axis)axis, inputs, &results[axis]));
+    }
+    for (int i = 0; i < op->n_inputs; i++) set_open(p, inputs[i], false);
+
+    kpar_value_id first;
+    g->layer = op->layer;
+    g->phase = op->phase;
+    g->part = op->part;
+    g->stage = op->stage;
+    KPAR_TRY(kpar_graph_append(g, (kpar_op_kind)op->kind, inputs, op->n_inputs, &op->attributes, &first));
+    const kpar_value_id *outputs = g->ops[g->n_ops - 1].outputs;
+    for (int i = 0; i < op->n_outputs; i++) {
+        kpar_value *v = &g->values[outputs[i]];
+        v->dtype = old->values[op->outputs[i]].dtype;
+        for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = results[axis];
+        p->r.value[op->outputs[i]] = outputs[i];
+    }
+    return KPAR_OK;
+}
+
+/* A variable's next value has the variable's placement; a sharded one is gathered into its compute copy. */
+static kpar_status place_state(placing *p, const kpar_state *state)
+{
+    kpar_graph *g = p->r.graph;
+    kpar_value_id value = source(p, state->value, state->next == state->value ? KPAR_PHASE_MICROBATCH : KPAR_PHASE_UPDATE);
+    kpar_value_id next = state->next == state->value ? value : mapped(p, state->next, KPAR_PHASE_UPDATE);
+    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
+        KPAR_TRY(convert(p, (kpar_axis)axis, g->values[value].placement[axis], KPAR_PHASE_UPDATE, KPAR_FORWARD, &next));
+    kpar_graph_set_state(g, value, next);
+    kpar_value_id copy = p->copies[state->value];
+    if (copy < 0 || copy == value) return KPAR_OK;
+    KPAR_TRY(convert(p, KPAR_AXIS_DATA, replicated, KPAR_PHASE_UPDATE, KPAR_FORWARD, &next));
+    g->layer = g->values[next].layer;
+    g->phase = KPAR_PHASE_UPDATE;
+    kpar_placement placement[KPAR_AXIS_COUNT];
+    memcpy(placement, g->values[next].placement, sizeof placement);
+    KPAR_TRY(kpar_build_compute_copy(g, next, &next));
+    memcpy(g->values[next].placement, placement, sizeof placement);
+    kpar_graph_set_state(g, copy, next);
+    return KPAR_OK;
+}
+
+static kpar_status place_output(placing *p, const kpar_output *output)
+{
+    kpar_graph *g = p->r.graph;
+    kpar_value_id value = mapped(p, output->value, KPAR_PHASE_UPDATE);
+    if (output->kind == KPAR_OUTPUT_PREDICTION) KPAR_TRY(convert(p, KPAR_AXIS_TENSOR, replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD, &value));
+    kpar_graph_add_output(g, output->kind, output->index, value);
+    return KPAR_OK;
+}
+
+static kpar_status place_all(placing *p)
+{
+    const kpar_graph *old = p->r.old;
+    for (size_t i = 0; i < old->n_ops; i++) KPAR_TRY(place_op(p, (kpar_op_id)i));
+    for (size_t i = 0; i < old->n_states; i++) KPAR_TRY(place_state(p, &old->states[i]));
+    for (size_t i = 0; i < old->n_outputs; i++) KPAR_TRY(place_output(p, &old->outputs[i]));
+    return KPAR_OK;
+}
+
+kpar_status kpar_place(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed)
+{
+    placing p = {.options = options};
+    kpar_rebuild_begin(&p.r, graph);
+    p.copies = kpar_alloc((graph->n_values + 1) * sizeof *p.copies);
+    for (size_t i = 0; i < graph->n_values; i++) p.copies[i] = -1;
+    p.owner_bytes = kpar_alloc_zeroed((size_t)options->mesh.data, sizeof *p.owner_bytes);
+    kpar_status status = place_all(&p);
+    kpar_free(p.r.value);
+    kpar_free(p.copies);
+    kpar_free(p.open);
+    kpar_free(p.conversions);
+    kpar_free(p.owner_bytes);
+    if (status != KPAR_OK)
+        kpar_graph_destroy(p.r.graph);
+    else
+        *placed = p.r.graph;
+    return status;
+}
+
+kpar_slice kpar_local_slice(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows)
+{
+    kpar_slice slice = {.rank = value->shape.rank};
+    for (int i = 0; i < slice.rank; i++) slice.size[i] = value->shape.dims[i].size * (value->shape.dims[i].batch ? rows : 1);
+    for (int axis = KPAR_AXIS_COUNT - 1; axis >= 0; axis--) { /* the tensor axis cuts first, shards are rows of what is left */
+        const kpar_placement p = value->placement[axis];
+        const int extent = kpar_mesh_extent(mesh, (kpar_axis)axis), index = kpar_mesh_index(coordinate, (kpar_axis)axis);
+        if (p.kind == KPAR_SPLIT && !value->shape.dims[p.dim].batch) {
+            slice.size[p.dim] /= extent;
+            slice.start[p.dim] += slice.size[p.dim] * index;
+        } else if (p.kind == KPAR_SHARD && slice.rank > 0) {
+            int64_t first, count;
+            kpar_shard_range(p, slice.size[0], extent, index, &first, &count);
+            slice.start[0] += first;
+            slice.size[0] = count;
+        }
+    }
+    return slice;
+}
+
+void kpar_local_dims(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows, int64_t *dims)
+{
+    const kpar_slice slice = kpar_local_slice(value, mesh, coordinate, rows);
+    for (int i = 0; i < slice.rank; i++) dims[i] = slice.size[i];
+}

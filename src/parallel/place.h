@@ -1,0 +1,27 @@
+/* The splitter and merger: gives every value a placement along the data and the tensor axis and inserts the
+ * collectives that lead from one placement to another. Gradients of a split batch come out as partial sums by
+ * rule; there is no data-parallel trainer. */
+#ifndef KPAR_PARALLEL_PLACE_H
+#define KPAR_PARALLEL_PLACE_H
+
+#include "graph/pass.h"
+#include "parallel/mesh.h"
+
+typedef struct kpar_place_options {
+    kpar_mesh mesh;
+    bool split_features; /* features lie split on dimension 1 over the tensor axis */
+    int zero;            /* 1: trained weights and what their update reads are sharded over the data axis */
+    const bool *trained; /* by variable index: updated from its gradient */
+} kpar_place_options;
+
+/* Returns a new graph. An op without a rule for its inputs' placements gets them replicated. */
+kpar_status kpar_place(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed) KPAR_MUST_USE;
+
+/* Concrete dimensions of a value on one rank: the batch is `rows`. Empty shards give a dimension of 0. `shard_index`
+ * and the like come from the coordinate. */
+void kpar_local_dims(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows, int64_t *dims);
+
+/* The part of the whole value (batch dimensions: rows 0 .. rows) that lies on one rank. */
+kpar_slice kpar_local_slice(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows);
+
+#endif

@@ -1,0 +1,283 @@
+/* Placement rules. Matmul: columns, rows or the inner dimension (Shoeybi et al., "Megatron-LM", 2019, arises from
+ * applying these in order); everything else follows its inputs. */
+#include "parallel/place_rules.h"
+
+static const kpar_shape *shape_of(const kpar_rule *r, int input) { return &r->graph->values[r->inputs[input]].shape; }
+
+/* Whether a dimension can be cut in `extent` equal parts; the batch always can. */
+static bool divides(const kpar_rule *r, kpar_dim d) { return d.batch || (d.size % r->extent == 0 && d.size > 0); }
+
+static bool is_split(kpar_placement p, int dim) { return p.kind == KPAR_SPLIT && p.dim == dim; }
+
+/* How an expression depends on its partial inputs. */
+enum dependence { NOT, LINEAR, OTHERWISE };
+
+static enum dependence of_scalar(const kpar_scalar *s, const enum dependence *d)
+{
+    switch (s->op) {
+    case KPAR_SCALAR_ADD:
+    case KPAR_SCALAR_SUBTRACT: return d[s->a] == d[s->b] ? d[s->a] : OTHERWISE;
+    case KPAR_SCALAR_NEGATE: return d[s->a];
+    case KPAR_SCALAR_MULTIPLY: return d[s->a] == NOT ? d[s->b] : d[s->b] == NOT ? d[s->a] : OTHERWISE;
+    case KPAR_SCALAR_DIVIDE: return d[s->b] == NOT ? d[s->a] : OTHERWISE;
+    default: break;
+    }
+    int n = kpar_scalar_operands(s->op);
+    bool free = (n < 1 || d[s->a] == NOT) && (n < 2 || d[s->b] == NOT) && (n < 3 || d[s->c] == NOT);
+    return free ? NOT : OTHERWISE;
+}
+
+/* Whether the sum over ranks of the map's result is the map of the sums of its partial inputs. */
+static bool keeps_sums(const kpar_rule *r)
+{
+    const kpar_expression *e = r->op->attributes.expression;
+    enum dependence *d = kpar_alloc((size_t)e->n_scalars * sizeof *d);
+    bool keeps = true;
+    for (int i = 0; i < e->n_scalars; i++) {
+        const kpar_scalar *s = &e->scalars[i];
+        if (s->op == KPAR_SCALAR_INPUT)
+            d[i] = r->given[s->index].kind == KPAR_PARTIAL ? LINEAR : NOT;
+        else
+            d[i] = of_scalar(s, d);
+    }
+    for (int i = 0; i < e->n_outputs; i++) keeps = keeps && d[e->outputs[i]] == LINEAR;
+    kpar_free(d);
+    return keeps;
+}
+
+/* The output dimension that a split or sharded input of a map stands for, or -1. */
+static int output_dim(const kpar_rule *r, int input)
+{
+    const kpar_placement p = r->given[input];
+    const kpar_shape *shape = shape_of(r, input);
+    if (p.kind != KPAR_SPLIT) return -1;
+    int dim = r->output->rank - shape->rank + p.dim;
+    return shape->dims[p.dim].size == r->output->dims[dim].size ? dim : -1;
+}
+
+/* The placement that an input of a map must have for the result to be split on `dim`. */
+static kpar_placement input_for(const kpar_rule *r, int input, int dim)
+{
+    const kpar_shape *shape = shape_of(r, input);
+    int own = dim - (r->output->rank - shape->rank);
+    bool repeated = own < 0 || (shape->dims[own].size == 1 && !shape->dims[own].batch && (r->output->dims[dim].size != 1 || r->output->dims[dim].batch));
+    return repeated ? (kpar_placement){.kind = KPAR_REPLICATED} : kpar_split_on(own);
+}
+
+static bool rule_map(kpar_rule *r)
+{
+    bool partial = false;
+    for (int i = 0; i < r->n_inputs; i++) {
+        partial = partial || r->given[i].kind == KPAR_PARTIAL;
+        if (r->given[i].kind != KPAR_SHARD) continue;
+        for (int k = 0; k < r->n_inputs; k++)
+            if (shape_of(r, k)->rank > 0) r->wanted[k] = r->given[i];
+        r->result = r->given[i];
+        return true;
+    }
+    int dim = -1;
+    for (int i = 0; i < r->n_inputs && dim < 0; i++) dim = output_dim(r, i);
+    if (dim >= 0) {
+        for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = input_for(r, i, dim);
+        r->result = kpar_split_on(dim);
+        return true;
+    }
+    if (partial && keeps_sums(r)) {
+        for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = r->given[i];
+        r->result = (kpar_placement){.kind = KPAR_PARTIAL};
+        return true;
+    }
+    return false;
+}
+
+static bool rule_reduce(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    const bool sum = r->op->attributes.reduction == KPAR_REDUCE_SUM;
+    if (p.kind == KPAR_PARTIAL && sum) {
+        r->wanted[0] = r->result = p;
+        return true;
+    }
+    if (p.kind != KPAR_SPLIT) return false;
+    if (r->op->attributes.axes >> p.dim & 1) {
+        if (!sum) return false;
+        r->result = (kpar_placement){.kind = KPAR_PARTIAL};
+    } else {
+        int dim = 0;
+        for (int i = 0; i < p.dim; i++) dim += !(r->op->attributes.axes >> i & 1);
+        r->result = kpar_split_on(dim);
+    }
+    r->wanted[0] = p;
+    return true;
+}
+
+static bool rule_arg_reduce(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    if (p.kind != KPAR_SPLIT || p.dim == r->op->attributes.axis) return false;
+    r->wanted[0] = p;
+    r->result = kpar_split_on(p.dim - (p.dim > r->op->attributes.axis));
+    return true;
+}
+
+/* Which way a matmul is split along the axis. */
+static bool split_matmul(kpar_rule *r, kpar_placement a, kpar_placement b, kpar_placement result)
+{
+    r->wanted[0] = a;
+    r->wanted[1] = b;
+    r->result = result;
+    return true;
+}
+
+static bool rule_matmul(kpar_rule *r)
+{
+    const kpar_attributes *at = &r->op->attributes;
+    const int rank = r->output->rank;
+    const int m = at->transpose_a ? rank - 1 : rank - 2, ka = at->transpose_a ? rank - 2 : rank - 1;
+    const int kb = at->transpose_b ? rank - 1 : rank - 2, n = at->transpose_b ? rank - 2 : rank - 1;
+    const kpar_placement a = r->given[0], b = r->given[1], whole = {.kind = KPAR_REPLICATED};
+    const kpar_placement partial = {.kind = KPAR_PARTIAL};
+    if (a.kind == KPAR_SPLIT && a.dim < rank - 2) return split_matmul(r, a, a, a);
+    if (is_split(a, ka)) return split_matmul(r, a, kpar_split_on(kb), partial);
+    if (is_split(a, m)) return split_matmul(r, a, whole, kpar_split_on(rank - 2));
+    if (is_split(b, kb)) return split_matmul(r, kpar_split_on(ka), b, partial);
+    if (is_split(b, n)) return split_matmul(r, whole, b, kpar_split_on(rank - 1));
+    /* Nothing decides: a weight that is still free is cut by columns. */
+    if (r->axis == KPAR_AXIS_TENSOR && r->open[1] && divides(r, shape_of(r, 1)->dims[n]))
+        return split_matmul(r, whole, kpar_split_on(n), kpar_split_on(rank - 1));
+    return false;
+}
+
+static bool rule_transpose(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    if (p.kind == KPAR_PARTIAL) {
+        r->wanted[0] = r->result = p;
+        return true;
+    }
+    if (p.kind != KPAR_SPLIT) return false;
+    for (int i = 0; i < r->output->rank; i++)
+        if (r->op->attributes.permutation[i] == p.dim) r->result = kpar_split_on(i);
+    r->wanted[0] = p;
+    return true;
+}
+
+static int64_t elements_before(const kpar_shape *shape, int dim, int *batches)
+{
+    int64_t product = 1;
+    *batches = 0;
+    for (int i = 0; i < dim; i++) {
+        product *= shape->dims[i].size;
+        *batches += shape->dims[i].batch;
+    }
+    return product;
+}
+
+/* A split survives where the same number of elements stands before the dimension and it still divides. */
+static bool rule_reshape(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    if (p.kind == KPAR_PARTIAL) {
+        r->wanted[0] = r->result = p;
+        return true;
+    }
+    if (p.kind != KPAR_SPLIT) return false;
+    const kpar_dim own = shape_of(r, 0)->dims[p.dim];
+    int batches, others;
+    int64_t before = elements_before(shape_of(r, 0), p.dim, &batches);
+    for (int i = 0; i < r->output->rank; i++) {
+        const kpar_dim d = r->output->dims[i];
+        if (elements_before(r->output, i, &others) != before || others != batches) continue;
+        if (d.batch != own.batch || !divides(r, d) || (d.size == 1 && own.size != 1 && !d.batch)) continue;
+        r->wanted[0] = p;
+        r->result = kpar_split_on(i);
+        return true;
+    }
+    return false;
+}
+
+/* slice and pad: a dimension that is kept whole may be split. */
+static bool rule_bounds(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    if (p.kind == KPAR_SPLIT) {
+        const kpar_dim in = shape_of(r, 0)->dims[p.dim], out = r->output->dims[p.dim];
+        if (in.size != out.size || r->op->attributes.start[p.dim] != 0) return false;
+    } else if (p.kind != KPAR_PARTIAL)
+        return false;
+    r->wanted[0] = r->result = p;
+    return true;
+}
+
+static bool rule_concat(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    if (p.kind == KPAR_REPLICATED || (p.kind == KPAR_SPLIT && p.dim == r->op->attributes.axis)) return false;
+    for (int i = 1; i < r->n_inputs; i++)
+        if (!kpar_same_placement(r->given[i], p)) return false;
+    for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = p;
+    r->result = p;
+    return true;
+}
+
+static bool rule_gather(kpar_rule *r)
+{
+    const kpar_placement p = r->given[1];
+    if (p.kind != KPAR_SPLIT) return false;
+    r->wanted[1] = r->result = p;
+    return true;
+}
+
+static bool rule_scatter_add(kpar_rule *r)
+{
+    if (!is_split(r->given[0], 0) || !is_split(r->given[1], 0)) return false;
+    r->wanted[0] = r->wanted[1] = kpar_split_on(0);
+    r->result = (kpar_placement){.kind = KPAR_PARTIAL};
+    return true;
+}
+
+/* What mixes the last dimension only: any other may be split, in all inputs alike. */
+static bool rule_rows(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    if (p.kind != KPAR_SPLIT || p.dim == shape_of(r, 0)->rank - 1) return false;
+    for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = p;
+    r->result = p;
+    return true;
+}
+
+static bool rule_random(kpar_rule *r)
+{
+    if (r->given[0].kind != KPAR_SPLIT) return false;
+    r->wanted[0] = r->result = kpar_split_on(0);
+    return true;
+}
+
+static bool rule_same(kpar_rule *r)
+{
+    r->wanted[0] = r->result = r->given[0];
+    return true;
+}
+
+static bool (*const rules[KPAR_OP_COUNT])(kpar_rule *) = {
+    [KPAR_OP_MAP] = rule_map,
+    [KPAR_OP_REDUCE] = rule_reduce,
+    [KPAR_OP_ARG_REDUCE] = rule_arg_reduce,
+    [KPAR_OP_MATMUL] = rule_matmul,
+    [KPAR_OP_TRANSPOSE] = rule_transpose,
+    [KPAR_OP_RESHAPE] = rule_reshape,
+    [KPAR_OP_SLICE] = rule_bounds,
+    [KPAR_OP_PAD] = rule_bounds,
+    [KPAR_OP_CONCAT] = rule_concat,
+    [KPAR_OP_GATHER] = rule_gather,
+    [KPAR_OP_SCATTER_ADD] = rule_scatter_add,
+    [KPAR_OP_RANDOM] = rule_random,
+    [KPAR_OP_SOFTMAX] = rule_rows,
+    [KPAR_OP_SOFTMAX_GRADIENT] = rule_rows,
+    [KPAR_OP_CROSS_ENTROPY] = rule_rows,
+    [KPAR_OP_CROSS_ENTROPY_GRADIENT] = rule_rows,
+    [KPAR_OP_ACCUMULATE] = rule_same,
+    [KPAR_OP_COMPUTE_COPY] = rule_same,
+};
+
+bool kpar_rule_apply(kpar_rule *rule) { return rules[rule->op->kind] && rules[rule->op->kind](rule); }

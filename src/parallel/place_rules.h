@@ -1,0 +1,31 @@
+/* Placement rules, an op kind each. Inside src/parallel only. */
+#ifndef KPAR_PARALLEL_PLACE_RULES_H
+#define KPAR_PARALLEL_PLACE_RULES_H
+
+#include "graph/op.h"
+
+/* What a rule sees and decides, along one axis. */
+typedef struct kpar_rule {
+    const kpar_graph *graph; /* the graph being built */
+    const kpar_op *op;       /* the op to be placed; its own inputs are of the old graph */
+    kpar_axis axis;
+    int extent; /* ranks along the axis */
+    int n_inputs;
+    const kpar_value_id *inputs;  /* in the new graph */
+    const kpar_shape *output;     /* of output 0 */
+    const kpar_placement *given;  /* of each input */
+    const bool *open;             /* input is a variable whose placement is still free */
+    kpar_placement *wanted;       /* out: of each input, preset to replicated */
+    kpar_placement result;        /* out: of all outputs, preset to replicated */
+} kpar_rule;
+
+/* True if the rule has an answer; false: everything replicated. */
+bool kpar_rule_apply(kpar_rule *rule);
+
+static inline kpar_placement kpar_split_on(int dim) { return (kpar_placement){.kind = KPAR_SPLIT, .dim = dim, .owner = -1}; }
+static inline bool kpar_same_placement(kpar_placement a, kpar_placement b)
+{
+    return a.kind == b.kind && (a.kind != KPAR_SPLIT || a.dim == b.dim) && (a.kind != KPAR_SHARD || a.owner == b.owner);
+}
+
+#endif
