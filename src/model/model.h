@@ -27,20 +27,21 @@ typedef struct kpar_tensor_ref {
 typedef struct kpar_call {
     int layer;  /* index in layers */
     int number; /* 0 for the layer's first call, 1 for the second ... */
-    int n_inputs;
+    int n_inputs; /* 0 for an InputLayer, which is called once too */
     kpar_tensor_ref *inputs;
-    const json_t *kwargs; /* NULL: none */
+    const json_t *kwargs; /* NULL: none that matter (a mask of null, a stored `training`) */
 } kpar_call;
 
 /* An input or an output of the model. */
 typedef struct kpar_port {
-    const char *name; /* name of the layer it comes from (Keras's input and output names) */
+    const char *name; /* name of the layer it comes from, or the key where the model takes or gives a dict */
     kpar_tensor_ref tensor;
 } kpar_port;
 
 typedef struct kpar_model {
     kpar_arena *arena;
     json_t *root;     /* config.json */
+    json_t *made;     /* lists of metrics that config.json has not as lists; NULL: none */
     const char *file; /* for messages */
     const char *name;
     kpar_layer *layers; /* in config order */
@@ -58,6 +59,7 @@ typedef struct kpar_model {
     const json_t **metrics, **weighted_metrics;
 } kpar_model;
 
+/* The model lives in its arena and is freed with it. NULL is allowed. */
 void kpar_model_destroy(kpar_model *model);
 
 /* FNV-1a over config.json in canonical form (sorted keys, no addresses): equal models have equal hashes. */
