@@ -39,6 +39,7 @@ typedef struct kpar_lowering {
     /* While lowering. */
     const kpar_layer *layer;
     int call;                   /* index of the call being lowered */
+    int layer_weights;          /* how many of the layer's weights this call has asked for */
     kpar_value_id *call_values; /* first output of each call */
     const char *owner;          /* what messages call the current layer */
 } kpar_lowering;
@@ -48,7 +49,8 @@ void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *
                       kpar_mode mode, uint64_t seed);
 void kpar_lower_end(kpar_lowering *lowering);
 
-/* Inputs, layers, predictions; then, unless predicting, losses and metrics. */
+/* Layers in the order of the model's calls; then predictions (unless training), losses and metrics (unless
+ * predicting). Fills the catalog's groups and weights. Errors name the file, the layer and the argument. */
 kpar_status kpar_lower_forward(kpar_lowering *lowering) KPAR_MUST_USE;
 
 /* The optimizer: reads the gradient of each weight (phase microbatch; -1: none, the weight stays), accumulates it
@@ -59,6 +61,9 @@ kpar_status kpar_lower_update(kpar_lowering *lowering, const kpar_value_id *grad
  * it (NULL: zeros). Weights are numbered in the order of these calls. */
 kpar_status kpar_lower_weight(kpar_lowering *lowering, const char *name, int rank, const int64_t *dims,
                               const json_t *initializer, bool trainable, kpar_value_id *value) KPAR_MUST_USE;
+
+/* `value` itself, or where it is an integer, converted: a real value that maps and matmuls give real results of. */
+kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *real) KPAR_MUST_USE;
 
 /* The optimizer's iteration count before this step, int64 scalar: what random numbers of a step are keyed by. */
 kpar_value_id kpar_lower_step(kpar_lowering *lowering);

@@ -7,56 +7,88 @@
 /* Layers (layers.c and friends). */
 struct kpar_layer_row {
     const char *class_name, *doc;
-    const char *arguments; /* config keys it understands, besides name, trainable, dtype, batch_shape */
-    const char *defaults;  /* keys accepted at these values only, see kpar_config_known */
+    const char *arguments; /* config keys it understands, besides name, trainable and dtype */
+    const char *defaults;  /* keys accepted at these values only, see kpar_config_known; "": none */
     /* Lowers one call. config is lowering->layer->config. */
-    kpar_status (*lower)(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs, kpar_value_id *output);
+    kpar_status (*lower)(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
+                         kpar_value_id *output);
 };
-const kpar_layer_row *kpar_layer_row_find(const char *class_name);
+const kpar_layer_row *kpar_layer_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_layer_rows(int *n);
 
-/* Activations (activations.c): expressions of one input, or softmax, which mixes a row. `formula` NULL: see lower. */
+/* Activations (activations.c): expressions of one input, or softmax, which mixes a row and has `formula` NULL. */
 typedef struct kpar_activation_row {
     const char *name, *doc;
     kpar_x (*formula)(kpar_expression_builder *e, kpar_x x);
 } kpar_activation_row;
 const kpar_activation_row *kpar_activation_rows(int *n);
 /* Applies the activation that `activation` names (NULL or null: linear). */
-kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activation, kpar_value_id x, kpar_value_id *y) KPAR_MUST_USE;
+kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activation, kpar_value_id x,
+                                  kpar_value_id *y) KPAR_MUST_USE;
+
+/* Formulas that layers and losses share (activations.c). */
+kpar_x kpar_x_softplus(kpar_expression_builder *e, kpar_x x);
+kpar_x kpar_x_leaky_relu(kpar_expression_builder *e, kpar_x x, double negative_slope);
+kpar_x kpar_x_elu(kpar_expression_builder *e, kpar_x x, double alpha);
 
 /* Initializers (initializers.c). */
 struct kpar_initializer_row {
     const char *class_name, *doc, *arguments;
-    /* Sets variable->initial and ->parameters from the config and the variable's shape. */
+    /* Sets variable->initial and ->parameters from the config and the variable's shape. variable->initializer is this
+     * row, and becomes another where that one draws the numbers (scaled ones are uniform or normal of some width). */
     kpar_status (*prepare)(const char *owner, const json_t *config, kpar_variable *variable);
-    /* Element `index` (row-major in the whole variable), from the variable's parameters and the Philox stream. */
+    /* Element `index` (row-major in the whole variable), from the variable's parameters and the Philox stream.
+     * NULL: a constant, or drawn by another row. */
     double (*element)(const kpar_variable *variable, uint64_t index);
 };
 const kpar_initializer_row *kpar_initializer_rows(int *n);
-kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer, uint64_t seed, kpar_variable *variable) KPAR_MUST_USE;
+/* Fills in the variable's initializer, initial, parameters and key. Its path, shape and type are set before.
+ * `initializer` is the JSON that names one: an object, a string, or NULL or null for zeros. `owner` is what messages
+ * call it. Streams are keyed by (seed, path); a seed in the config is Keras's own and is not used. */
+kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer, uint64_t seed,
+                                          kpar_variable *variable) KPAR_MUST_USE;
+
+/* Rows of the tables below begin with the class's name and further names (separated by spaces, "": none) that
+ * Keras has for it. Finds the row that `name` means in any spelling, or NULL. */
+const void *kpar_table_find(const void *rows, int n, size_t row_bytes, const char *name);
+/* The first strings of all rows, "A, B, C", for messages about what is supported. */
+const char *kpar_table_names(kpar_arena *arena, const void *rows, int n, size_t row_bytes);
 
 /* Losses (losses.c): the loss of each row, before reduction. */
 typedef struct kpar_loss_row {
-    const char *class_name, *doc, *arguments;
-    /* prediction (batch, ...); labels; *values has the batch and any further leading dimensions. */
-    kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner, kpar_value_id prediction,
-                         kpar_value_id labels, kpar_value_id *values);
-    bool sparse; /* labels are class numbers, one dimension fewer than predictions */
+    const char *class_name, *aliases, *doc;
+    const char *arguments; /* besides name, reduction and dtype */
+    /* prediction (batch, ..., classes) -> *values (batch, ...), with the last dimension reduced. */
+    kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner,
+                         kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values);
+    /* Where `lower` is NULL: of one element, whose mean over the last dimension is the loss. */
+    kpar_x (*formula)(kpar_expression_builder *e, kpar_x label, kpar_x prediction);
+    bool
+        sparse; /* labels are class numbers, int32, one dimension fewer than predictions; else real, same shape */
 } kpar_loss_row;
 const kpar_loss_row *kpar_loss_rows(int *n);
+const kpar_loss_row *kpar_loss_row_find(const char *name);
+/* Values of each row by the row's `lower` or `formula`. */
+kpar_status kpar_loss_values(kpar_lowering *lowering, const kpar_loss_row *row, const json_t *config,
+                             const char *owner, kpar_value_id prediction, kpar_value_id labels,
+                             kpar_value_id *values) KPAR_MUST_USE;
 
 /* Metrics (metrics.c): per-row values whose weighted mean is the metric. */
 typedef struct kpar_metric_row {
-    const char *class_name, *doc, *arguments;
-    kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner, kpar_value_id prediction,
-                         kpar_value_id labels, kpar_value_id *values);
+    const char *class_name, *aliases, *doc;
+    const char *arguments; /* besides name and dtype */
+    /* *values (batch, ...), of any type. NULL: the loss of the same class. */
+    kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner,
+                         kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values);
+    bool sparse; /* labels as in kpar_loss_row */
 } kpar_metric_row;
 const kpar_metric_row *kpar_metric_rows(int *n);
 
 /* Learning-rate schedules (schedules.c): expressions of the iteration. */
 typedef struct kpar_schedule_row {
-    const char *class_name, *doc, *arguments;
-    kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e, kpar_x iteration, kpar_x *rate);
+    const char *class_name, *aliases, *doc, *arguments;
+    kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e,
+                           kpar_x iteration, kpar_x *rate);
 } kpar_schedule_row;
 const kpar_schedule_row *kpar_schedule_rows(int *n);
 
@@ -66,12 +98,22 @@ typedef struct kpar_optimizer_formula {
     kpar_x weight, gradient, rate, step; /* in: step is iterations + 1 */
     kpar_x slots[KPAR_OPTIMIZER_SLOTS];  /* in: before; out: after */
 } kpar_optimizer_formula;
+/* A slot that a config uses. In the file, slots of one group interleave weight by weight; groups follow each other. */
+typedef struct kpar_optimizer_slot {
+    const char *name;
+    int group;
+    double initial;
+} kpar_optimizer_slot;
 typedef struct kpar_optimizer_row {
-    const char *class_name, *doc, *arguments;
-    /* Names of the slots this config uses, in Keras's order, and their number. */
-    kpar_status (*slots)(const char *owner, const json_t *config, const char **names, int *n);
+    const char *class_name, *aliases, *doc;
+    const char *arguments; /* its own, besides what all optimizers have */
+    double learning_rate;  /* defaults where the config has none */
+    double weight_decay;
+    /* The slots this config uses, in Keras's order, and their number. */
+    kpar_status (*slots)(const char *owner, const json_t *config, kpar_optimizer_slot *slots, int *n);
     /* Writes weight and slots after the step. */
-    kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e, kpar_optimizer_formula *f);
+    kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e,
+                           kpar_optimizer_formula *f);
 } kpar_optimizer_row;
 const kpar_optimizer_row *kpar_optimizer_rows(int *n);
 

@@ -1,0 +1,43 @@
+/* The table of layers. */
+#include "model/lower_internal.h"
+
+#include <string.h>
+
+static const kpar_layer_row rows[] = {
+    {"InputLayer", "an input of the model", "batch_shape", "sparse=false ragged=false optional=false",
+     kpar_layer_input},
+    {"Dense", "matrix product over the last dimension, bias, activation",
+     "units activation use_bias kernel_initializer bias_initializer", "", kpar_layer_dense},
+    {"Activation", "an activation by name", "activation", "", kpar_layer_activation},
+    {"ReLU", "relu with maximum, slope below and threshold", "max_value negative_slope threshold", "",
+     kpar_layer_relu},
+    {"LeakyReLU", "relu with a slope below 0", "negative_slope alpha", "", kpar_layer_leaky_relu},
+    {"ELU", "x, or alpha (exp(x) - 1) below 0", "alpha", "", kpar_layer_elu},
+    {"Softmax", "softmax over the last dimension", "axis", "", kpar_layer_softmax},
+    {"Dropout", "zeroes a share of its input while training", "rate seed", "", kpar_layer_dropout},
+    {"Identity", "its input", "", "", kpar_layer_identity},
+    {"Flatten", "one dimension of all but the batch", "", "data_format=\"channels_last\"",
+     kpar_layer_flatten},
+    {"Reshape", "another shape for each sample", "target_shape", "", kpar_layer_reshape},
+    {"Rescaling", "scale and offset", "scale offset", "", kpar_layer_rescaling},
+    {"Add", "sum of its inputs", "", "", kpar_layer_add},
+    {"Subtract", "first input minus the second", "", "", kpar_layer_subtract},
+    {"Multiply", "product of its inputs", "", "", kpar_layer_multiply},
+    {"Average", "mean of its inputs", "", "", kpar_layer_average},
+    {"Maximum", "largest of its inputs", "", "", kpar_layer_maximum},
+    {"Minimum", "smallest of its inputs", "", "", kpar_layer_minimum},
+    {"Concatenate", "its inputs side by side", "axis", "", kpar_layer_concatenate},
+};
+
+const kpar_layer_row *kpar_layer_rows(int *n)
+{
+    *n = (int)(sizeof rows / sizeof rows[0]);
+    return rows;
+}
+
+const kpar_layer_row *kpar_layer_row_find(const char *class_name)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].class_name, class_name) == 0) return &rows[i];
+    return NULL;
+}

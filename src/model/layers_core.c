@@ -1,0 +1,221 @@
+/* Layers: inputs, Dense, activation layers, Dropout. */
+#include "base/philox.h"
+#include "model/lower_internal.h"
+
+/* InputLayer */
+
+/* Integers and booleans are read as int32, floating-point numbers as real. */
+static kpar_status input_type(kpar_lowering *lowering, kpar_dtype *dtype)
+{
+    const char *name;
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "dtype", "float32", &name));
+    if (!kpar_dtype_parse(name, dtype))
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'dtype' is \"%s\"; only numbers can be inputs",
+                         lowering->owner, name);
+    bool real = *dtype == KPAR_F32 || *dtype == KPAR_F64 || *dtype == KPAR_F16 || *dtype == KPAR_BF16;
+    *dtype = real ? lowering->graph->real : KPAR_I32;
+    return KPAR_OK;
+}
+
+/* (batch, ...) from batch_shape [null, ...]. */
+static kpar_status input_shape(const kpar_lowering *lowering, kpar_shape *shape)
+{
+    const json_t *list = json_object_get(lowering->layer->config, "batch_shape");
+    const size_t rank = json_array_size(list);
+    if (rank < 1 || rank > KPAR_MAX_RANK)
+        return kpar_fail(KPAR_EFORMAT,
+                         "%s: argument 'batch_shape': expected a list of 1 to %d dimensions, found %zu",
+                         lowering->owner, KPAR_MAX_RANK, rank);
+    if (!json_is_null(json_array_get(list, 0)))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'batch_shape' fixes the batch size; save the model without batch_size",
+                         lowering->owner);
+    *shape = (kpar_shape){.rank = (int)rank, .dims = {{1, true}}};
+    for (size_t i = 1; i < rank; i++) {
+        const json_t *size = json_array_get(list, i);
+        if (!json_is_integer(size) || json_integer_value(size) <= 0)
+            return kpar_fail(KPAR_EUNSUPPORTED,
+                             "%s: argument 'batch_shape': dimension %zu is not fixed; give it a size",
+                             lowering->owner, i);
+        shape->dims[i].size = json_integer_value(size);
+    }
+    return KPAR_OK;
+}
+
+KPAR_LAYER(input)
+{
+    const kpar_model *model = lowering->model;
+    kpar_shape shape;
+    kpar_dtype dtype;
+    (void)inputs;
+    (void)n_inputs;
+    KPAR_TRY(input_shape(lowering, &shape));
+    KPAR_TRY(input_type(lowering, &dtype));
+    for (int i = 0; i < model->n_inputs; i++)
+        if (model->inputs[i].tensor.call == lowering->call) {
+            *output = kpar_graph_source(lowering->graph, KPAR_FROM_FEATURE, i, dtype, shape);
+            return KPAR_OK;
+        }
+    return kpar_fail(KPAR_EFORMAT, "%s: is not among the model's inputs", lowering->owner);
+}
+
+/* Dense */
+
+/* (k·batch, features): all dimensions but the last folded into one. */
+static kpar_shape folded(const kpar_shape *shape)
+{
+    kpar_shape result = {.rank = 2, .dims = {{1, false}, shape->dims[shape->rank - 1]}};
+    for (int i = 0; i < shape->rank - 1; i++) {
+        result.dims[0].size *= shape->dims[i].size;
+        result.dims[0].batch = result.dims[0].batch || shape->dims[i].batch;
+    }
+    return result;
+}
+
+/* x W (+ b), where x has rank 2. */
+static kpar_status affine(kpar_lowering *lowering, kpar_value_id x, int64_t in, int64_t units, bool use_bias,
+                          kpar_value_id *out)
+{
+    const json_t *config = lowering->layer->config;
+    const json_t *kernel_initializer = json_object_get(config, "kernel_initializer");
+    const json_t *bias_initializer = json_object_get(config, "bias_initializer");
+    kpar_value_id kernel, bias;
+    KPAR_TRY(
+        kpar_lower_weight(lowering, "kernel", 2, (int64_t[]){in, units}, kernel_initializer, true, &kernel));
+    KPAR_TRY(kpar_build_matmul(lowering->graph, x, false, kernel, false, out));
+    if (!use_bias) return KPAR_OK;
+    KPAR_TRY(kpar_lower_weight(lowering, "bias", 1, &units, bias_initializer, true, &bias));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, *out, bias, out);
+}
+
+KPAR_LAYER(dense)
+{
+    const json_t *config = lowering->layer->config;
+    kpar_graph *g = lowering->graph;
+    int64_t units;
+    bool use_bias;
+    kpar_value_id x;
+    KPAR_TRY(kpar_config_integer(lowering->owner, config, "units", 0, &units));
+    KPAR_TRY(kpar_config_boolean(lowering->owner, config, "use_bias", true, &use_bias));
+    if (units <= 0)
+        return kpar_fail(KPAR_EFORMAT, "%s: argument 'units': expected a positive number, found %lld",
+                         lowering->owner, (long long)units);
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    kpar_shape shape = *kpar_lower_shape(lowering, x), flat = folded(&shape);
+    if (n_inputs != 1 || shape.rank < 2)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected one input of rank 2 or more", lowering->owner);
+
+    KPAR_TRY(kpar_build_reshape(g, flat, x, &x));
+    KPAR_TRY(affine(lowering, x, flat.dims[1].size, units, use_bias, &x));
+    KPAR_TRY(kpar_lower_activation(lowering, json_object_get(config, "activation"), x, &x));
+    shape.dims[shape.rank - 1].size = units;
+    return kpar_build_reshape(g, shape, x, output);
+}
+
+/* Activation layers */
+
+KPAR_LAYER(activation)
+{
+    (void)n_inputs;
+    return kpar_lower_activation(lowering, json_object_get(lowering->layer->config, "activation"), inputs[0],
+                                 output);
+}
+
+/* Keras's relu with all arguments: what is above `threshold`, at most `maximum`, with a slope below. */
+static kpar_x general_relu(kpar_expression_builder *e, kpar_x x, double maximum, double slope,
+                           double threshold)
+{
+    kpar_x zero = kpar_x_constant(e, 0), bound = kpar_x_constant(e, threshold),
+           limit = kpar_x_constant(e, maximum);
+    if (maximum < 0 && threshold == 0 && slope != 0) return kpar_x_leaky_relu(e, x, slope);
+    kpar_x above = threshold != 0 ? kpar_x_select(e, kpar_x_lt(e, bound, x), x, zero) : kpar_x_relu(e, x);
+    if (maximum == 6 && threshold == 0)
+        above = kpar_x_min(e, limit, above); /* relu6, whose derivative at 6 is 0 */
+    else if (maximum >= 0)
+        above = kpar_x_min(e, kpar_x_max(e, above, zero), limit);
+    if (slope == 0) return above;
+    kpar_x below = kpar_x_relu(e, kpar_x_sub(e, bound, x));
+    return kpar_x_sub(e, above, kpar_x_mul(e, below, kpar_x_constant(e, slope)));
+}
+
+KPAR_LAYER(relu)
+{
+    const json_t *config = lowering->layer->config;
+    double maximum, slope, threshold;
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(kpar_config_number(lowering->owner, config, "max_value", -1, &maximum));
+    KPAR_TRY(kpar_config_number(lowering->owner, config, "negative_slope", 0, &slope));
+    KPAR_TRY(kpar_config_number(lowering->owner, config, "threshold", 0, &threshold));
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    return kpar_lower_apply(lowering, e, general_relu(e, kpar_x_input(e, 0), maximum, slope, threshold), &x,
+                            1, output);
+}
+
+KPAR_LAYER(leaky_relu)
+{
+    const json_t *config = lowering->layer->config;
+    double slope;
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(kpar_config_number(lowering->owner, config, "alpha", 0.3, &slope)); /* the older name */
+    KPAR_TRY(kpar_config_number(lowering->owner, config, "negative_slope", slope, &slope));
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    return kpar_lower_apply(lowering, e, kpar_x_leaky_relu(e, kpar_x_input(e, 0), slope), &x, 1, output);
+}
+
+KPAR_LAYER(elu)
+{
+    double alpha;
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "alpha", 1, &alpha));
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    return kpar_lower_apply(lowering, e, kpar_x_elu(e, kpar_x_input(e, 0), alpha), &x, 1, output);
+}
+
+KPAR_LAYER(softmax)
+{
+    const json_t *config = lowering->layer->config, *axes = json_object_get(config, "axis");
+    const int rank = kpar_lower_shape(lowering, inputs[0])->rank;
+    int64_t axis = json_integer_value(json_array_get(axes, 0));
+    kpar_value_id x;
+    (void)n_inputs;
+    if (!json_is_array(axes)) KPAR_TRY(kpar_config_integer(lowering->owner, config, "axis", -1, &axis));
+    if (json_array_size(axes) > 1 || (axis != -1 && axis != rank - 1))
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis': only the last dimension (-1) is supported",
+                         lowering->owner);
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    return kpar_build_softmax(lowering->graph, x, output);
+}
+
+/* Dropout: the random number of an element follows from the layer, the call, the step and the element's position in
+ * the global batch, so that it is the same on every mesh. */
+KPAR_LAYER(dropout)
+{
+    const kpar_call *call = &lowering->model->calls[lowering->call];
+    kpar_graph *g = lowering->graph;
+    double rate;
+    kpar_value_id x, random;
+    (void)n_inputs;
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "rate", 0.5, &rate));
+    if (rate < 0 || rate > 1)
+        return kpar_fail(KPAR_EFORMAT, "%s: argument 'rate' is %g, expected 0 to 1", lowering->owner, rate);
+    *output = inputs[0];
+    if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
+
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    const char *stream = kpar_arena_printf(lowering->arena, "%s#%d", lowering->layer->group, call->number);
+    const kpar_shape each_row = {.rank = 1, .dims = {{1, true}}};
+    kpar_value_id positions = kpar_graph_source(g, KPAR_FROM_ROW_POSITION, 0, KPAR_I64, each_row);
+    KPAR_TRY(kpar_build_random(g, kpar_philox_key(lowering->seed, stream), positions,
+                               kpar_lower_step(lowering), *kpar_lower_shape(lowering, x), &random));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x zero = kpar_x_constant(e, 0), dropped = kpar_x_lt(e, kpar_x_input(e, 1), kpar_x_constant(e, rate));
+    kpar_x kept = rate < 1 ? kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_constant(e, 1 / (1 - rate))) : zero;
+    return kpar_lower_apply(lowering, e, kpar_x_select(e, dropped, zero, kept), (kpar_value_id[]){x, random},
+                            2, output);
+}

@@ -1,0 +1,94 @@
+/* Layers that change shape or scale and have no weights: Identity, Flatten, Reshape, Rescaling. */
+#include "model/lower_internal.h"
+
+KPAR_LAYER(identity)
+{
+    (void)lowering;
+    (void)n_inputs;
+    *output = inputs[0];
+    return KPAR_OK;
+}
+
+KPAR_LAYER(flatten)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, inputs[0]);
+    kpar_shape flat = {.rank = 2, .dims = {{1, true}, {kpar_lower_elements(shape, 1), false}}};
+    (void)n_inputs;
+    return kpar_build_reshape(lowering->graph, flat, inputs[0], output);
+}
+
+/* The shape that target_shape asks for, with its one -1 (if any) filled in. */
+static kpar_status target_shape(const kpar_lowering *lowering, int64_t elements, kpar_shape *shape)
+{
+    const json_t *list = json_object_get(lowering->layer->config, "target_shape");
+    const size_t n = json_array_size(list);
+    int64_t product = 1;
+    int open = 0;
+    if (!json_is_array(list) || n + 1 > KPAR_MAX_RANK)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'target_shape': expected a list of at most %d numbers",
+                         lowering->owner, KPAR_MAX_RANK - 1);
+    *shape = (kpar_shape){.rank = (int)n + 1, .dims = {{1, true}}};
+    for (size_t i = 0; i < n; i++) {
+        const int64_t size = json_integer_value(json_array_get(list, i));
+        shape->dims[i + 1].size = size;
+        if (size == -1 && open == 0)
+            open = (int)i + 1;
+        else if (size <= 0 || size > elements)
+            return kpar_fail(KPAR_EFORMAT, "%s: argument 'target_shape': dimension %zu is %lld",
+                             lowering->owner, i, (long long)size);
+        else if ((product *= size) > elements)
+            break;
+    }
+    if (open && product > 0 && elements % product == 0)
+        product *= shape->dims[open].size = elements / product;
+    if (product == elements) return KPAR_OK;
+    return kpar_fail(KPAR_EFORMAT, "%s: argument 'target_shape' does not fit the %lld elements of a sample",
+                     lowering->owner, (long long)elements);
+}
+
+KPAR_LAYER(reshape)
+{
+    kpar_shape shape;
+    (void)n_inputs;
+    KPAR_TRY(target_shape(lowering, kpar_lower_elements(kpar_lower_shape(lowering, inputs[0]), 1), &shape));
+    return kpar_build_reshape(lowering->graph, shape, inputs[0], output);
+}
+
+/* Argument `key`: a number, or a list of them for the last dimension, as a value that broadcasts. */
+static kpar_status scale_argument(kpar_lowering *lowering, const char *key, double fallback,
+                                  kpar_value_id *value)
+{
+    kpar_graph *g = lowering->graph;
+    const json_t *config = lowering->layer->config, *list = json_object_get(config, key);
+    if (json_is_object(list)) list = json_object_get(json_object_get(list, "config"), "value");
+    if (!json_is_array(list)) {
+        double number;
+        KPAR_TRY(kpar_config_number(lowering->owner, config, key, fallback, &number));
+        return kpar_build_constant(g, number, (kpar_shape){.rank = 0}, value);
+    }
+    const size_t n = json_array_size(list);
+    const kpar_shape one = {.rank = 1, .dims = {{1, false}}};
+    kpar_value_id *parts = kpar_arena_alloc(lowering->arena, (n + 1) * sizeof *parts);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *number = json_array_get(list, i);
+        if (!json_is_number(number))
+            return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument '%s': expected a number or a list of numbers",
+                             lowering->owner, key);
+        KPAR_TRY(kpar_build_constant(g, json_number_value(number), one, &parts[i]));
+    }
+    if (n == 0) return kpar_fail(KPAR_EFORMAT, "%s: argument '%s' is an empty list", lowering->owner, key);
+    return kpar_build_concat(g, 0, parts, (int)n, value);
+}
+
+KPAR_LAYER(rescaling)
+{
+    kpar_value_id terms[3];
+    (void)n_inputs;
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &terms[0]));
+    KPAR_TRY(scale_argument(lowering, "scale", 1, &terms[1]));
+    KPAR_TRY(scale_argument(lowering, "offset", 0, &terms[2]));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x y = kpar_x_add(e, kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), kpar_x_input(e, 2));
+    return kpar_lower_apply(lowering, e, y, terms, 3, output);
+}

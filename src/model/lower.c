@@ -1,0 +1,241 @@
+/* Lowering the forward pass: sources, one layer call after the other, predictions, losses, metrics. */
+#include "model/lower_internal.h"
+
+#include <string.h>
+
+const char *kpar_mode_name(kpar_mode mode)
+{
+    static const char *const names[KPAR_MODE_COUNT] = {"train", "evaluate", "predict"};
+    return names[mode];
+}
+
+void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *catalog,
+                      const kpar_model *model, kpar_mode mode, uint64_t seed)
+{
+    *lowering = (kpar_lowering){
+        .graph = graph,
+        .catalog = catalog,
+        .model = model,
+        .mode = mode,
+        .seed = seed,
+        .arena = graph->arena,
+        .loss = -1,
+        .owner = model->file,
+    };
+    graph->part = KPAR_FORWARD;
+}
+
+void kpar_lower_end(kpar_lowering *lowering)
+{
+    kpar_free(lowering->reports);
+    lowering->reports = NULL;
+    lowering->n_reports = 0;
+    lowering->reports_capacity = 0;
+}
+
+/* Keras writes no group for the input layer of a Sequential, and none for operations. */
+static bool has_group(const kpar_model *model, const kpar_layer *layer)
+{
+    const char *class_name = json_string_value(json_object_get(model->root, "class_name"));
+    bool sequential = class_name && strcmp(class_name, "Sequential") == 0;
+    return layer->group && !(sequential && strcmp(layer->class_name, "InputLayer") == 0);
+}
+
+/* The groups of model.weights.h5: the model's own, the layers' in config order, the optimizer's. */
+static kpar_status add_groups(kpar_lowering *lowering)
+{
+    const kpar_model *model = lowering->model;
+    kpar_catalog *catalog = lowering->catalog;
+    if (catalog->n_groups > 0) return KPAR_OK;
+    kpar_catalog_add_group(catalog, "", model->name);
+    for (int i = 0; i < model->n_layers; i++)
+        if (has_group(model, &model->layers[i]))
+            kpar_catalog_add_group(catalog, model->layers[i].group, model->layers[i].name);
+    if (model->optimizer) {
+        const char *name;
+        KPAR_TRY(kpar_lower_optimizer_name(lowering, &name));
+        kpar_catalog_add_group(catalog, "optimizer", name);
+    }
+    return KPAR_OK;
+}
+
+kpar_status kpar_lower_weight(kpar_lowering *lowering, const char *name, int rank, const int64_t *dims,
+                              const json_t *initializer, bool trainable, kpar_value_id *value)
+{
+    const kpar_layer *layer = lowering->layer;
+    kpar_variable variable = {
+        .path = kpar_arena_printf(lowering->arena, "%s/vars/%d", layer->group, lowering->layer_weights++),
+        .layer = layer->name,
+        .name = name,
+        .kind = trainable && layer->trainable ? KPAR_VARIABLE_WEIGHT : KPAR_VARIABLE_FROZEN,
+        .dtype = KPAR_F32,
+        .rank = rank,
+        .layer_index = (int)(layer - lowering->model->layers),
+        .of = -1,
+    };
+    for (int i = 0; i < rank; i++) variable.dims[i] = dims[i];
+    const char *owner = kpar_arena_printf(lowering->arena, "%s: %s", lowering->owner, name);
+    if (initializer) KPAR_TRY(kpar_variable_set_initializer(owner, initializer, lowering->seed, &variable));
+    int index = kpar_catalog_add(lowering->catalog, &variable);
+    const kpar_variable *known = &lowering->catalog->variables[index];
+    for (int i = 0; i < rank; i++)
+        if (known->rank != rank || known->dims[i] != dims[i]) {
+            char first[KPAR_SHAPE_TEXT], now[KPAR_SHAPE_TEXT];
+            return kpar_fail(KPAR_EUNSUPPORTED,
+                             "%s: its calls need %s of shapes %s and %s; give all calls inputs of one shape",
+                             lowering->owner, name, kpar_shape_text(first, known->rank, known->dims),
+                             kpar_shape_text(now, rank, dims));
+        }
+    *value = kpar_lower_variable(lowering, index);
+    return KPAR_OK;
+}
+
+kpar_value_id kpar_lower_step(kpar_lowering *lowering)
+{
+    int index = kpar_catalog_add(lowering->catalog, &(kpar_variable){
+                                                        .path = "optimizer/vars/0",
+                                                        .layer = "",
+                                                        .name = "iteration",
+                                                        .kind = KPAR_VARIABLE_ITERATION,
+                                                        .dtype = KPAR_I64,
+                                                        .layer_index = -1,
+                                                        .of = -1,
+                                                    });
+    return kpar_lower_variable(lowering, index);
+}
+
+/* Arguments of the call itself: only those that change nothing are understood. */
+static kpar_status check_call(const kpar_lowering *lowering, const kpar_call *call)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)call->kwargs, key,
+                        value) if (!json_is_null(value) &&
+                                   strcmp(key, "training") !=
+                                       0) return kpar_fail(KPAR_EUNSUPPORTED,
+                                                           "%s: call argument '%s' is not supported",
+                                                           lowering->owner, key);
+    return KPAR_OK;
+}
+
+/* kpar computes in float32: another policy would give another result. */
+static kpar_status check_dtype(const kpar_lowering *lowering)
+{
+    const json_t *dtype = json_object_get(lowering->layer->config, "dtype");
+    const char *name = json_string_value(
+        json_is_object(dtype) ? json_object_get(json_object_get(dtype, "config"), "name") : dtype);
+    if (!dtype || json_is_null(dtype) || (name && strcmp(name, "float32") == 0)) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'dtype' is \"%s\"; only \"float32\" is supported",
+                     lowering->owner, name ? name : "?");
+}
+
+static kpar_status check_layer(kpar_lowering *lowering)
+{
+    const kpar_layer *layer = lowering->layer;
+    if (!layer->row) {
+        int n;
+        const kpar_layer_row *rows = kpar_layer_rows(&n);
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: layers of this class are not supported; supported are: %s",
+                         lowering->owner, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
+    }
+    if (strcmp(layer->class_name, "InputLayer") != 0) KPAR_TRY(check_dtype(lowering));
+    return kpar_lower_known(lowering, lowering->owner, layer->config, "name trainable dtype",
+                            layer->row->arguments, layer->row->defaults);
+}
+
+static kpar_status call_inputs(const kpar_lowering *lowering, const kpar_call *call, kpar_value_id *inputs)
+{
+    for (int i = 0; i < call->n_inputs; i++) {
+        const kpar_tensor_ref ref = call->inputs[i];
+        if (ref.call < 0 || ref.call >= lowering->call || ref.tensor != 0)
+            return kpar_fail(KPAR_EINTERNAL, "%s: input %d is output %d of call %d, which is not there yet",
+                             lowering->owner, i, ref.tensor, ref.call);
+        inputs[i] = lowering->call_values[ref.call];
+    }
+    return KPAR_OK;
+}
+
+static kpar_status lower_call(kpar_lowering *lowering, int index)
+{
+    const kpar_call *call = &lowering->model->calls[index];
+    lowering->layer = &lowering->model->layers[call->layer];
+    lowering->call = index;
+    lowering->layer_weights = 0;
+    lowering->graph->layer = lowering->layer->name;
+    lowering->owner = kpar_arena_printf(lowering->arena, "%s: layer '%s' (%s)", lowering->model->file,
+                                        lowering->layer->name, lowering->layer->class_name);
+    KPAR_TRY(check_layer(lowering));
+    KPAR_TRY(check_call(lowering, call));
+    kpar_value_id *inputs = kpar_arena_alloc(lowering->arena, ((size_t)call->n_inputs + 1) * sizeof *inputs);
+    KPAR_TRY(call_inputs(lowering, call, inputs));
+    return lowering->layer->row->lower(lowering, inputs, call->n_inputs, &lowering->call_values[index]);
+}
+
+static kpar_status lower_calls(kpar_lowering *lowering)
+{
+    const kpar_model *model = lowering->model;
+    lowering->call_values =
+        kpar_arena_alloc(lowering->arena, ((size_t)model->n_calls + 1) * sizeof(kpar_value_id));
+    for (int i = 0; i < model->n_calls; i++) KPAR_TRY(lower_call(lowering, i));
+    lowering->layer = NULL;
+    lowering->owner = model->file;
+    lowering->graph->layer = "";
+    return KPAR_OK;
+}
+
+static void list_weights(kpar_lowering *lowering)
+{
+    const int n = kpar_catalog_weights(lowering->catalog, NULL);
+    lowering->n_weights = n;
+    lowering->weights = kpar_arena_alloc(lowering->arena, ((size_t)n + 1) * sizeof(int));
+    lowering->weight_copies = kpar_arena_alloc(lowering->arena, ((size_t)n + 1) * sizeof(kpar_value_id));
+    kpar_catalog_weights(lowering->catalog, lowering->weights);
+    for (int i = 0; i < n; i++)
+        lowering->weight_copies[i] = kpar_lower_variable(lowering, lowering->weights[i]);
+}
+
+/* Without an update every weight stays as it is. */
+static void keep_weights(kpar_lowering *lowering)
+{
+    for (int i = 0; i < lowering->catalog->n; i++) {
+        const kpar_variable *variable = &lowering->catalog->variables[i];
+        if (variable->kind != KPAR_VARIABLE_WEIGHT && variable->kind != KPAR_VARIABLE_FROZEN) continue;
+        kpar_value_id value = kpar_lower_variable(lowering, i);
+        kpar_graph_set_state(lowering->graph, value, value);
+    }
+}
+
+static void add_predictions(kpar_lowering *lowering)
+{
+    for (int i = 0; i < lowering->model->n_outputs; i++)
+        kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_PREDICTION, i,
+                              lowering->call_values[lowering->model->outputs[i].tensor.call]);
+}
+
+/* Messages of the graph know the layer; puts the file in front where it is missing. */
+static kpar_status with_file(const kpar_lowering *lowering, kpar_status status)
+{
+    const char *file = lowering->model->file;
+    if (status == KPAR_OK || strncmp(kpar_error_message(), file, strlen(file)) == 0) return status;
+    return kpar_fail_in(status, "%s", file);
+}
+
+static kpar_status lower_forward(kpar_lowering *lowering)
+{
+    lowering->graph->phase = KPAR_PHASE_MICROBATCH;
+    KPAR_TRY(add_groups(lowering));
+    KPAR_TRY(lower_calls(lowering));
+    list_weights(lowering);
+    if (lowering->mode != KPAR_MODE_TRAIN) {
+        keep_weights(lowering);
+        add_predictions(lowering);
+    }
+    if (lowering->mode == KPAR_MODE_PREDICT) return KPAR_OK;
+    KPAR_TRY(kpar_lower_losses(lowering));
+    return kpar_lower_metrics(lowering);
+}
+
+kpar_status kpar_lower_forward(kpar_lowering *lowering)
+{
+    return with_file(lowering, lower_forward(lowering));
+}

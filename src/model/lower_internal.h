@@ -1,0 +1,80 @@
+/* What the files of lowering share: sources, conversions, reports. */
+#ifndef KPAR_MODEL_LOWER_INTERNAL_H
+#define KPAR_MODEL_LOWER_INTERNAL_H
+
+#include "model/config.h"
+#include "model/tables.h"
+
+static inline const kpar_shape *kpar_lower_shape(const kpar_lowering *lowering, kpar_value_id value)
+{
+    return &kpar_graph_value(lowering->graph, value)->shape;
+}
+
+/* lower_values.c */
+
+/* Product of the sizes of dimensions [first, rank) without the factor batch. */
+int64_t kpar_lower_elements(const kpar_shape *shape, int first);
+/* Labels of output `output` for predictions of shape `prediction`. */
+kpar_value_id kpar_lower_labels(kpar_lowering *lowering, int output, const kpar_shape *prediction,
+                                bool sparse);
+/* f32 (batch): the sample weights of an output if `weighted`, else the row mask. */
+kpar_value_id kpar_lower_row_weights(kpar_lowering *lowering, int output, bool weighted);
+kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable);
+/* An expression of one value. */
+kpar_status kpar_lower_apply(kpar_lowering *lowering, kpar_expression_builder *e, kpar_x result,
+                             const kpar_value_id *inputs, int n_inputs, kpar_value_id *out) KPAR_MUST_USE;
+/* Sum over the last dimension, which is kept with size 1 or removed; or the mean, removed. */
+kpar_status kpar_lower_sum_last(kpar_lowering *lowering, bool keep, kpar_value_id a,
+                                kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+/* Sum over all elements of values (batch, ...) times weights (batch) times `factor` (scalar, -1: none). */
+kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
+                                    kpar_value_id factor, kpar_value_id *out) KPAR_MUST_USE;
+/* The sum over microbatches of a scalar becomes a report output; *number is its number. */
+kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id scalar, int *number) KPAR_MUST_USE;
+void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int weight);
+
+/* Config keys that all optimizers, or all of a kind, have. `extra` is the row's own list. */
+kpar_status kpar_lower_known(kpar_lowering *lowering, const char *owner, const json_t *config,
+                             const char *common, const char *extra, const char *defaults) KPAR_MUST_USE;
+
+/* lower_losses.c, lower_metrics.c: of all outputs of the model. */
+kpar_status kpar_lower_losses(kpar_lowering *lowering) KPAR_MUST_USE;
+kpar_status kpar_lower_metrics(kpar_lowering *lowering) KPAR_MUST_USE;
+/* The row of the loss that a model output is compiled with, or an error that names it. *row is NULL without a loss. */
+kpar_status kpar_lower_loss_row(kpar_lowering *lowering, int output, const kpar_loss_row **row,
+                                const json_t **config, const char **owner) KPAR_MUST_USE;
+
+/* lower_update.c: the name of the optimizer's group, "adam". */
+kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name) KPAR_MUST_USE;
+
+/* hoist.c: kpar_build_map_many, with what depends on scalar inputs alone computed once, by maps of scalars. */
+kpar_status kpar_lower_hoisted_map(kpar_lowering *lowering, const kpar_expression *e,
+                                   const kpar_value_id *inputs, int n_inputs,
+                                   kpar_value_id *outs) KPAR_MUST_USE;
+
+/* Lowerings of layers, a file a family (layers_*.c); the table is in layers.c. */
+#define KPAR_LAYER(name)                                                                                     \
+    kpar_status kpar_layer_##name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,        \
+                                  kpar_value_id *output)
+KPAR_LAYER(input);
+KPAR_LAYER(dense);
+KPAR_LAYER(activation);
+KPAR_LAYER(relu);
+KPAR_LAYER(leaky_relu);
+KPAR_LAYER(elu);
+KPAR_LAYER(softmax);
+KPAR_LAYER(dropout);
+KPAR_LAYER(identity);
+KPAR_LAYER(flatten);
+KPAR_LAYER(reshape);
+KPAR_LAYER(rescaling);
+KPAR_LAYER(add);
+KPAR_LAYER(subtract);
+KPAR_LAYER(multiply);
+KPAR_LAYER(average);
+KPAR_LAYER(maximum);
+KPAR_LAYER(minimum);
+KPAR_LAYER(concatenate);
+
+#endif

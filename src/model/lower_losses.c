@@ -1,0 +1,153 @@
+/* The total loss of a microbatch, as its share of the global batch's loss: values of rows times their weights over a
+ * denominator that is a fact (it depends on data alone and is summed over the global batch before the rest of the step).
+ * So gradients come out as terms of the global gradient on whatever part of the batch a rank has. */
+#include "model/lower_internal.h"
+
+#include <string.h>
+
+typedef enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_WEIGHTED_MEAN } reduction;
+
+static kpar_status parse_reduction(const char *owner, const json_t *config, reduction *result)
+{
+    static const struct {
+        const char *name;
+        reduction value;
+    } names[] = {
+        {"sum", REDUCE_SUM},
+        {"sum_over_batch_size", REDUCE_MEAN},
+        {"mean", REDUCE_MEAN},
+        {"mean_with_sample_weight", REDUCE_WEIGHTED_MEAN},
+    };
+    const char *name;
+    KPAR_TRY(kpar_config_string(owner, config, "reduction", "sum_over_batch_size", &name));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i].name, name) == 0) {
+            *result = names[i].value;
+            return KPAR_OK;
+        }
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "%s: argument 'reduction' is \"%s\"; supported are: sum, sum_over_batch_size, mean, "
+                     "mean_with_sample_weight",
+                     owner, name);
+}
+
+kpar_status kpar_lower_loss_row(kpar_lowering *lowering, int output, const kpar_loss_row **row,
+                                const json_t **config, const char **owner)
+{
+    const kpar_model *model = lowering->model;
+    const json_t *loss = model->losses ? model->losses[output] : NULL;
+    const char *name;
+    *row = NULL;
+    if (!loss || json_is_null(loss)) return KPAR_OK;
+    *owner = kpar_arena_printf(lowering->arena, "%s: loss of output '%s'", model->file,
+                               model->outputs[output].name);
+    KPAR_TRY(kpar_config_object(*owner, loss, &name, config));
+    *row = kpar_loss_row_find(name);
+    if (!*row) {
+        int n;
+        const kpar_loss_row *rows = kpar_loss_rows(&n);
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is not supported; supported are: %s", *owner, name,
+                         kpar_table_names(lowering->arena, rows, n, sizeof *rows));
+    }
+    *owner = kpar_arena_printf(lowering->arena, "%s (%s)", *owner, (*row)->class_name);
+    return kpar_lower_known(lowering, *owner, *config, "name reduction dtype", (*row)->arguments, "");
+}
+
+/* 1 / a, or 0 where a is 0: a batch whose weights are all zero has no loss. */
+static kpar_status reciprocal(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out)
+{
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x x = kpar_x_input(e, 0), zero = kpar_x_constant(e, 0);
+    kpar_x inverse = kpar_x_div(e, kpar_x_constant(e, 1), x);
+    return kpar_lower_apply(lowering, e, kpar_x_select(e, kpar_x_eq(e, x, zero), zero, inverse), &a, 1, out);
+}
+
+/* What the values of all rows of the global batch are multiplied by: a scalar in phase facts, or -1 for a sum.
+ * `elements` is the number of values of a row. */
+static kpar_status scale_fact(kpar_lowering *lowering, int output, reduction kind, int64_t elements,
+                              kpar_value_id *scale)
+{
+    kpar_graph *g = lowering->graph;
+    *scale = -1;
+    if (kind == REDUCE_SUM) return KPAR_OK;
+    kpar_value_id weights = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN), sum;
+    g->phase = KPAR_PHASE_FACTS_ROWS;
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, 1, weights, &sum));
+    KPAR_TRY(kpar_build_accumulate(g, sum, &sum));
+    g->phase = KPAR_PHASE_FACTS;
+    KPAR_TRY(kpar_build_affine(g, sum, (double)elements, 0, &sum));
+    KPAR_TRY(reciprocal(lowering, sum, scale));
+    g->phase = KPAR_PHASE_MICROBATCH;
+    return KPAR_OK;
+}
+
+/* This microbatch's share of the loss of one output; *loss is -1 if the output has none. */
+static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_id *loss)
+{
+    const kpar_loss_row *row;
+    const json_t *config = NULL;
+    const char *owner;
+    reduction kind = REDUCE_MEAN;
+    kpar_value_id values, scale;
+    *loss = -1;
+    KPAR_TRY(kpar_lower_loss_row(lowering, output, &row, &config, &owner));
+    if (!row) return KPAR_OK;
+    KPAR_TRY(parse_reduction(owner, config, &kind));
+
+    kpar_value_id prediction = lowering->call_values[lowering->model->outputs[output].tensor.call];
+    KPAR_TRY(kpar_lower_real(lowering, prediction, &prediction));
+    const kpar_shape *shape = kpar_lower_shape(lowering, prediction);
+    if (shape->rank < 2) {
+        char text[KPAR_SHAPE_TEXT];
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: predictions have shape %s, expected (batch, ..., values)",
+                         owner, kpar_shape_format(text, shape));
+    }
+    kpar_value_id labels = kpar_lower_labels(lowering, output, shape, row->sparse);
+    KPAR_TRY(kpar_loss_values(lowering, row, config, owner, prediction, labels, &values));
+    KPAR_TRY(scale_fact(lowering, output, kind, kpar_lower_elements(kpar_lower_shape(lowering, values), 1),
+                        &scale));
+    kpar_value_id weights = kpar_lower_row_weights(lowering, output, true);
+    return kpar_lower_weighted_sum(lowering, values, weights, scale, loss);
+}
+
+/* Sum of losses times their loss_weights. */
+static kpar_status total_loss(kpar_lowering *lowering, const kpar_value_id *losses, const double *factors,
+                              int n, kpar_value_id *total)
+{
+    kpar_expression_builder *e = kpar_expression_begin(n);
+    kpar_x sum = kpar_x_constant(e, 0);
+    for (int i = 0; i < n; i++)
+        sum = kpar_x_add(e, sum, kpar_x_mul(e, kpar_x_input(e, i), kpar_x_constant(e, factors[i])));
+    return kpar_lower_apply(lowering, e, sum, losses, n, total);
+}
+
+kpar_status kpar_lower_losses(kpar_lowering *lowering)
+{
+    const kpar_model *model = lowering->model;
+    const size_t n_outputs = (size_t)model->n_outputs;
+    kpar_value_id *losses = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *losses), total;
+    double *factors = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *factors);
+    int *outputs = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *outputs);
+    int n = 0, number;
+    for (int i = 0; i < model->n_outputs; i++) {
+        KPAR_TRY(output_loss(lowering, i, &losses[n]));
+        if (losses[n] < 0) continue;
+        factors[n] = model->loss_weights ? model->loss_weights[i] : 1;
+        outputs[n++] = i;
+    }
+    if (n == 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: the model is not compiled with a loss; compile it before saving", model->file);
+
+    KPAR_TRY(total_loss(lowering, losses, factors, n, &total));
+    if (lowering->mode == KPAR_MODE_TRAIN) lowering->loss = total;
+    KPAR_TRY(kpar_lower_report_value(lowering, total, &number));
+    kpar_lower_report(lowering, "loss", number, -1);
+    for (int i = 0; n > 1 && i < n; i++) {
+        KPAR_TRY(kpar_lower_report_value(lowering, losses[i], &number));
+        kpar_lower_report(lowering,
+                          kpar_arena_printf(lowering->arena, "%s_loss", model->outputs[outputs[i]].name),
+                          number, -1);
+    }
+    return KPAR_OK;
+}

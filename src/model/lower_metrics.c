@@ -1,0 +1,146 @@
+/* Metrics of all outputs: which row, under which of Keras's names, summed how. `metrics` count every real row once,
+ * `weighted_metrics` by its sample weight. */
+#include "model/lower_internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* One metric being lowered. */
+typedef struct metric {
+    int output;
+    bool weighted;
+    const kpar_metric_row *row;
+    const json_t *config; /* NULL: defaults */
+    const char *name;     /* its own, without the output's */
+    const char *owner;
+} metric;
+
+/* The row that "accuracy" stands for: by the shape of predictions and by what labels are. */
+static const char *accuracy_class(const kpar_shape *prediction, bool sparse)
+{
+    if (prediction->dims[prediction->rank - 1].size == 1) return "BinaryAccuracy";
+    return sparse ? "SparseCategoricalAccuracy" : "CategoricalAccuracy";
+}
+
+/* Keras's name: the string as it is, or the config's, or the class's in snake case. */
+static kpar_status metric_name(kpar_lowering *lowering, metric *m, const json_t *json, const char *class_name)
+{
+    char text[128];
+    if (json_is_string(json)) {
+        m->name = json_string_value(json);
+        return KPAR_OK;
+    }
+    kpar_snake_case(class_name, text, sizeof text);
+    return kpar_config_string(m->owner, m->config, "name", kpar_arena_strdup(lowering->arena, text),
+                              &m->name);
+}
+
+static kpar_status find_metric(kpar_lowering *lowering, metric *m, const json_t *json,
+                               const kpar_shape *prediction, bool sparse)
+{
+    const char *class_name;
+    int n;
+    const kpar_metric_row *rows = kpar_metric_rows(&n);
+    KPAR_TRY(kpar_config_object(m->owner, json, &class_name, &m->config));
+    KPAR_TRY(metric_name(lowering, m, json, class_name));
+    if (strcasecmp(class_name, "accuracy") == 0 || strcasecmp(class_name, "acc") == 0)
+        class_name = accuracy_class(prediction, sparse);
+    m->row = kpar_table_find(rows, n, sizeof *rows, class_name);
+    if (!m->row)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is not supported; supported are: accuracy, %s",
+                         m->owner, class_name, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
+    m->owner = kpar_arena_printf(lowering->arena, "%s (%s)", m->owner, m->row->class_name);
+    if (m->row->sparse != sparse)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: needs labels that are %s, but the loss of the output takes %s", m->owner,
+                         sparse ? "of the predictions' shape" : "class numbers",
+                         sparse ? "class numbers" : "labels of the predictions' shape");
+    return kpar_lower_known(lowering, m->owner, m->config, "name dtype", m->row->arguments, "");
+}
+
+/* Sums over this step: of values times weights, and of weights. A row with several values counts their mean. */
+static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_value_id values,
+                                 const char *name)
+{
+    int value, weight;
+    kpar_value_id sum, count, weights = kpar_lower_row_weights(lowering, m->output, m->weighted);
+    const double elements = (double)kpar_lower_elements(kpar_lower_shape(lowering, values), 1);
+    KPAR_TRY(kpar_lower_weighted_sum(lowering, values, weights, -1, &sum));
+    KPAR_TRY(kpar_build_affine(lowering->graph, sum, 1 / elements, 0, &sum));
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1, weights, &count));
+    KPAR_TRY(kpar_lower_report_value(lowering, sum, &value));
+    KPAR_TRY(kpar_lower_report_value(lowering, count, &weight));
+    kpar_lower_report(lowering, name, value, weight);
+    return KPAR_OK;
+}
+
+static bool name_taken(const kpar_lowering *lowering, const char *name)
+{
+    for (int i = 0; i < lowering->n_reports; i++)
+        if (strcmp(lowering->reports[i].name, name) == 0) return true;
+    return false;
+}
+
+/* The log's name: with the output in front if there are several; a second one of the name is numbered, or if it is
+ * weighted, called so. */
+static const char *log_name(const kpar_lowering *lowering, const metric *m)
+{
+    const kpar_model *model = lowering->model;
+    const bool several = model->n_outputs > 1;
+    const char *output = several ? model->outputs[m->output].name : "", *joint = several ? "_" : "";
+    const char *name = kpar_arena_printf(lowering->arena, "%s%s%s", output, joint, m->name);
+    if (m->weighted && name_taken(lowering, name))
+        name = kpar_arena_printf(lowering->arena, "%s%sweighted_%s", output, joint, m->name);
+    const char *base = name;
+    for (int i = 1; name_taken(lowering, name); i++)
+        name = kpar_arena_printf(lowering->arena, "%s_%d", base, i);
+    return name;
+}
+
+static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json, bool sparse)
+{
+    const kpar_model *model = lowering->model;
+    kpar_value_id prediction = lowering->call_values[model->outputs[m->output].tensor.call], values;
+    KPAR_TRY(kpar_lower_real(lowering, prediction, &prediction));
+    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
+    kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
+    if (m->row->lower)
+        KPAR_TRY(m->row->lower(lowering, m->config, m->owner, prediction, labels, &values));
+    else
+        KPAR_TRY(kpar_loss_values(lowering, kpar_loss_row_find(m->row->class_name), m->config, m->owner,
+                                  prediction, labels, &values));
+    return report_metric(lowering, m, values, log_name(lowering, m));
+}
+
+static kpar_status lower_list(kpar_lowering *lowering, int output, const json_t *list, bool weighted)
+{
+    const kpar_model *model = lowering->model;
+    const size_t n = json_is_array(list) ? json_array_size(list) : list && !json_is_null(list);
+    const kpar_loss_row *loss;
+    const json_t *config;
+    const char *owner;
+    if (n == 0) return KPAR_OK;
+    KPAR_TRY(kpar_lower_loss_row(lowering, output, &loss, &config, &owner));
+    owner = kpar_arena_printf(lowering->arena, "%s: metric of output '%s'", model->file,
+                              model->outputs[output].name);
+    if (!loss)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: the output has no loss, so its labels are not known", owner);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *json = json_is_array(list) ? json_array_get(list, i) : list;
+        if (json_is_null(json)) continue;
+        metric m = {.output = output, .weighted = weighted, .owner = owner};
+        KPAR_TRY(lower_metric(lowering, &m, json, loss->sparse));
+    }
+    return KPAR_OK;
+}
+
+kpar_status kpar_lower_metrics(kpar_lowering *lowering)
+{
+    const kpar_model *model = lowering->model;
+    for (int i = 0; model->metrics && i < model->n_outputs; i++)
+        KPAR_TRY(lower_list(lowering, i, model->metrics[i], false));
+    for (int i = 0; model->weighted_metrics && i < model->n_outputs; i++)
+        KPAR_TRY(lower_list(lowering, i, model->weighted_metrics[i], true));
+    return KPAR_OK;
+}

@@ -1,0 +1,151 @@
+/* Small pieces that lowerings are made of: sources, conversions, sums, reports, table look-ups. */
+#include "model/lower_internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+int64_t kpar_lower_elements(const kpar_shape *shape, int first)
+{
+    int64_t count = 1;
+    for (int i = first; i < shape->rank; i++) count *= shape->dims[i].size;
+    return count;
+}
+
+static const kpar_shape one_row_each = {.rank = 1, .dims = {{1, true}}};
+
+kpar_value_id kpar_lower_labels(kpar_lowering *lowering, int output, const kpar_shape *prediction,
+                                bool sparse)
+{
+    kpar_shape shape = *prediction;
+    if (sparse) shape.rank--;
+    return kpar_graph_source(lowering->graph, KPAR_FROM_LABEL, output,
+                             sparse ? KPAR_I32 : lowering->graph->real, shape);
+}
+
+kpar_value_id kpar_lower_row_weights(kpar_lowering *lowering, int output, bool weighted)
+{
+    kpar_graph *g = lowering->graph;
+    if (weighted) return kpar_graph_source(g, KPAR_FROM_SAMPLE_WEIGHT, output, g->real, one_row_each);
+    return kpar_graph_source(g, KPAR_FROM_ROW_MASK, 0, g->real, one_row_each);
+}
+
+kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable)
+{
+    const kpar_variable *v = &lowering->catalog->variables[variable];
+    kpar_shape shape = {.rank = v->rank};
+    for (int i = 0; i < v->rank; i++) shape.dims[i] = (kpar_dim){v->dims[i], false};
+    kpar_dtype dtype = v->dtype == KPAR_I64 ? KPAR_I64 : lowering->graph->real;
+    return kpar_graph_source(lowering->graph, KPAR_FROM_VARIABLE, variable, dtype, shape);
+}
+
+kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *real)
+{
+    kpar_graph *g = lowering->graph;
+    kpar_value_id one;
+    *real = value;
+    if (kpar_graph_value(g, value)->dtype == g->real) return KPAR_OK;
+    KPAR_TRY(kpar_build_constant(g, 1, (kpar_shape){.rank = 0}, &one));
+    return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, value, one, real);
+}
+
+kpar_status kpar_lower_apply(kpar_lowering *lowering, kpar_expression_builder *e, kpar_x result,
+                             const kpar_value_id *inputs, int n_inputs, kpar_value_id *out)
+{
+    kpar_graph *g = lowering->graph;
+    return kpar_build_map(g, kpar_expression_end(e, g->arena, &result, 1), inputs, n_inputs, out);
+}
+
+kpar_status kpar_lower_sum_last(kpar_lowering *lowering, bool keep, kpar_value_id a, kpar_value_id *out)
+{
+    kpar_shape kept = *kpar_lower_shape(lowering, a);
+    kept.dims[kept.rank - 1] = (kpar_dim){1, false};
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1u << (kept.rank - 1), a, out));
+    return keep ? kpar_build_reshape(lowering->graph, kept, *out, out) : KPAR_OK;
+}
+
+kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, a);
+    const int64_t n = shape->dims[shape->rank - 1].size;
+    KPAR_TRY(kpar_lower_sum_last(lowering, false, a, out));
+    return kpar_build_affine(lowering->graph, *out, 1.0 / (double)n, 0, out);
+}
+
+/* Weights of shape (batch) as (batch, 1, ...), to broadcast over values of rank `rank`. */
+static kpar_status weights_of_rank(kpar_lowering *lowering, kpar_value_id weights, int rank,
+                                   kpar_value_id *out)
+{
+    kpar_shape shape = {.rank = rank, .dims = {{1, true}}};
+    for (int i = 1; i < rank; i++) shape.dims[i] = (kpar_dim){1, false};
+    return kpar_build_reshape(lowering->graph, shape, weights, out);
+}
+
+kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
+                                    kpar_value_id factor, kpar_value_id *out)
+{
+    kpar_graph *g = lowering->graph;
+    const int rank = kpar_lower_shape(lowering, values)->rank;
+    kpar_value_id inputs[3] = {values, weights, factor};
+    const int n_inputs = factor < 0 ? 2 : 3;
+    KPAR_TRY(weights_of_rank(lowering, weights, rank, &inputs[1]));
+    kpar_expression_builder *e = kpar_expression_begin(n_inputs);
+    kpar_x weight = kpar_x_input(e, 1);
+    if (factor >= 0) weight = kpar_x_mul(e, weight, kpar_x_input(e, 2));
+    KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_mul(e, kpar_x_input(e, 0), weight), inputs, n_inputs, out));
+    return kpar_build_reduce(g, KPAR_REDUCE_SUM, (1u << rank) - 1, *out, out);
+}
+
+kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id scalar, int *number)
+{
+    kpar_value_id sum;
+    KPAR_TRY(kpar_build_accumulate(lowering->graph, scalar, &sum));
+    *number = lowering->n_report_values++;
+    kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_REPORT, *number, sum);
+    return KPAR_OK;
+}
+
+void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int weight)
+{
+    size_t count = (size_t)lowering->n_reports++;
+    KPAR_PUSH(lowering->reports, count, lowering->reports_capacity) =
+        (kpar_report_entry){kpar_arena_strdup(lowering->arena, name), value, weight};
+}
+
+kpar_status kpar_lower_known(kpar_lowering *lowering, const char *owner, const json_t *config,
+                             const char *common, const char *extra, const char *defaults)
+{
+    return kpar_config_known(owner, config, kpar_arena_printf(lowering->arena, "%s %s", common, extra),
+                             defaults);
+}
+
+/* Whether `name` is one of the space-separated `names`. */
+static bool listed(const char *names, const char *name)
+{
+    const size_t length = strlen(name);
+    for (const char *at = names; *at; at += strspn(at, " ")) {
+        size_t word = strcspn(at, " ");
+        if (word == length && strncmp(at, name, word) == 0) return true;
+        at += word;
+    }
+    return false;
+}
+
+const void *kpar_table_find(const void *rows, int n, size_t row_bytes, const char *name)
+{
+    for (int i = 0; i < n; i++) {
+        const char *const *words = (const void *)((const char *)rows + (size_t)i * row_bytes);
+        if (kpar_same_name(words[0], name) || strcasecmp(words[0], name) == 0 || listed(words[1], name))
+            return words;
+    }
+    return NULL;
+}
+
+const char *kpar_table_names(kpar_arena *arena, const void *rows, int n, size_t row_bytes)
+{
+    const char *names = "";
+    for (int i = 0; i < n; i++) {
+        const char *const *words = (const void *)((const char *)rows + (size_t)i * row_bytes);
+        names = kpar_arena_printf(arena, "%s%s%s", names, i ? ", " : "", words[0]);
+    }
+    return names;
+}

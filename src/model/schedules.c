@@ -1,0 +1,122 @@
+/* Learning-rate schedules: the rate as an expression of the iteration, which is 0 in the first step. */
+#include "model/lower_internal.h"
+
+static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
+static kpar_x times(kpar_expression_builder *e, kpar_x x, double factor)
+{
+    return kpar_x_mul(e, x, constant(e, factor));
+}
+
+/* A number that has no default and, if `positive`, divides. */
+static kpar_status required(const char *owner, const json_t *config, const char *key, bool positive,
+                            double *value)
+{
+    const json_t *json = json_object_get(config, key);
+    if (!json || json_is_null(json))
+        return kpar_fail(KPAR_EFORMAT, "%s: argument '%s' is missing", owner, key);
+    KPAR_TRY(kpar_config_number(owner, config, key, 0, value));
+    if (!positive || *value > 0) return KPAR_OK;
+    return kpar_fail(KPAR_EFORMAT, "%s: argument '%s' is %g, expected more than 0", owner, key, *value);
+}
+
+/* iteration / decay_steps, in whole numbers with staircase. */
+static kpar_status progress(const char *owner, const json_t *config, kpar_expression_builder *e,
+                            kpar_x iteration, kpar_x *share)
+{
+    double steps;
+    bool staircase;
+    KPAR_TRY(required(owner, config, "decay_steps", true, &steps));
+    KPAR_TRY(kpar_config_boolean(owner, config, "staircase", false, &staircase));
+    *share = kpar_x_div(e, iteration, constant(e, steps));
+    if (staircase) *share = kpar_x_floor(e, *share);
+    return KPAR_OK;
+}
+
+static kpar_status exponential(const char *owner, const json_t *config, kpar_expression_builder *e,
+                               kpar_x iteration, kpar_x *rate)
+{
+    double initial, decay;
+    kpar_x share;
+    KPAR_TRY(required(owner, config, "initial_learning_rate", false, &initial));
+    KPAR_TRY(required(owner, config, "decay_rate", false, &decay));
+    KPAR_TRY(progress(owner, config, e, iteration, &share));
+    *rate = times(e, kpar_x_pow(e, constant(e, decay), share), initial);
+    return KPAR_OK;
+}
+
+static kpar_status inverse_time(const char *owner, const json_t *config, kpar_expression_builder *e,
+                                kpar_x iteration, kpar_x *rate)
+{
+    double initial, decay;
+    kpar_x share;
+    KPAR_TRY(required(owner, config, "initial_learning_rate", false, &initial));
+    KPAR_TRY(required(owner, config, "decay_rate", false, &decay));
+    KPAR_TRY(progress(owner, config, e, iteration, &share));
+    *rate = kpar_x_div(e, constant(e, initial), kpar_x_add(e, times(e, share, decay), constant(e, 1)));
+    return KPAR_OK;
+}
+
+/* (initial - end) (1 - s / n)^power + end; with `cycle` n grows to the next multiple of decay_steps. */
+static kpar_status polynomial(const char *owner, const json_t *config, kpar_expression_builder *e,
+                              kpar_x iteration, kpar_x *rate)
+{
+    double initial, end, power, steps;
+    bool cycle;
+    KPAR_TRY(required(owner, config, "initial_learning_rate", false, &initial));
+    KPAR_TRY(required(owner, config, "decay_steps", true, &steps));
+    KPAR_TRY(kpar_config_number(owner, config, "end_learning_rate", 0.0001, &end));
+    KPAR_TRY(kpar_config_number(owner, config, "power", 1, &power));
+    KPAR_TRY(kpar_config_boolean(owner, config, "cycle", false, &cycle));
+    kpar_x n = constant(e, steps);
+    if (cycle) {
+        kpar_x ceiling = kpar_x_neg(e, kpar_x_floor(e, kpar_x_neg(e, kpar_x_div(e, iteration, n))));
+        n = kpar_x_mul(e, n, kpar_x_max(e, ceiling, constant(e, 1)));
+    } else
+        iteration = kpar_x_min(e, iteration, n);
+    kpar_x left = kpar_x_sub(e, constant(e, 1), kpar_x_div(e, iteration, n));
+    *rate = kpar_x_add(e, times(e, kpar_x_pow(e, left, constant(e, power)), initial - end), constant(e, end));
+    return KPAR_OK;
+}
+
+/* values[i] up to and with boundaries[i], the last value after all. */
+static kpar_status piecewise(const char *owner, const json_t *config, kpar_expression_builder *e,
+                             kpar_x iteration, kpar_x *rate)
+{
+    const json_t *boundaries = json_object_get(config, "boundaries"),
+                 *values = json_object_get(config, "values");
+    const size_t n = json_array_size(boundaries);
+    if (n == 0 || json_array_size(values) != n + 1)
+        return kpar_fail(
+            KPAR_EFORMAT,
+            "%s: expected lists 'boundaries' of n and 'values' of n + 1 numbers, found %zu and %zu", owner, n,
+            json_array_size(values));
+    for (size_t i = 0; i <= n; i++)
+        if (!json_is_number(json_array_get(values, i)) ||
+            (i < n && !json_is_number(json_array_get(boundaries, i))))
+            return kpar_fail(KPAR_EFORMAT,
+                             "%s: arguments 'boundaries' and 'values': element %zu is not a number", owner,
+                             i);
+    *rate = constant(e, json_number_value(json_array_get(values, n)));
+    for (size_t i = n; i-- > 0;) {
+        kpar_x within =
+            kpar_x_le(e, iteration, constant(e, json_number_value(json_array_get(boundaries, i))));
+        *rate = kpar_x_select(e, within, constant(e, json_number_value(json_array_get(values, i))), *rate);
+    }
+    return KPAR_OK;
+}
+
+static const kpar_schedule_row rows[] = {
+    {"ExponentialDecay", "", "initial rate times decay_rate^(s / decay_steps)",
+     "initial_learning_rate decay_steps decay_rate staircase", exponential},
+    {"InverseTimeDecay", "", "initial rate over 1 + decay_rate s / decay_steps",
+     "initial_learning_rate decay_steps decay_rate staircase", inverse_time},
+    {"PolynomialDecay", "", "from the initial to the end rate within decay_steps",
+     "initial_learning_rate decay_steps end_learning_rate power cycle", polynomial},
+    {"PiecewiseConstantDecay", "", "one of `values` between `boundaries`", "boundaries values", piecewise},
+};
+
+const kpar_schedule_row *kpar_schedule_rows(int *n)
+{
+    *n = (int)(sizeof rows / sizeof rows[0]);
+    return rows;
+}
