@@ -5,11 +5,6 @@
 
 #include "tensor/array.h"
 
-/* An array in a .npy or .npz file. Stored members are memory-mapped, deflated ones are unpacked to memory after their
- * declared size was checked against the archive. Read correctly: bool, (u)int8..64, float16/32/64, big-endian,
- * Fortran order, unaligned. */
-typedef struct kpar_npy kpar_npy;
-
 typedef struct kpar_dataset kpar_dataset;
 
 /* Which arrays are the features, labels and sample weights. */
@@ -18,15 +13,18 @@ typedef struct kpar_dataset_names {
     int n_x, n_y;
 } kpar_dataset_names;
 
-/* Opens `path` (.npz, or a folder of .npy). With one input the feature array is "x", with several "x/NAME"; likewise "y",
- * "sample_weight"; names given in `names` override. input_names and output_names are the model's. Labels may
- * be absent. Errors name file, array, expected and found. */
+/* Opens `path` (.npz, or a folder of .npy). Stored members and .npy files are memory-mapped, deflated members are
+ * unpacked to memory after their declared size was checked against the archive. With one input the feature array is
+ * "x" or "x/NAME", with several "x/NAME"; likewise "y", "sample_weight" (one "sample_weight" serves all outputs); names
+ * given in `names` override and must be there. input_names and output_names are the model's. Labels may be absent.
+ * At least one row is expected. Errors name file, array, expected and found. */
 kpar_status kpar_dataset_open(const char *path, const char *const *input_names, int n_inputs,
                               const char *const *output_names, int n_outputs, const kpar_dataset_names *names,
                               kpar_dataset **dataset) KPAR_MUST_USE;
 
 /* `rows` rows of random features and labels of these per-row shapes: Philox by seed, features uniform in [0, 1),
- * integer labels uniform in [0, classes[i]), classes[i] 0: real labels. For `--data random`. */
+ * integer labels uniform in [0, classes[i]), classes[i] 0: real labels. The arrays are named "x/0", "y/0" and so on.
+ * For `--data random`. */
 kpar_status kpar_dataset_random(uint64_t seed, int64_t rows, const kpar_array *inputs, int n_inputs, const kpar_array *outputs,
                                 const int64_t *classes, int n_outputs, kpar_dataset **dataset) KPAR_MUST_USE;
 void kpar_dataset_close(kpar_dataset *dataset);
@@ -44,10 +42,12 @@ const char *kpar_dataset_name(const kpar_dataset *dataset, kpar_dataset_kind kin
 kpar_status kpar_dataset_read(kpar_dataset *dataset, kpar_dataset_kind kind, int index, const int64_t *rows, size_t n,
                               const kpar_slice *slice, kpar_dtype dtype, void *values) KPAR_MUST_USE;
 
-/* Payload bytes copied so far. */
+/* Payload bytes copied out of the files by kpar_dataset_read so far, in the files' types. May be called while another
+ * thread reads. */
 size_t kpar_dataset_bytes_read(const kpar_dataset *dataset);
 
-/* Checks that integer labels of output `index` lie in [0, classes) for rows [first, first + n): KPAR_EDATA names the row. */
+/* Checks that labels of output `index` are whole numbers in [0, classes) for rows [first, first + n): KPAR_EDATA names
+ * the row. */
 kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t classes, int64_t first, int64_t n) KPAR_MUST_USE;
 
 /* A hash of names, shapes, types and a sample of the contents: to tell whether a resume has the same data. */

@@ -1,0 +1,125 @@
+/* Writing a file so that it appears whole or not at all. */
+#include "data/output.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct kpar_output {
+    char *path, *temporary;
+    int descriptor;
+};
+
+static atomic_int calls, failing_call;
+
+int kpar_output_fail_at(int call)
+{
+    atomic_store(&failing_call, call);
+    return atomic_exchange(&calls, 0);
+}
+
+/* True, with errno set, when this is the call that a test wants to fail. */
+static bool injected(void)
+{
+    int call = atomic_fetch_add(&calls, 1) + 1;
+    if (call != atomic_load(&failing_call)) return false;
+    errno = ENOSPC;
+    return true;
+}
+
+static kpar_status failed(const kpar_output *output, const char *what)
+{
+    return kpar_fail(KPAR_EIO, "%s: %s: %s", output->path, what, strerror(errno));
+}
+
+static void destroy(kpar_output *output)
+{
+    if (output->descriptor >= 0) close(output->descriptor);
+    kpar_free(output->path);
+    kpar_free(output->temporary);
+    kpar_free(output);
+}
+
+kpar_status kpar_output_create(const char *path, kpar_output **output)
+{
+    *output = NULL;
+    size_t bytes = strlen(path) + 32;
+    kpar_output *made = kpar_alloc_zeroed(1, sizeof *made);
+    made->path = kpar_strdup(path);
+    made->temporary = kpar_alloc(bytes);
+    snprintf(made->temporary, bytes, "%s.tmp-%ld", path, (long)getpid());
+    made->descriptor = injected() ? -1 : open(made->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (made->descriptor < 0) {
+        kpar_status status = failed(made, "cannot be created");
+        destroy(made);
+        return status;
+    }
+    *output = made;
+    return KPAR_OK;
+}
+
+kpar_status kpar_output_write(kpar_output *output, const void *bytes, size_t length)
+{
+    const char *next = bytes;
+    while (length) {
+        ssize_t written = injected() ? -1 : write(output->descriptor, next, length);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return failed(output, "cannot be written");
+        next += written;
+        length -= (size_t)written;
+    }
+    return KPAR_OK;
+}
+
+void kpar_output_sync_folder(const char *folder)
+{
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    (void)fsync(descriptor);
+    close(descriptor);
+}
+
+static void sync_parent(const char *path)
+{
+    char *folder = kpar_strdup(path);
+    char *slash = strrchr(folder, '/');
+    if (slash) slash[slash == folder] = '\0';
+    kpar_output_sync_folder(slash ? folder : ".");
+    kpar_free(folder);
+}
+
+kpar_status kpar_output_commit(kpar_output *output)
+{
+    kpar_status status = KPAR_OK;
+    if (injected() || fsync(output->descriptor)) status = failed(output, "cannot be synced");
+    else if (injected() || rename(output->temporary, output->path)) status = failed(output, "cannot be renamed into place");
+    if (status != KPAR_OK) {
+        kpar_output_abandon(output);
+        return status;
+    }
+    sync_parent(output->path);
+    destroy(output);
+    return KPAR_OK;
+}
+
+void kpar_output_abandon(kpar_output *output)
+{
+    if (!output) return;
+    unlink(output->temporary);
+    destroy(output);
+}
+
+kpar_status kpar_output_file(const char *path, const void *bytes, size_t length)
+{
+    kpar_output *output = NULL;
+    KPAR_TRY(kpar_output_create(path, &output));
+    kpar_status status = kpar_output_write(output, bytes, length);
+    if (status == KPAR_OK) return kpar_output_commit(output);
+    kpar_output_abandon(output);
+    return status;
+}
