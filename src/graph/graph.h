@@ -107,6 +107,7 @@ typedef struct kpar_attributes {
     bool sparse;                       /* cross_entropy: labels are class numbers */
     kpar_axis mesh_axis;               /* collectives */
     int peer;                          /* send, receive: the other stage */
+    int channel;                       /* send, receive: number of the transfer */
     bool accumulate;                   /* emitted kernels only: add to what the output holds */
 } kpar_attributes;
 

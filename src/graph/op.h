@@ -58,7 +58,7 @@ typedef struct kpar_op_row {
     double (*flops)(const kpar_attributes *attributes, const kpar_array *inputs, int n_inputs, const kpar_array *outputs);
 } kpar_op_row;
 
-enum { KPAR_OP_OUTPUTS = 8 };
+enum { KPAR_OP_OUTPUTS = 64 };
 
 const kpar_op_row *kpar_op_row_get(kpar_op_kind kind);
 bool kpar_op_parse(const char *name, kpar_op_kind *kind);

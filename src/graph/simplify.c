@@ -24,7 +24,7 @@ static bool op_is_live(const kpar_op *op, const bool *live)
 }
 
 /* Whether equal ops of this kind may be shared: not what communicates, and not random numbers of two call sites. */
-static bool shareable(const kpar_op *op) { return op->kind < KPAR_OP_ACCUMULATE && op->kind != KPAR_OP_RANDOM; }
+static bool shareable(const kpar_op *op) { return op->kind <= KPAR_OP_COMPUTE_COPY && op->kind != KPAR_OP_RANDOM; }
 
 static bool equal_attributes(const kpar_attributes *a, const kpar_attributes *b)
 {

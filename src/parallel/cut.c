@@ -17,6 +17,7 @@ typedef struct cutting {
     int n_units;
     size_t units_capacity;
     kpar_rebuild r;
+    int n_transfers;
     kpar_value_id *received; /* [old value * stages + stage]: the new value there, -1: not yet */
 } cutting;
 
@@ -127,9 +128,9 @@ static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_
         const int from = unit_of(c, maker->layer)->stage;
         kpar_value_id sent = *at_stage(c, old, from);
         set_building(g, maker, v->layer, from);
-        KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &sent, 1, &(kpar_attributes){.peer = stage}, NULL));
+        KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &sent, 1, &(kpar_attributes){.peer = stage, .channel = c->n_transfers}, NULL));
         set_building(g, user, v->layer, stage);
-        const kpar_attributes attributes = {.peer = from, .shape = v->shape, .dtype = v->dtype};
+        const kpar_attributes attributes = {.peer = from, .channel = c->n_transfers++, .shape = v->shape, .dtype = v->dtype};
         KPAR_TRY(kpar_graph_append(g, KPAR_OP_RECEIVE, NULL, 0, &attributes, there));
         memcpy(g->values[*there].placement, v->placement, sizeof v->placement);
     }

@@ -283,7 +283,7 @@ static kpar_status place_all(placing *p)
     return KPAR_OK;
 }
 
-kpar_status kpar_place(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed)
+kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed)
 {
     placing p = {.options = options};
     kpar_rebuild_begin(&p.r, graph);

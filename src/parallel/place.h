@@ -15,7 +15,7 @@ typedef struct kpar_place_options {
 } kpar_place_options;
 
 /* Returns a new graph. An op without a rule for its inputs' placements gets them replicated. */
-kpar_status kpar_place(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed) KPAR_MUST_USE;
+kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed) KPAR_MUST_USE;
 
 /* Concrete dimensions of a value on one rank: the batch is `rows`. Empty shards give a dimension of 0. `shard_index`
  * and the like come from the coordinate. */

@@ -11,8 +11,7 @@
 typedef enum kpar_step_kind {
     KPAR_STEP_SEND,    /* `range` of space `space` to member `peer` */
     KPAR_STEP_RECEIVE, /* into `range` of space `space` from member `peer` */
-    KPAR_STEP_REDUCE,  /* range of DATA = sum of the sources, combined as ((s0 + s1) + s2) ... or, with `tree`,
-                          along a binary tree over the sources */
+    KPAR_STEP_REDUCE,  /* range of DATA = sum of the sources, combined as `additions` say */
     KPAR_STEP_COPY,    /* range of DATA = sources[0] */
     KPAR_STEP_SIGNAL,  /* flag `flag`: members that share the window see it */
     KPAR_STEP_WAIT,    /* for flag `flag` of member `peer` */
@@ -34,6 +33,8 @@ typedef struct kpar_step {
     kpar_range range; /* own memory sent, received into or written */
     int n_sources;
     kpar_range *sources; /* REDUCE, COPY */
+    const int (*additions)[2]; /* REDUCE: n_sources - 1 pairs, source [0] += source [1], ending in source 0, see
+                                  kpar_tree_additions; NULL: in the order of the sources */
     int flag;            /* 0, 1, ...: numbered within the collective */
 } kpar_step;
 

@@ -1,1 +1,1 @@
-# Sources of src/program.
+libkpar_core_la_SOURCES += src/program/tree.c src/program/tree.h

@@ -1,0 +1,470 @@
+/* Emission: walks the graph in the order of the stage's schedule. */
+#include "plan/emit.h"
+
+#include "plan/emit_internal.h"
+
+#include <string.h>
+
+/* What emission remembers while it walks. */
+typedef struct walk {
+    kpar_emitter *e;
+    bool *emitted; /* by op of phases facts and update */
+    bool *final;   /* by op: an accumulate that has all its microbatches */
+    int *home;     /* by op: the stage whose microbatches it needs, -1: none's */
+    bool last;     /* the last microbatch's backward is being written */
+} walk;
+
+static bool is_collective(int kind) { return kind >= KPAR_OP_ALL_REDUCE && kind <= KPAR_OP_ALL_GATHER; }
+
+/* --- which ops this rank runs --- */
+
+static void find_homes(const kpar_graph *g, int *home)
+{
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        home[i] = op->phase == KPAR_PHASE_MICROBATCH ? op->stage : -1;
+        for (int k = 0; op->phase != KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
+            kpar_op_id maker = g->values[op->inputs[k]].op;
+            if (maker >= 0 && home[maker] > home[i]) home[i] = home[maker];
+        }
+    }
+}
+
+static void need(walk *w, kpar_value_id value)
+{
+    kpar_op_id maker = w->e->graph->values[value].op;
+    if (maker >= 0 && w->e->graph->ops[maker].phase != KPAR_PHASE_MICROBATCH) w->e->needed[maker] = true;
+}
+
+static void need_inputs(walk *w)
+{
+    const kpar_graph *g = w->e->graph;
+    for (size_t i = g->n_ops; i-- > 0;)
+        for (int k = 0; w->e->needed[i] && k < g->ops[i].n_inputs; k++) need(w, g->ops[i].inputs[k]);
+}
+
+/* Whether the stage trains the variable: its microbatch phase reads it, or its weight. */
+static bool stage_holds(const walk *w, const bool *read, int variable)
+{
+    const kpar_variable *v = &w->e->catalog->variables[variable];
+    if (v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE) return true;
+    return v->of >= 0 ? read[v->of] : read[variable];
+}
+
+static void find_needed(walk *w)
+{
+    kpar_emitter *e = w->e;
+    const kpar_graph *g = e->graph;
+    bool *read = kpar_alloc_zeroed((size_t)e->catalog->n + 1, sizeof *read);
+    find_homes(g, w->home);
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        e->needed[i] = op->phase == KPAR_PHASE_MICROBATCH && op->stage == e->me.pipeline;
+        for (int k = 0; e->needed[i] && k < op->n_inputs; k++) {
+            const kpar_value *v = &g->values[op->inputs[k]];
+            if (v->phase == KPAR_PHASE_STATE) read[v->index] = true;
+        }
+    }
+    for (size_t i = 0; i < g->n_states; i++)
+        if (stage_holds(w, read, g->states[i].variable)) need(w, g->states[i].next);
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        kpar_op_id maker = g->values[g->outputs[i].value].op;
+        int stage = maker >= 0 && w->home[maker] >= 0 ? w->home[maker] : 0;
+        if (g->outputs[i].kind == KPAR_OUTPUT_REPORT && stage == e->me.pipeline) need(w, g->outputs[i].value);
+    }
+    need_inputs(w);
+    kpar_free(read);
+}
+
+static void count_users(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_values; i++) e->user[i] = -1;
+    for (size_t i = 0; i < g->n_ops; i++)
+        for (int k = 0; e->needed[i] && k < g->ops[i].n_inputs; k++) {
+            kpar_value_id input = g->ops[i].inputs[k];
+            e->users[input]++;
+            if (e->user[input] < 0 || g->ops[i].kind == KPAR_OP_ACCUMULATE) e->user[input] = (kpar_op_id)i;
+        }
+    for (size_t i = 0; i < g->n_outputs; i++) e->users[g->outputs[i].value]++;
+}
+
+static void number_collectives(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        if (!e->needed[i] || !is_collective(g->ops[i].kind)) continue;
+        const bool replayed = g->ops[i].phase == KPAR_PHASE_MICROBATCH || g->ops[i].phase == KPAR_PHASE_FACTS_ROWS;
+        e->collective_number[i] = replayed ? e->n_microbatch_collectives++ : e->n_step_collectives++;
+    }
+}
+
+/* --- writing ops --- */
+
+static kpar_status emit_alias(kpar_emitter *e, const kpar_op *op, int microbatch)
+{
+    kpar_storage where;
+    KPAR_TRY(kpar_emit_find(e, op->inputs[0], microbatch, &where));
+    *kpar_emit_slot(e, op->outputs[0], microbatch) = where;
+    return KPAR_OK;
+}
+
+/* split: rows of the whole lie together, any other part is copied out. */
+static kpar_status emit_split(kpar_emitter *e, const kpar_op *op, int microbatch)
+{
+    const kpar_value *part = &e->graph->values[op->outputs[0]], *whole = &e->graph->values[op->inputs[0]];
+    const kpar_placement p = part->placement[op->attributes.mesh_axis];
+    if (p.kind == KPAR_SPLIT && p.dim != 0) return kpar_emit_kernel(e, op, microbatch, false, (kpar_storage){-1, 0}, -1);
+    const kpar_slice a = kpar_local_slice(part, e->options->mesh, e->me, e->rows), b = kpar_local_slice(whole, e->options->mesh, e->me, e->rows);
+    size_t row = kpar_dtype_bytes(part->dtype);
+    for (int i = 1; i < a.rank; i++) row *= (size_t)a.size[i];
+    KPAR_TRY(emit_alias(e, op, microbatch));
+    if (a.rank > 0) kpar_emit_slot(e, op->outputs[0], microbatch)->offset += (size_t)(a.start[0] - b.start[0]) * row;
+    return KPAR_OK;
+}
+
+static kpar_status emit_transfer(kpar_emitter *e, const kpar_op *op, int microbatch)
+{
+    const bool send = op->kind == KPAR_OP_SEND;
+    const kpar_value_id value = send ? op->inputs[0] : op->outputs[0];
+    kpar_storage where = {-1, 0};
+    if (send)
+        KPAR_TRY(kpar_emit_find(e, value, microbatch, &where));
+    else
+        where = kpar_emit_target(e, value, microbatch);
+    const kpar_draft_place place = kpar_emit_place(where, kpar_emit_value_bytes(e, value));
+    const char *what = kpar_arena_printf(e->arena, "%s/%s", op->layer, send ? "send" : "receive");
+    kpar_draft *draft = kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE, KPAR_LANE_COMM, op->layer, what, microbatch, &place, 1, !send);
+    kpar_coordinate there = e->me;
+    there.pipeline = op->attributes.peer;
+    draft->instruction.peer = kpar_mesh_rank(e->options->mesh, there);
+    draft->instruction.channel = op->attributes.channel;
+    return KPAR_OK;
+}
+
+static kpar_status emit_compute(kpar_emitter *e, const kpar_op *op, int microbatch)
+{
+    kpar_op_id sum = op->n_outputs == 1 && kpar_emit_is_replayed(&e->graph->values[op->outputs[0]]) ? kpar_emit_accumulating(e, op->outputs[0]) : -1;
+    if (sum >= 0 && e->accumulators[sum].direct) return kpar_emit_accumulate_kernel(e, sum, op, microbatch);
+    KPAR_TRY(kpar_emit_kernel(e, op, microbatch, false, (kpar_storage){-1, 0}, -1));
+    return KPAR_OK;
+}
+
+/* What was not written into its accumulator by its own kernel is added to it. */
+static kpar_status accumulate_outputs(kpar_emitter *e, const kpar_op *op, int microbatch)
+{
+    for (int i = 0; i < op->n_outputs; i++) {
+        kpar_op_id sum = kpar_emit_accumulating(e, op->outputs[i]);
+        if (sum < 0 || kpar_emit_slot(e, op->outputs[i], microbatch)->buffer < 0) continue;
+        const bool already = e->accumulators[sum].direct && op->n_outputs == 1 && op->kind < KPAR_OP_ACCUMULATE && op->kind != KPAR_OP_RESHAPE;
+        if (!already) KPAR_TRY(kpar_emit_accumulate_value(e, sum, microbatch));
+    }
+    return KPAR_OK;
+}
+
+static kpar_status emit_op(kpar_emitter *e, kpar_op_id id, int microbatch)
+{
+    const kpar_op *op = &e->graph->ops[id];
+    switch (op->kind) {
+    case KPAR_OP_ACCUMULATE: return KPAR_OK;
+    case KPAR_OP_RESHAPE:
+    case KPAR_OP_COMPUTE_COPY: KPAR_TRY(emit_alias(e, op, microbatch)); break;
+    case KPAR_OP_SPLIT: KPAR_TRY(emit_split(e, op, microbatch)); break;
+    case KPAR_OP_ALL_REDUCE:
+    case KPAR_OP_REDUCE_SCATTER:
+    case KPAR_OP_ALL_GATHER: KPAR_TRY(kpar_emit_collective(e, id, microbatch)); break;
+    case KPAR_OP_SEND: return emit_transfer(e, op, microbatch);
+    case KPAR_OP_RECEIVE: KPAR_TRY(emit_transfer(e, op, microbatch)); break;
+    default: KPAR_TRY(emit_compute(e, op, microbatch)); break;
+    }
+    return microbatch >= 0 ? accumulate_outputs(e, op, microbatch) : KPAR_OK;
+}
+
+static void finish_sum(walk *w, kpar_op_id sum)
+{
+    if (w->final[sum]) return;
+    w->final[sum] = true;
+    kpar_emit_accumulated(w->e, sum);
+}
+
+/* Collectives of the update start as soon as the gradients they take are complete. */
+static kpar_status start_ready_collectives(walk *w)
+{
+    const kpar_graph *g = w->e->graph;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        if (!w->e->needed[i] || w->emitted[i] || op->phase != KPAR_PHASE_UPDATE || !is_collective(op->kind)) continue;
+        bool ready = true;
+        for (int k = 0; ready && k < op->n_inputs; k++) {
+            kpar_op_id maker = g->values[op->inputs[k]].op;
+            ready = maker >= 0 && g->ops[maker].kind == KPAR_OP_ACCUMULATE && w->final[maker];
+        }
+        if (!ready) continue;
+        w->emitted[i] = true;
+        KPAR_TRY(emit_op(w->e, (kpar_op_id)i, -1));
+    }
+    return KPAR_OK;
+}
+
+static kpar_status after_last_microbatch(walk *w, const kpar_op *op)
+{
+    bool any = false;
+    for (int i = 0; i < op->n_outputs; i++) {
+        kpar_op_id sum = kpar_emit_accumulating(w->e, op->outputs[i]);
+        if (sum < 0) continue;
+        finish_sum(w, sum);
+        any = true;
+    }
+    return any ? start_ready_collectives(w) : KPAR_OK;
+}
+
+static kpar_status emit_replayed(walk *w, kpar_phase phase, kpar_part part, int microbatch)
+{
+    const kpar_graph *g = w->e->graph;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        if (!w->e->needed[i] || op->phase != phase || (phase == KPAR_PHASE_MICROBATCH && op->part != part)) continue;
+        KPAR_TRY(emit_op(w->e, (kpar_op_id)i, microbatch));
+        if (w->last) KPAR_TRY(after_last_microbatch(w, op));
+    }
+    return KPAR_OK;
+}
+
+static kpar_status emit_once(walk *w, kpar_phase phase)
+{
+    const kpar_graph *g = w->e->graph;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        if (!w->e->needed[i] || op->phase != phase || w->emitted[i]) continue;
+        w->emitted[i] = true;
+        if (op->kind == KPAR_OP_ACCUMULATE)
+            finish_sum(w, (kpar_op_id)i);
+        else
+            KPAR_TRY(emit_op(w->e, (kpar_op_id)i, -1));
+    }
+    return KPAR_OK;
+}
+
+static kpar_status emit_schedule(walk *w)
+{
+    kpar_emitter *e = w->e;
+    const kpar_schedule_shape shape = {e->me.pipeline, e->options->mesh.pipeline, e->microbatches};
+    const bool train = e->mode == KPAR_MODE_TRAIN;
+    kpar_action *actions = kpar_arena_alloc(e->arena, (2 * (size_t)shape.microbatches + 1) * sizeof *actions);
+    (train ? e->options->schedule->generate : kpar_schedule_gpipe)(&shape, actions);
+    for (int i = 0; i < (train ? 2 : 1) * shape.microbatches; i++) {
+        w->last = train && actions[i].part == KPAR_BACKWARD && actions[i].microbatch == shape.microbatches - 1;
+        KPAR_TRY(emit_replayed(w, KPAR_PHASE_MICROBATCH, actions[i].part, actions[i].microbatch));
+    }
+    w->last = false;
+    return KPAR_OK;
+}
+
+/* --- what the host sees --- */
+
+static void *address(const kpar_emitter *e, kpar_storage s) { return (void *)(e->buffers[s.buffer].offset + s.offset); }
+
+/* A next value that could not be written in place is copied there. */
+static kpar_status settle_states(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_states; i++) {
+        const kpar_state *s = &g->states[i];
+        if (s->next == s->value || !e->variables[s->variable].present) continue;
+        kpar_storage from, to;
+        KPAR_TRY(kpar_emit_find(e, s->value, -1, &to));
+        KPAR_TRY(kpar_emit_find(e, s->next, -1, &from));
+        const bool same = e->buffers[from.buffer].segment == e->buffers[to.buffer].segment && address(e, from) == address(e, to);
+        const kpar_dtype dtype = g->values[s->value].dtype;
+        const size_t bytes = kpar_emit_value_bytes(e, s->value);
+        if (same && (e->buffers[to.buffer].segment == KPAR_SEGMENT_STATE || e->buffers[to.buffer].segment == KPAR_SEGMENT_SLOTS)) continue;
+        kpar_emit_copy(e, dtype, bytes / kpar_dtype_bytes(dtype), g->values[s->value].layer, "state", -1, kpar_emit_place(from, bytes), kpar_emit_place(to, bytes));
+    }
+    return KPAR_OK;
+}
+
+static const kpar_slot_kind source_slots[KPAR_SOURCE_COUNT] = {
+    [KPAR_FROM_FEATURE] = KPAR_SLOT_FEATURE,
+    [KPAR_FROM_LABEL] = KPAR_SLOT_LABEL,
+    [KPAR_FROM_SAMPLE_WEIGHT] = KPAR_SLOT_SAMPLE_WEIGHT,
+    [KPAR_FROM_ROW_MASK] = KPAR_SLOT_ROW_MASK,
+    [KPAR_FROM_ROW_POSITION] = KPAR_SLOT_ROW_POSITION,
+};
+
+static void add_slot(kpar_emitter *e, kpar_slot_kind kind, int index, int microbatch, kpar_value_id value, kpar_storage where, bool owner)
+{
+    const kpar_value *v = &e->graph->values[value];
+    kpar_slot slot = {.kind = kind, .index = index, .microbatch = microbatch, .owner = owner};
+    slot.tensor = (kpar_tensor_spec){.dtype = v->dtype, .rank = v->shape.rank};
+    slot.slice = kpar_local_slice(v, e->options->mesh, e->me, e->rows);
+    memcpy(slot.tensor.dims, slot.slice.size, sizeof slot.tensor.dims);
+    slot.place = (kpar_place){.rank = where.buffer, .offset = where.offset, .bytes = kpar_emit_value_bytes(e, value)};
+    KPAR_PUSH(e->program->slots, e->program->n_slots, e->program->slots_capacity) = slot;
+}
+
+static void add_source_slots(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_values; i++) {
+        const kpar_value *v = &g->values[i];
+        if (v->op >= 0 || v->phase == KPAR_PHASE_STATE) continue;
+        for (int m = 0; m < e->microbatches; m++) {
+            kpar_storage *where = kpar_emit_slot(e, (kpar_value_id)i, m);
+            if (where->buffer >= 0) add_slot(e, source_slots[v->source], v->index, m, (kpar_value_id)i, *where, true);
+        }
+    }
+}
+
+/* Partial sums count on every rank of the axis, what is replicated on the first. */
+static bool counts_here(const kpar_emitter *e, const kpar_value *v)
+{
+    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
+        if (v->placement[axis].kind != KPAR_PARTIAL && kpar_mesh_index(e->me, (kpar_axis)axis) != 0) return false;
+    return true;
+}
+
+static kpar_status add_output_slots(kpar_emitter *e, const int *home)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        const kpar_output *o = &g->outputs[i];
+        const kpar_value *v = &g->values[o->value];
+        const bool report = o->kind == KPAR_OUTPUT_REPORT;
+        const int stage = v->op >= 0 && home[v->op] >= 0 ? home[v->op] : 0;
+        if (stage != e->me.pipeline) continue;
+        for (int m = 0; m < (report ? 1 : e->microbatches); m++) {
+            kpar_storage where;
+            KPAR_TRY(kpar_emit_find(e, o->value, m, &where));
+            if (e->buffers[where.buffer].segment == KPAR_SEGMENT_STEP) e->buffers[where.buffer].last = KPAR_FOR_EVER;
+            add_slot(e, report ? KPAR_SLOT_REPORT : KPAR_SLOT_PREDICTION, o->index, report ? -1 : m, o->value, where, report ? counts_here(e, v) : e->me.tensor == 0);
+        }
+    }
+    return KPAR_OK;
+}
+
+/* --- one program --- */
+
+static kpar_status emit_walk(walk *w)
+{
+    kpar_emitter *e = w->e;
+    find_needed(w);
+    count_users(e);
+    number_collectives(e);
+    KPAR_TRY(kpar_emit_variables(e));
+    KPAR_TRY(kpar_emit_accumulators(e));
+    for (int m = 0; m < e->microbatches; m++) KPAR_TRY(emit_replayed(w, KPAR_PHASE_FACTS_ROWS, KPAR_FORWARD, m));
+    KPAR_TRY(emit_once(w, KPAR_PHASE_FACTS));
+    KPAR_TRY(emit_schedule(w));
+    KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE));
+    KPAR_TRY(settle_states(e));
+    add_source_slots(e);
+    return add_output_slots(e, w->home);
+}
+
+static kpar_status emit_program(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    walk w = {e, kpar_arena_alloc(e->arena, g->n_ops + 1), kpar_arena_alloc(e->arena, g->n_ops + 1), kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(int)), false};
+    const size_t n_storage = g->n_values * (size_t)(e->microbatches + 1);
+    e->needed = kpar_arena_alloc(e->arena, g->n_ops + 1);
+    e->users = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->users);
+    e->user = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->user);
+    e->storage = kpar_arena_alloc(e->arena, (n_storage + 1) * sizeof *e->storage);
+    e->accumulators = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->accumulators);
+    e->collective_number = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->collective_number);
+    for (size_t i = 0; i < n_storage; i++) e->storage[i].buffer = -1;
+    e->program->microbatches = e->microbatches;
+    e->program->rows = (int)e->rows;
+    KPAR_TRY(emit_walk(&w));
+    kpar_emit_plan_memory(e);
+    return KPAR_OK;
+}
+
+/* --- all modes of a rank: offsets become final --- */
+
+static size_t final_offset(const kpar_emitter *e, const size_t *bases, int buffer, size_t offset)
+{
+    return bases[e->buffers[buffer].segment] + e->buffers[buffer].offset + offset;
+}
+
+static void finish_program(kpar_emitter *e, const size_t *bases)
+{
+    kpar_program *p = e->program;
+    p->arena_bytes = bases[KPAR_SEGMENT_COUNT];
+    p->state_bytes = bases[KPAR_SEGMENT_SHARED];
+    for (size_t i = 0; i < p->n_slots; i++) {
+        kpar_place *place = &p->slots[i].place;
+        if (place->rank < -1)
+            place->offset += bases[-place->rank - 2];
+        else
+            place->offset = final_offset(e, bases, place->rank, place->offset);
+        place->rank = -1;
+    }
+    kpar_place *places = NULL;
+    size_t capacity = 0;
+    for (size_t i = 0; i < e->n_drafts; i++) {
+        kpar_draft *d = &e->drafts[i];
+        kpar_instruction instruction = d->instruction;
+        const size_t n = (size_t)instruction.n_places;
+        if (n > capacity) places = kpar_realloc(places, (capacity = 2 * n) * sizeof *places);
+        for (size_t k = 0; k < n; k++)
+            places[k] = (kpar_place){d->places[k].rank, final_offset(e, bases, d->places[k].buffer, d->places[k].offset), d->places[k].bytes};
+        instruction.places = places;
+        if ((instruction.kind == KPAR_INSTRUCTION_SIGNAL || instruction.kind == KPAR_INSTRUCTION_WAIT) && instruction.channel >= p->n_flags)
+            p->n_flags = instruction.channel + 1;
+        kpar_program_append(p, &instruction);
+    }
+    kpar_free(places);
+    kpar_program_order(p);
+}
+
+static void release(kpar_emitter *e)
+{
+    kpar_free(e->buffers);
+    kpar_free(e->drafts);
+}
+
+static void set_bases(const kpar_emitter *emitters, size_t state, size_t slots, size_t bases[KPAR_SEGMENT_COUNT + 1])
+{
+    size_t shared = 0, step = 0;
+    for (int m = 0; m < KPAR_MODE_COUNT; m++) {
+        if (emitters[m].shared_bytes > shared) shared = emitters[m].shared_bytes;
+        if (emitters[m].step_bytes > step) step = emitters[m].step_bytes;
+    }
+    bases[KPAR_SEGMENT_STATE] = 0;
+    bases[KPAR_SEGMENT_SHARED] = state;
+    bases[KPAR_SEGMENT_STEP] = state + shared;
+    bases[KPAR_SEGMENT_SLOTS] = state + shared + step;
+    bases[KPAR_SEGMENT_COUNT] = state + shared + step + slots;
+}
+
+kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *programs[KPAR_MODE_COUNT])
+{
+    const kpar_plan_options *options = kpar_plan_options_get(plan);
+    kpar_arena *arena = kpar_arena_create();
+    kpar_emitter emitters[KPAR_MODE_COUNT] = {0};
+    size_t state = 0, slots = 0, bases[KPAR_SEGMENT_COUNT + 1];
+    const kpar_catalog *catalog = kpar_plan_catalog(plan);
+    kpar_variable_layout *variables = kpar_arena_alloc(arena, ((size_t)catalog->n + 1) * sizeof *variables);
+    kpar_status status = KPAR_OK;
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) { /* training first: it has all of the state */
+        kpar_emitter *e = &emitters[mode];
+        programs[mode] = NULL;
+        const kpar_graph *graph = kpar_plan_graph(plan, (kpar_mode)mode);
+        if (!graph || status != KPAR_OK) continue;
+        programs[mode] = kpar_program_create(rank, kpar_mesh_size(options->mesh));
+        *e = (kpar_emitter){.plan = plan, .options = options, .catalog = catalog, .graph = graph, .mode = (kpar_mode)mode, .rank = rank,
+                            .me = kpar_mesh_coordinate(options->mesh, rank), .rows = kpar_plan_capacity(plan), .arena = arena,
+                            .variables = variables, .state_bytes = &state, .slot_bytes = &slots, .program = programs[mode]};
+        e->microbatches = kpar_plan_microbatches(plan, e->me.data);
+        status = emit_program(e);
+    }
+    if (status == KPAR_OK) set_bases(emitters, state, slots, bases);
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) {
+        if (status == KPAR_OK && programs[mode]) finish_program(&emitters[mode], bases);
+        release(&emitters[mode]);
+        if (status != KPAR_OK) kpar_program_destroy(programs[mode]);
+    }
+    kpar_arena_destroy(arena);
+    return status;
+}

@@ -1,0 +1,261 @@
+/* Where values lie: buffers, variables, sources, targets; and the memory plan. */
+#include "plan/emit_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t align(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+int kpar_emit_buffer(kpar_emitter *e, kpar_segment segment, size_t bytes)
+{
+    kpar_buffer buffer = {.segment = segment, .bytes = align(bytes ? bytes : 1), .first = (int)e->n_drafts, .last = (int)e->n_drafts};
+    if (segment == KPAR_SEGMENT_SHARED) {
+        buffer.offset = e->shared_bytes;
+        e->shared_bytes += buffer.bytes;
+    }
+    KPAR_PUSH(e->buffers, e->n_buffers, e->buffers_capacity) = buffer;
+    return (int)e->n_buffers - 1;
+}
+
+void kpar_emit_buffer_forever(kpar_emitter *e, int buffer)
+{
+    e->buffers[buffer].first = 0;
+    e->buffers[buffer].last = KPAR_FOR_EVER;
+}
+
+size_t kpar_emit_value_bytes(const kpar_emitter *e, kpar_value_id value)
+{
+    const kpar_value *v = &e->graph->values[value];
+    int64_t dims[KPAR_MAX_RANK];
+    kpar_local_dims(v, e->options->mesh, e->me, e->rows, dims);
+    return (size_t)kpar_count(v->shape.rank, dims) * kpar_dtype_bytes(v->dtype);
+}
+
+kpar_storage *kpar_emit_slot(kpar_emitter *e, kpar_value_id value, int microbatch)
+{
+    int m = kpar_emit_is_replayed(&e->graph->values[value]) ? microbatch + 1 : 0;
+    return &e->storage[(size_t)value * (size_t)(e->microbatches + 1) + (size_t)m];
+}
+
+/* A buffer at a fixed place of the state. */
+static int fixed_buffer(kpar_emitter *e, kpar_segment segment, size_t offset, size_t bytes)
+{
+    KPAR_PUSH(e->buffers, e->n_buffers, e->buffers_capacity) = (kpar_buffer){segment, offset, bytes, 0, KPAR_FOR_EVER};
+    return (int)e->n_buffers - 1;
+}
+
+static size_t slice_bytes(const kpar_slice *slice, kpar_dtype dtype)
+{
+    return (size_t)kpar_count(slice->rank, slice->size) * kpar_dtype_bytes(dtype);
+}
+
+static kpar_storage variable_storage(kpar_emitter *e, const kpar_value *v)
+{
+    const kpar_variable_layout *layout = &e->variables[v->index];
+    const bool shard = v->source == KPAR_FROM_VARIABLE && v->placement[KPAR_AXIS_DATA].kind == KPAR_SHARD;
+    size_t offset = shard && layout->has_copy ? layout->shard_offset : layout->offset;
+    const kpar_slice *slice = shard ? &layout->shard : &layout->slice;
+    return (kpar_storage){fixed_buffer(e, layout->segment, offset, slice_bytes(slice, v->dtype)), 0};
+}
+
+static kpar_storage source_storage(kpar_emitter *e, kpar_value_id value)
+{
+    const kpar_value *v = &e->graph->values[value];
+    if (v->phase == KPAR_PHASE_STATE) return variable_storage(e, v);
+    int buffer = kpar_emit_buffer(e, KPAR_SEGMENT_STEP, kpar_emit_value_bytes(e, value));
+    kpar_emit_buffer_forever(e, buffer);
+    return (kpar_storage){buffer, 0};
+}
+
+kpar_status kpar_emit_find(kpar_emitter *e, kpar_value_id value, int microbatch, kpar_storage *where)
+{
+    kpar_storage *slot = kpar_emit_slot(e, value, microbatch);
+    if (slot->buffer < 0 && e->graph->values[value].op < 0) *slot = source_storage(e, value);
+    if (slot->buffer < 0) {
+        const kpar_op *op = &e->graph->ops[e->graph->values[value].op];
+        return kpar_fail(KPAR_EINTERNAL, "rank %d reads value %d (%s of layer '%s', stage %d) before it is there", e->rank, value,
+                         kpar_op_row_get((kpar_op_kind)op->kind)->name, op->layer, op->stage);
+    }
+    *where = *slot;
+    return KPAR_OK;
+}
+
+static bool is_collective_over_data(const kpar_op *op)
+{
+    return op->kind >= KPAR_OP_ALL_REDUCE && op->kind <= KPAR_OP_ALL_GATHER && op->attributes.mesh_axis == KPAR_AXIS_DATA;
+}
+
+/* Whether peers of the data axis read or write the value's memory. */
+static bool is_shared(const kpar_emitter *e, kpar_value_id value)
+{
+    const kpar_op_id user = e->user[value], maker = e->graph->values[value].op;
+    return (user >= 0 && is_collective_over_data(&e->graph->ops[user])) || (maker >= 0 && is_collective_over_data(&e->graph->ops[maker]));
+}
+
+/* The state that the value is the next value of, if it may be written where the state lies: nothing reads the old value
+ * afterwards. */
+static const kpar_state *state_in_place(const kpar_emitter *e, kpar_value_id value)
+{
+    const kpar_graph *g = e->graph;
+    const kpar_op_id maker = g->values[value].op;
+    while (e->users[value] == 1 && g->ops[e->user[value]].kind == KPAR_OP_COMPUTE_COPY) value = g->ops[e->user[value]].outputs[0];
+    for (size_t i = 0; i < g->n_states; i++) {
+        const kpar_state *s = &g->states[i];
+        if (s->next != value || s->value == value || !e->variables[s->variable].present) continue;
+        for (size_t k = 0; k < g->n_ops; k++) {
+            const kpar_op *op = &g->ops[k];
+            if (op->phase != KPAR_PHASE_UPDATE || !e->needed[k] || ((kpar_op_id)k <= maker && ((kpar_op_id)k != maker || op->kind == KPAR_OP_MAP)))
+                continue;
+            for (int j = 0; j < op->n_inputs; j++)
+                if (op->inputs[j] == s->value) return NULL;
+        }
+        return s;
+    }
+    return NULL;
+}
+
+kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbatch)
+{
+    kpar_storage *slot = kpar_emit_slot(e, value, microbatch);
+    if (slot->buffer >= 0) return *slot;
+    const kpar_state *state = state_in_place(e, value);
+    if (state)
+        *slot = variable_storage(e, &e->graph->values[state->value]);
+    else
+        *slot = (kpar_storage){
+            kpar_emit_buffer(e, is_shared(e, value) ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP, kpar_emit_value_bytes(e, value)), 0};
+    return *slot;
+}
+
+/* The variables that this rank's stage holds: those that its microbatch phase reads, their slots, and the optimizer's
+ * scalars. */
+static void find_present(const kpar_emitter *e, bool *present)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_ops; i++)
+        for (int k = 0; e->needed[i] && k < g->ops[i].n_inputs; k++) {
+            const kpar_value *v = &g->values[g->ops[i].inputs[k]];
+            if (v->phase == KPAR_PHASE_STATE) present[v->index] = true;
+        }
+    for (int i = 0; i < e->catalog->n; i++) {
+        const kpar_variable *v = &e->catalog->variables[i];
+        if (v->kind == KPAR_VARIABLE_SLOT && v->of >= 0 && present[v->of]) present[i] = true;
+        if (v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE) present[i] = true;
+    }
+}
+
+static void layout_variable(kpar_emitter *e, const kpar_value *v)
+{
+    kpar_variable_layout *layout = &e->variables[v->index];
+    const kpar_variable *variable = &e->catalog->variables[v->index];
+    const bool slot = variable->kind == KPAR_VARIABLE_SLOT;
+    const bool sharded = v->placement[KPAR_AXIS_DATA].kind == KPAR_SHARD;
+    kpar_value whole = *v;
+    if (v->source == KPAR_FROM_COPY || !sharded || !slot) whole.placement[KPAR_AXIS_DATA] = (kpar_placement){.kind = KPAR_REPLICATED};
+    layout->slice = kpar_local_slice(&whole, e->options->mesh, e->me, e->rows);
+    layout->shard = kpar_local_slice(v, e->options->mesh, e->me, e->rows);
+    layout->present = true;
+    layout->has_copy = sharded && !slot;
+    layout->owner = (sharded || e->me.data == 0) && (v->placement[KPAR_AXIS_TENSOR].kind == KPAR_SPLIT || e->me.tensor == 0) &&
+                    kpar_count(layout->shard.rank, layout->shard.size) > 0;
+    layout->segment = slot ? KPAR_SEGMENT_SLOTS : KPAR_SEGMENT_STATE;
+    size_t *used = slot ? e->slot_bytes : e->state_bytes;
+    layout->offset = *used;
+    *used += align(slice_bytes(&layout->slice, v->dtype));
+    if (layout->has_copy) {
+        size_t row = kpar_dtype_bytes(v->dtype);
+        for (int i = 1; i < layout->slice.rank; i++) row *= (size_t)layout->slice.size[i];
+        layout->shard_offset = layout->offset + (size_t)(layout->shard.start[0] - layout->slice.start[0]) * row;
+    }
+}
+
+/* The optimizer's scalars lie on every stage; one of them owns them. */
+static bool is_first_holder(const kpar_emitter *e, const kpar_variable *v)
+{
+    return (v->kind != KPAR_VARIABLE_ITERATION && v->kind != KPAR_VARIABLE_LEARNING_RATE) || e->me.pipeline == 0;
+}
+
+static void add_slot(kpar_emitter *e, const kpar_value *v, bool own, const kpar_slice *slice, size_t offset, kpar_segment segment)
+{
+    kpar_slot slot = {.kind = KPAR_SLOT_VARIABLE, .index = v->index, .microbatch = -1, .slice = *slice, .owner = own};
+    slot.tensor = (kpar_tensor_spec){.dtype = v->dtype, .rank = slice->rank};
+    memcpy(slot.tensor.dims, slice->size, sizeof slot.tensor.dims);
+    /* offset is within its segment until the end of emission */
+    slot.place = (kpar_place){.rank = -(int)segment - 2, .offset = offset, .bytes = slice_bytes(slice, v->dtype)};
+    KPAR_PUSH(e->program->slots, e->program->n_slots, e->program->slots_capacity) = slot;
+}
+
+kpar_status kpar_emit_variables(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    bool *present = kpar_arena_alloc(e->arena, (size_t)e->catalog->n + 1);
+    bool *laid = kpar_arena_alloc(e->arena, (size_t)e->catalog->n + 1);
+    find_present(e, present);
+    for (int slots = 0; slots < 2; slots++) /* the state of all ranks alike first */
+        for (size_t i = 0; i < g->n_states; i++) {
+            const kpar_value *v = &g->values[g->states[i].value];
+            if (g->states[i].copy || !present[v->index] || laid[v->index]) continue;
+            if ((e->catalog->variables[v->index].kind == KPAR_VARIABLE_SLOT) != slots) continue;
+            laid[v->index] = true;
+            kpar_variable_layout *layout = &e->variables[v->index];
+            if (!layout->present) layout_variable(e, v);
+            const bool own = layout->owner && is_first_holder(e, &e->catalog->variables[v->index]);
+            add_slot(e, v, own && !layout->has_copy, &layout->slice, layout->offset, layout->segment);
+            if (layout->has_copy && own) add_slot(e, v, true, &layout->shard, layout->shard_offset, layout->segment);
+        }
+    return KPAR_OK;
+}
+
+typedef struct block {
+    int buffer;
+    size_t bytes;
+} block;
+
+static int larger_first(const void *a, const void *b)
+{
+    const block *x = a, *y = b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return x->buffer - y->buffer;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Lowest offset at which `buffer` overlaps nothing that lives at the same time. taken: {start, end} pairs. */
+static size_t lowest_fit(const kpar_emitter *e, const block *placed, size_t n, const kpar_buffer *buffer, size_t (*taken)[2])
+{
+    size_t count = 0, offset = 0;
+    for (size_t i = 0; i < n; i++) {
+        const kpar_buffer *other = &e->buffers[placed[i].buffer];
+        if (other->last < buffer->first || other->first > buffer->last) continue;
+        taken[count][0] = other->offset;
+        taken[count++][1] = other->offset + other->bytes;
+    }
+    qsort(taken, count, sizeof *taken, by_offset);
+    for (size_t i = 0; i < count; i++) {
+        if (taken[i][0] >= offset + buffer->bytes) break;
+        if (taken[i][1] > offset) offset = taken[i][1];
+    }
+    return offset;
+}
+
+void kpar_emit_plan_memory(kpar_emitter *e)
+{
+    block *blocks = kpar_alloc((e->n_buffers + 1) * sizeof *blocks);
+    size_t(*taken)[2] = kpar_alloc((e->n_buffers + 1) * sizeof *taken);
+    size_t n = 0;
+    for (size_t i = 0; i < e->n_buffers; i++)
+        if (e->buffers[i].segment == KPAR_SEGMENT_STEP) blocks[n++] = (block){(int)i, e->buffers[i].bytes};
+    qsort(blocks, n, sizeof *blocks, larger_first);
+    e->step_bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        kpar_buffer *buffer = &e->buffers[blocks[i].buffer];
+        buffer->offset = lowest_fit(e, blocks, i, buffer, taken);
+        if (buffer->offset + buffer->bytes > e->step_bytes) e->step_bytes = buffer->offset + buffer->bytes;
+    }
+    kpar_free(blocks);
+    kpar_free(taken);
+}
