@@ -3,8 +3,8 @@
 #ifndef KPAR_KERAS_KERAS_H
 #define KPAR_KERAS_KERAS_H
 
-#include "model/catalog.h"
 #include "base/text.h"
+#include "model/catalog.h"
 #include "model/model.h"
 
 typedef struct kpar_keras_file kpar_keras_file;
@@ -14,21 +14,30 @@ typedef struct kpar_keras_file kpar_keras_file;
 kpar_status kpar_keras_open(const char *path, kpar_keras_file **file) KPAR_MUST_USE;
 void kpar_keras_close(kpar_keras_file *file);
 
+/* Reads all of an archive's weights once and compares them with the archive's checksum: bits that changed are
+ * KPAR_EFORMAT. One rank's work, before the others read their slices (deflated weights are checked while unpacked). */
+kpar_status kpar_keras_verify(kpar_keras_file *file) KPAR_MUST_USE;
+
 /* Text of config.json; borrowed. */
 const char *kpar_keras_config(const kpar_keras_file *file, size_t *length);
 bool kpar_keras_has_weights(const kpar_keras_file *file);
 
 /* The model that a config describes. `name` is for messages. Unknown or unsupported layers, arguments, losses,
  * optimizers and metrics are KPAR_EUNSUPPORTED and named, with what is supported. */
-kpar_status kpar_keras_describe(const char *name, const char *config, size_t length, kpar_model **model) KPAR_MUST_USE;
+kpar_status kpar_keras_describe(const char *name, const char *config, size_t length,
+                                kpar_model **model) KPAR_MUST_USE;
 
 /* Opens a file of weights inside (HDF5; stored entries in place, deflated ones through a temporary file). Checks
  * that the weights file has a dataset of the right shape for every weight of the catalog, that no dataset of a
- * layer is left over, and finds out whether the optimizer's are there and fit (all or none; *has_optimizer). */
-kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *catalog, bool *has_optimizer) KPAR_MUST_USE;
+ * layer is left over, and finds out whether the optimizer's are there and fit (all or none; *has_optimizer). One that
+ * has gone beyond its first step and does not fit is logged: training starts with a fresh optimizer. */
+kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *catalog,
+                                     bool *has_optimizer) KPAR_MUST_USE;
 
-/* Reads a slice of a variable's dataset, converted to the variable's type. */
-kpar_status kpar_keras_read(kpar_keras_file *file, const kpar_variable *variable, const kpar_slice *slice, void *values) KPAR_MUST_USE;
+/* Reads a slice of a variable's dataset, converted to the variable's type. The variable is one that
+ * kpar_keras_check_weights has seen. */
+kpar_status kpar_keras_read(kpar_keras_file *file, const kpar_variable *variable, const kpar_slice *slice,
+                            void *values) KPAR_MUST_USE;
 
 /* Bytes of weights read through kpar_keras_read so far. */
 size_t kpar_keras_bytes_read(const kpar_keras_file *file);
@@ -44,11 +53,13 @@ typedef kpar_status (*kpar_fetch)(void *context, int variable, const kpar_slice 
 kpar_status kpar_keras_save(const char *path, const char *config, size_t length, const kpar_catalog *catalog,
                             bool with_optimizer, kpar_fetch fetch, void *context) KPAR_MUST_USE;
 
-/* Whether a file can be made at `path` later (folder exists and is writable). */
+/* Whether a file that Keras loads can be made at `path` later: the folder exists and is writable, and the name ends in
+ * .keras. Else KPAR_EIO or KPAR_EUSAGE. */
 kpar_status kpar_keras_can_save(const char *path) KPAR_MUST_USE;
 
-/* kpar_train --compare: prints a row a dataset with the largest absolute difference to `text`, *equal if all bits are
- * the same (weights and optimizer state). */
-kpar_status kpar_keras_compare(const char *path_a, const char *path_b, kpar_text *text, bool *equal) KPAR_MUST_USE;
+/* kpar_train --compare: appends to `text` a line a dataset with the largest absolute difference; *equal if all bits are
+ * the same (weights and optimizer state). A dataset that only one file has, or of another shape, is a difference. */
+kpar_status kpar_keras_compare(const char *path_a, const char *path_b, kpar_text *text,
+                               bool *equal) KPAR_MUST_USE;
 
 #endif

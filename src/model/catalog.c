@@ -32,7 +32,8 @@ int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable)
 {
     int found = kpar_catalog_find(catalog, variable->path);
     if (found >= 0) return found;
-    catalog->variables = kpar_grow(catalog->variables, (size_t)catalog->n, &catalog->capacity, sizeof *variable);
+    catalog->variables =
+        kpar_grow(catalog->variables, (size_t)catalog->n, &catalog->capacity, sizeof *variable);
     kpar_variable *added = &catalog->variables[catalog->n];
     *added = *variable;
     added->path = kpar_arena_strdup(catalog->arena, variable->path);
@@ -45,8 +46,8 @@ void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char 
 {
     for (int i = 0; i < catalog->n_groups; i++)
         if (strcmp(catalog->groups[i].path, path) == 0) return;
-    catalog->groups =
-        kpar_grow(catalog->groups, (size_t)catalog->n_groups, &catalog->groups_capacity, sizeof *catalog->groups);
+    catalog->groups = kpar_grow(catalog->groups, (size_t)catalog->n_groups, &catalog->groups_capacity,
+                                sizeof *catalog->groups);
     catalog->groups[catalog->n_groups++] = (kpar_variable_group){
         kpar_arena_strdup(catalog->arena, path),
         kpar_arena_strdup(catalog->arena, name),
@@ -57,7 +58,8 @@ void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char 
 static void insert_by_layer(const kpar_catalog *catalog, int *order, int n, int index)
 {
     int at = n;
-    for (; at > 0 && catalog->variables[order[at - 1]].layer_index > catalog->variables[index].layer_index; at--)
+    for (; at > 0 && catalog->variables[order[at - 1]].layer_index > catalog->variables[index].layer_index;
+         at--)
         order[at] = order[at - 1];
     order[at] = index;
 }
@@ -107,7 +109,8 @@ static void initialize_run(const kpar_variable *variable, uint64_t first, size_t
     for (size_t done = 0; done < count;) {
         size_t n = count - done < BLOCK ? count - done : BLOCK;
         for (size_t i = 0; i < n; i++)
-            block[i] = variable->initializer ? variable->initializer->element(variable, first + done + i) : variable->initial;
+            block[i] = variable->initializer ? variable->initializer->element(variable, first + done + i)
+                                             : variable->initial;
         kpar_convert(values + done * bytes, variable->dtype, block, KPAR_F64, n);
         done += n;
     }

@@ -24,7 +24,8 @@ static const char *found(char text[FOUND_BYTES], const json_t *value)
 static kpar_status wrong_type(const char *owner, const char *key, const char *expected, const json_t *value)
 {
     char text[FOUND_BYTES];
-    return kpar_fail(KPAR_EFORMAT, "%s: argument '%s': expected %s, found %s", owner, key, expected, found(text, value));
+    return kpar_fail(KPAR_EFORMAT, "%s: argument '%s': expected %s, found %s", owner, key, expected,
+                     found(text, value));
 }
 
 /* The value of a key; NULL where it is absent or null. */
@@ -34,7 +35,8 @@ static const json_t *get(const json_t *config, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-kpar_status kpar_config_number(const char *owner, const json_t *config, const char *key, double fallback, double *value)
+kpar_status kpar_config_number(const char *owner, const json_t *config, const char *key, double fallback,
+                               double *value)
 {
     const json_t *json = get(config, key);
     *value = json ? json_number_value(json) : fallback;
@@ -48,7 +50,8 @@ static bool is_whole(const json_t *json)
     return json_is_integer(json) || (json_is_real(json) && real == floor(real) && fabs(real) < 0x1p53);
 }
 
-kpar_status kpar_config_integer(const char *owner, const json_t *config, const char *key, int64_t fallback, int64_t *value)
+kpar_status kpar_config_integer(const char *owner, const json_t *config, const char *key, int64_t fallback,
+                                int64_t *value)
 {
     const json_t *json = get(config, key);
     *value = fallback;
@@ -58,14 +61,16 @@ kpar_status kpar_config_integer(const char *owner, const json_t *config, const c
     return KPAR_OK;
 }
 
-kpar_status kpar_config_boolean(const char *owner, const json_t *config, const char *key, bool fallback, bool *value)
+kpar_status kpar_config_boolean(const char *owner, const json_t *config, const char *key, bool fallback,
+                                bool *value)
 {
     const json_t *json = get(config, key);
     *value = json ? json_is_true(json) : fallback;
     return !json || json_is_boolean(json) ? KPAR_OK : wrong_type(owner, key, "true or false", json);
 }
 
-kpar_status kpar_config_string(const char *owner, const json_t *config, const char *key, const char *fallback, const char **value)
+kpar_status kpar_config_string(const char *owner, const json_t *config, const char *key, const char *fallback,
+                               const char **value)
 {
     const json_t *json = get(config, key);
     *value = json_is_string(json) ? json_string_value(json) : fallback;
@@ -109,15 +114,19 @@ static bool is_default(const char *defaults, const char *key, const json_t *valu
     return same;
 }
 
-kpar_status kpar_config_known(const char *owner, const json_t *config, const char *known, const char *defaults)
+kpar_status kpar_config_known(const char *owner, const json_t *config, const char *known,
+                              const char *defaults)
 {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)config, key, value)
     {
-        if (has_word(known, key) || json_is_null(value) || json_is_false(value) || is_default(defaults, key, value)) continue;
+        if (has_word(known, key) || json_is_null(value) || json_is_false(value) ||
+            is_default(defaults, key, value))
+            continue;
         char text[FOUND_BYTES];
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument '%s' = %s is not supported; supported arguments: %s", owner, key,
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument '%s' = %s is not supported; supported arguments: %s", owner, key,
                          found(text, value), *known ? known : "none");
     }
     return KPAR_OK;
@@ -130,7 +139,8 @@ static bool is_custom(const json_t *object)
     return registered && strchr(registered, '>');
 }
 
-kpar_status kpar_config_object(const char *owner, const json_t *object, const char **class_name, const json_t **config)
+kpar_status kpar_config_object(const char *owner, const json_t *object, const char **class_name,
+                               const json_t **config)
 {
     *config = NULL;
     *class_name = json_string_value(object);
@@ -138,13 +148,18 @@ kpar_status kpar_config_object(const char *owner, const json_t *object, const ch
     char text[FOUND_BYTES];
     const json_t *inner = json_object_get(object, "config");
     *class_name = json_string_value(json_object_get(object, "class_name"));
-    if (!*class_name) return kpar_fail(KPAR_EFORMAT, "%s: expected a name or an object with a class_name, found %s", owner, found(text, object));
+    if (!*class_name)
+        return kpar_fail(KPAR_EFORMAT, "%s: expected a name or an object with a class_name, found %s", owner,
+                         found(text, object));
     if (is_custom(object))
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is custom Python code, which is never run; use one of Keras's own",
-                         owner, *class_name);
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: '%s' is custom Python code, which is never run; use one of Keras's own", owner,
+                         *class_name);
     if (strcmp(*class_name, "function") == 0) {
         *class_name = json_string_value(inner);
-        return *class_name ? KPAR_OK : kpar_fail(KPAR_EFORMAT, "%s: expected the name of a function, found %s", owner, found(text, inner));
+        return *class_name ? KPAR_OK
+                           : kpar_fail(KPAR_EFORMAT, "%s: expected the name of a function, found %s", owner,
+                                       found(text, inner));
     }
     *config = json_is_object(inner) ? inner : NULL;
     return KPAR_OK;
@@ -172,7 +187,8 @@ void kpar_snake_case(const char *class_name, char *text, size_t capacity)
         if (!isalnum(here) && here != '_') continue;
         const char *next = c + 1;
         while (*next && !isalnum((unsigned char)*next) && *next != '_') next++;
-        bool breaks = isupper(here) && previous && (islower((unsigned char)*next) || islower((unsigned char)previous));
+        bool breaks =
+            isupper(here) && previous && (islower((unsigned char)*next) || islower((unsigned char)previous));
         if (breaks) text[length++] = '_';
         text[length++] = (char)tolower(here);
         previous = *c;

@@ -90,7 +90,8 @@ static const kpar_initializer_row rows[];
 static void scaled(kpar_variable *variable, double scale, const char *mode, distribution form)
 {
     static const char *const names[] = {"RandomUniform", "RandomNormal", "TruncatedNormal"};
-    static const double truncated_width = 0.87962566103423978; /* standard deviation of a unit normal cut at 2 */
+    static const double truncated_width =
+        0.87962566103423978; /* standard deviation of a unit normal cut at 2 */
     double in, out;
     fans(variable, &in, &out);
     double fan = strcmp(mode, "fan_in") == 0 ? in : strcmp(mode, "fan_out") == 0 ? out : (in + out) / 2.0;
@@ -123,7 +124,8 @@ static kpar_status prepare_scaled(const char *owner, const json_t *config, kpar_
             scaled(variable, kinds[i].scale, kinds[i].mode, kinds[i].form);
             return KPAR_OK;
         }
-    return kpar_fail(KPAR_EINTERNAL, "%s: initializer %s has no scale", owner, variable->initializer->class_name);
+    return kpar_fail(KPAR_EINTERNAL, "%s: initializer %s has no scale", owner,
+                     variable->initializer->class_name);
 }
 
 static kpar_status find_distribution(const char *owner, const char *name, distribution *form)
@@ -131,14 +133,18 @@ static kpar_status find_distribution(const char *owner, const char *name, distri
     static const struct {
         const char *name;
         distribution form;
-    } forms[] = {{"truncated_normal", TRUNCATED_NORMAL}, {"normal", TRUNCATED_NORMAL}, {"untruncated_normal", NORMAL}, {"uniform", UNIFORM}};
+    } forms[] = {{"truncated_normal", TRUNCATED_NORMAL},
+                 {"normal", TRUNCATED_NORMAL},
+                 {"untruncated_normal", NORMAL},
+                 {"uniform", UNIFORM}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (strcmp(name, forms[i].name) == 0) {
             *form = forms[i].form;
             return KPAR_OK;
         }
     return kpar_fail(KPAR_EUNSUPPORTED,
-                     "%s: distribution '%s' is unknown; known: truncated_normal, untruncated_normal, uniform", owner, name);
+                     "%s: distribution '%s' is unknown; known: truncated_normal, untruncated_normal, uniform",
+                     owner, name);
 }
 
 static kpar_status prepare_variance_scaling(const char *owner, const json_t *config, kpar_variable *variable)
@@ -150,9 +156,12 @@ static kpar_status prepare_variance_scaling(const char *owner, const json_t *con
     KPAR_TRY(kpar_config_string(owner, config, "mode", "fan_in", &mode));
     KPAR_TRY(kpar_config_string(owner, config, "distribution", "truncated_normal", &name));
     KPAR_TRY(find_distribution(owner, name, &form));
-    if (!(scale > 0.0)) return kpar_fail(KPAR_EFORMAT, "%s: scale: expected a positive number, found %g", owner, scale);
-    if (strncmp(mode, "fan_", 4) != 0 || (strcmp(mode + 4, "in") != 0 && strcmp(mode + 4, "out") != 0 && strcmp(mode + 4, "avg") != 0))
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: mode '%s' is unknown; known: fan_in, fan_out, fan_avg", owner, mode);
+    if (!(scale > 0.0))
+        return kpar_fail(KPAR_EFORMAT, "%s: scale: expected a positive number, found %g", owner, scale);
+    if (strncmp(mode, "fan_", 4) != 0 ||
+        (strcmp(mode + 4, "in") != 0 && strcmp(mode + 4, "out") != 0 && strcmp(mode + 4, "avg") != 0))
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: mode '%s' is unknown; known: fan_in, fan_out, fan_avg",
+                         owner, mode);
     scaled(variable, scale, mode, form);
     return KPAR_OK;
 }
@@ -170,7 +179,8 @@ static const kpar_initializer_row rows[] = {
     {"HeNormal", "truncated normal, twice by fan in", "seed", prepare_scaled, NULL},
     {"LecunUniform", "uniform, by fan in", "seed", prepare_scaled, NULL},
     {"LecunNormal", "truncated normal, by fan in", "seed", prepare_scaled, NULL},
-    {"VarianceScaling", "by scale, mode and distribution", "scale mode distribution seed", prepare_variance_scaling, NULL},
+    {"VarianceScaling", "by scale, mode and distribution", "scale mode distribution seed",
+     prepare_variance_scaling, NULL},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
@@ -202,17 +212,21 @@ static kpar_status find_row(const char *owner, const char *name, const kpar_init
     return KPAR_EUNSUPPORTED;
 }
 
-kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer, uint64_t seed, kpar_variable *variable)
+kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer, uint64_t seed,
+                                          kpar_variable *variable)
 {
     const char *name = "Zeros";
     const json_t *config = NULL;
     const kpar_initializer_row *row;
-    if (initializer && !json_is_null(initializer)) KPAR_TRY(kpar_config_object(owner, initializer, &name, &config));
+    if (initializer && !json_is_null(initializer))
+        KPAR_TRY(kpar_config_object(owner, initializer, &name, &config));
     KPAR_TRY(find_row(owner, name, &row));
     if (config) KPAR_TRY(kpar_config_known(owner, config, row->arguments, ""));
     variable->key = kpar_philox_key(seed, variable->path);
     variable->initializer = row;
     kpar_status status = row->prepare(owner, config, variable);
     if (!variable->initializer->element) variable->initializer = NULL;
-    return status == KPAR_OK ? status : kpar_fail_in(status, "initializer %s of '%s'", row->class_name, variable->name);
+    return status == KPAR_OK
+               ? status
+               : kpar_fail_in(status, "initializer %s of '%s'", row->class_name, variable->name);
 }

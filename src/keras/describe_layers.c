@@ -1,0 +1,123 @@
+/* The layers of a model: what they are, where their weights are, and whether kpar can train them. */
+#include "keras/describe.h"
+
+#include "model/config.h"
+#include "model/tables.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *kpar_layer_owner(const kpar_description *d, const kpar_layer *layer)
+{
+    return kpar_arena_printf(d->model->arena, "%s: layer '%s' (%s)", d->file, layer->name, layer->class_name);
+}
+
+static const char *supported_layers(const kpar_description *d)
+{
+    int n;
+    const kpar_layer_row *rows = kpar_layer_rows(&n);
+    return kpar_table_names(d->model->arena, rows, n, sizeof *rows);
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+    return text && strncmp(text, start, strlen(start)) == 0;
+}
+
+/* Python code in the place of a layer, and models in the place of layers. */
+static kpar_status refuse_foreign(const kpar_description *d, const kpar_layer *layer, const json_t *object)
+{
+    const char *module = json_string_value(json_object_get(object, "module"));
+    const char *registered = json_string_value(json_object_get(object, "registered_name"));
+    const char *owner = kpar_layer_owner(d, layer);
+    if (strcmp(layer->class_name, "Lambda") == 0)
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: Lambda layers hold Python code, which is never run; use built-in layers instead, such as "
+            "Rescaling, Activation, Reshape, Add or Multiply",
+            owner);
+    if ((registered && strchr(registered, '>')) || (module && !starts_with(module, "keras")))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: a class of one's own is Python code, which is never run; supported layers: %s",
+                         owner, supported_layers(d));
+    if (starts_with(module, "keras.src.ops"))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: operations on tensors are not supported; use a layer instead; supported: %s",
+                         owner, supported_layers(d));
+    if (json_is_array(json_object_get(layer->config, "layers")))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: models within models are not supported; put its layers into the outer model",
+                         owner);
+    return KPAR_OK;
+}
+
+/* Everything computes in float32; an input may hold integers. */
+static kpar_status check_dtype(const kpar_description *d, const kpar_layer *layer)
+{
+    const json_t *dtype = json_object_get(layer->config, "dtype");
+    const char *name = json_string_value(dtype);
+    if (!name) name = json_string_value(json_object_get(json_object_get(dtype, "config"), "name"));
+    bool is_input = strcmp(layer->class_name, "InputLayer") == 0;
+    kpar_dtype parsed;
+    if (!dtype || json_is_null(dtype) || (name && strcmp(name, "float32") == 0)) return KPAR_OK;
+    if (name && is_input && kpar_dtype_parse(name, &parsed)) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: dtype policy '%s' is not supported; supported: float32",
+                     kpar_layer_owner(d, layer), name ? name : "of several types");
+}
+
+static kpar_status check_layer(const kpar_description *d, kpar_layer *layer, const json_t *object)
+{
+    KPAR_TRY(refuse_foreign(d, layer, object));
+    const char *owner = kpar_layer_owner(d, layer);
+    layer->row = kpar_layer_row_find(layer->class_name);
+    if (!layer->row)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: this layer is not supported; supported: %s", owner,
+                         supported_layers(d));
+    KPAR_TRY(check_dtype(d, layer));
+    const char *known = kpar_arena_printf(d->model->arena, "name trainable dtype %s", layer->row->arguments);
+    return kpar_config_known(owner, layer->config, known, layer->row->defaults);
+}
+
+/* Keras numbers the layers of a class within their model: dense, dense_1, ... whatever their names are. */
+static const char *group_path(const kpar_description *d, const kpar_scope *scope, const char *class_name)
+{
+    char snake[256], other[256];
+    int before = 0;
+    kpar_snake_case(class_name, snake, sizeof snake);
+    for (size_t i = scope->first; i < scope->first + scope->count; i++) {
+        kpar_snake_case(d->layers[i].class_name, other, sizeof other);
+        before += strcmp(snake, other) == 0;
+    }
+    return before ? kpar_arena_printf(d->model->arena, "%s/%s_%d", scope->group, snake, before)
+                  : kpar_arena_printf(d->model->arena, "%s/%s", scope->group, snake);
+}
+
+static kpar_status read_layer(kpar_description *d, kpar_scope *scope, const json_t *object)
+{
+    kpar_layer layer = {
+        .class_name = json_string_value(json_object_get(object, "class_name")),
+        .config = json_object_get(object, "config"),
+    };
+    layer.name = json_string_value(json_object_get(layer.config, "name"));
+    if (!layer.name) layer.name = json_string_value(json_object_get(object, "name"));
+    if (!layer.class_name || !layer.name || !json_is_object(layer.config))
+        return kpar_fail(KPAR_EFORMAT, "%s: layer %zu: expected a class_name and a config with a name",
+                         d->file, scope->count + 1);
+    layer.trainable = scope->trainable && !json_is_false(json_object_get(layer.config, "trainable"));
+    layer.group = group_path(d, scope, layer.class_name);
+    KPAR_TRY(check_layer(d, &layer, object));
+    KPAR_PUSH(d->layers, d->n_layers, d->layers_capacity) = layer;
+    scope->count++;
+    return KPAR_OK;
+}
+
+kpar_status kpar_describe_layers(kpar_description *d, kpar_scope *scope)
+{
+    const json_t *layers = json_object_get(scope->config, "layers");
+    size_t i;
+    const json_t *object;
+    if (json_array_size(layers) == 0) return kpar_fail(KPAR_EFORMAT, "%s: the model has no layers", d->file);
+    scope->first = d->n_layers;
+    json_array_foreach(layers, i, object) KPAR_TRY(read_layer(d, scope, object));
+    return KPAR_OK;
+}

@@ -1,0 +1,129 @@
+/* Weights and optimizer state of an open file: checked against the catalog, read in slices. */
+#include "keras/file.h"
+#include "keras/store.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+static bool is_optimizers(const kpar_variable *variable)
+{
+    return variable->kind == KPAR_VARIABLE_ITERATION || variable->kind == KPAR_VARIABLE_LEARNING_RATE ||
+           variable->kind == KPAR_VARIABLE_SLOT;
+}
+
+static bool same_shape(const kpar_variable *variable, const kpar_dataset *dataset)
+{
+    size_t bytes = (size_t)variable->rank * sizeof *variable->dims;
+    return variable->rank == dataset->rank && memcmp(variable->dims, dataset->dims, bytes) == 0;
+}
+
+static kpar_status check_variable(kpar_keras_file *file, const kpar_variable *variable)
+{
+    kpar_dataset dataset;
+    char expected[KPAR_SHAPE_TEXT], found[KPAR_SHAPE_TEXT];
+    if (!kpar_store_has(file->weights, variable->path))
+        return kpar_fail(KPAR_EFORMAT,
+                         "%s: %s is missing (%s of layer '%s'); the weights are of another model or damaged",
+                         file->path, variable->path, variable->name, variable->layer);
+    KPAR_TRY(kpar_dataset_open(file->weights, file->path, variable->path, &dataset));
+    bool same = same_shape(variable, &dataset);
+    kpar_shape_text(found, dataset.rank, dataset.dims);
+    kpar_dataset_close(&dataset);
+    if (same) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EFORMAT,
+        "%s: %s (%s of layer '%s'): expected shape %s, found %s; the weights are of another model",
+        file->path, variable->path, variable->name, variable->layer,
+        kpar_shape_text(expected, variable->rank, variable->dims), found);
+}
+
+static kpar_status check_layers(kpar_keras_file *file, const kpar_catalog *catalog)
+{
+    for (int i = 0; i < catalog->n; i++)
+        if (!is_optimizers(&catalog->variables[i])) KPAR_TRY(check_variable(file, &catalog->variables[i]));
+    return KPAR_OK;
+}
+
+static bool starts_with(const char *path, const char *start)
+{
+    return strncmp(path, start, strlen(start)) == 0;
+}
+
+/* States of random generators, which older versions of Keras 3 wrote, say nothing to us. */
+static bool is_left_over(const kpar_catalog *catalog, const char *path)
+{
+    if (!starts_with(path, "layers/") && !starts_with(path, "vars/")) return false;
+    return !strstr(path, "/seed_generator/") && kpar_catalog_find(catalog, path) < 0;
+}
+
+/* Walks the lines of paths, cutting them apart; *optimizers is how many belong to the optimizer. */
+static kpar_status check_left_over(kpar_keras_file *file, const kpar_catalog *catalog, kpar_text *paths,
+                                   int *optimizers)
+{
+    *optimizers = 0;
+    char *cursor = paths->bytes;
+    for (char *line; (line = kpar_next_line(&cursor));) {
+        if (starts_with(line, "optimizer/vars/")) ++*optimizers;
+        if (is_left_over(catalog, line))
+            return kpar_fail(KPAR_EFORMAT,
+                             "%s: %s belongs to no variable of the model; the weights are of another model",
+                             file->path, line);
+    }
+    return KPAR_OK;
+}
+
+/* Whether every variable of the optimizer has its dataset and none is left. */
+static bool optimizer_fits(kpar_keras_file *file, const kpar_catalog *catalog, int datasets)
+{
+    int needed = 0;
+    for (int i = 0; i < catalog->n; i++) {
+        if (!is_optimizers(&catalog->variables[i])) continue;
+        needed++;
+        if (needed > datasets || check_variable(file, &catalog->variables[i]) != KPAR_OK) return false;
+    }
+    return needed > 0 && needed == datasets;
+}
+
+/* A model that was compiled and not yet trained has an iteration count and a rate, and no slots. */
+enum { UNTRAINED_DATASETS = 2 };
+
+kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *catalog, bool *has_optimizer)
+{
+    kpar_text paths = {0};
+    int datasets = 0;
+    *has_optimizer = false;
+    KPAR_TRY(kpar_keras_open_weights(file));
+    kpar_status status = kpar_store_list(file->weights, file->path, &paths);
+    if (status == KPAR_OK) status = check_layers(file, catalog);
+    if (status == KPAR_OK) status = check_left_over(file, catalog, &paths, &datasets);
+    kpar_text_clear(&paths);
+    if (status != KPAR_OK) return status;
+    *has_optimizer = optimizer_fits(file, catalog, datasets);
+    if (!*has_optimizer && datasets > UNTRAINED_DATASETS)
+        kpar_log("%s: the optimizer's state is of another optimizer and is not used: training starts with a "
+                 "fresh one",
+                 file->path);
+    return KPAR_OK;
+}
+
+static kpar_status read_variable(kpar_keras_file *file, const kpar_variable *variable,
+                                 const kpar_slice *slice, void *values)
+{
+    kpar_dataset dataset;
+    KPAR_TRY(kpar_dataset_open(file->weights, file->path, variable->path, &dataset));
+    kpar_status status = kpar_dataset_read(&dataset, slice, kpar_store_type(variable->dtype), values);
+    file->bytes_read += (size_t)kpar_count(slice->rank, slice->size) * dataset.element_bytes;
+    kpar_dataset_close(&dataset);
+    return status;
+}
+
+kpar_status kpar_keras_read(kpar_keras_file *file, const kpar_variable *variable, const kpar_slice *slice,
+                            void *values)
+{
+    KPAR_TRY(kpar_keras_open_weights(file));
+    if (kpar_store_type(variable->dtype) < 0)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: %s: values of type %s are not read", file->path,
+                         variable->path, kpar_dtype_name(variable->dtype));
+    return read_variable(file, variable, slice, values);
+}
