@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct kpar_output {
@@ -45,14 +47,28 @@ static void destroy(kpar_output *output)
     kpar_free(output);
 }
 
+/* The file that `path` stands for: links are followed so that they stay, and nothing but a file is replaced. */
+static kpar_status find_target(const char *path, char **target)
+{
+    struct stat facts;
+    if (!stat(path, &facts) && !S_ISREG(facts.st_mode))
+        return kpar_fail(KPAR_EIO, "%s: cannot be replaced: it is there and no regular file", path);
+    char *resolved = realpath(path, NULL);
+    *target = kpar_strdup(resolved ? resolved : path);
+    free(resolved);
+    return KPAR_OK;
+}
+
 kpar_status kpar_output_create(const char *path, kpar_output **output)
 {
     *output = NULL;
-    size_t bytes = strlen(path) + 32;
+    char *target = NULL;
+    KPAR_TRY(find_target(path, &target));
+    size_t bytes = strlen(target) + 32;
     kpar_output *made = kpar_alloc_zeroed(1, sizeof *made);
-    made->path = kpar_strdup(path);
+    made->path = target;
     made->temporary = kpar_alloc(bytes);
-    snprintf(made->temporary, bytes, "%s.tmp-%ld", path, (long)getpid());
+    snprintf(made->temporary, bytes, "%s.tmp-%ld", target, (long)getpid());
     made->descriptor = injected() ? -1 : open(made->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (made->descriptor < 0) {
         kpar_status status = failed(made, "cannot be created");

@@ -8,7 +8,8 @@
 
 typedef struct kpar_output kpar_output;
 
-/* Begins a new file for `path`; what is there stays until kpar_output_commit. KPAR_EIO with the system's reason. */
+/* Begins a new file for `path`; what is there stays until kpar_output_commit. Links are followed. KPAR_EIO with the
+ * system's reason, or when something other than a regular file is there. */
 kpar_status kpar_output_create(const char *path, kpar_output **output) KPAR_MUST_USE;
 
 /* Appends. After a failure only kpar_output_abandon is left. */

@@ -719,6 +719,21 @@ START_TEST(a_write_that_fails_at_any_call_leaves_the_old_file)
 }
 END_TEST
 
+START_TEST(links_are_followed_and_only_files_are_replaced)
+{
+    unsigned char bytes[16];
+    struct stat facts;
+    ck_assert_int_eq(mkfifo(path_of("pipe"), 0600), 0);
+    expect_failure(kpar_output_file(path_of("pipe"), "new", 3), KPAR_EIO, "no regular file");
+    expect_failure(kpar_output_file(folder, "new", 3), KPAR_EIO, "no regular file");
+    ck_assert_int_eq(kpar_output_file(path_of("file"), "old", 3), KPAR_OK);
+    ck_assert_int_eq(symlink("file", path_of("link")), 0);
+    ck_assert_int_eq(kpar_output_file(path_of("link"), "newer", 5), KPAR_OK);
+    ck_assert_uint_eq(read_file(path_of("file"), bytes, sizeof bytes), 5);
+    ck_assert(!lstat(path_of("link"), &facts) && S_ISLNK(facts.st_mode));
+}
+END_TEST
+
 START_TEST(nothing_is_leaked)
 {
     size_t before = kpar_alloc_live();
@@ -758,6 +773,7 @@ int main(void)
     tcase_add_test(files, the_hash_tells_other_contents_from_the_same);
     tcase_add_test(files, what_npy_write_writes_is_read_back);
     tcase_add_test(files, a_write_that_fails_at_any_call_leaves_the_old_file);
+    tcase_add_test(files, links_are_followed_and_only_files_are_replaced);
     tcase_add_test(files, nothing_is_leaked);
     suite_add_tcase(suite, files);
     TCase *order = tcase_create("order");
