@@ -30,12 +30,13 @@ static kpar_status open_member(kpar_dataset *dataset, const char *label, int mem
 {
     unsigned char *head = kpar_alloc(KPAR_NPY_LONGEST_HEADER);
     size_t head_bytes = 0;
-    kpar_status status = kpar_archive_peek(dataset->archive, member, head, KPAR_NPY_LONGEST_HEADER, &head_bytes);
-    if (status == KPAR_OK) status = kpar_npy_parse(label, head, head_bytes, kpar_archive_size(dataset->archive, member), npy);
+    kpar_status status = kpar_npz_peek(dataset->archive, member, head, KPAR_NPY_LONGEST_HEADER, &head_bytes);
+    if (status == KPAR_OK)
+        status = kpar_npy_parse(label, head, head_bytes, kpar_npz_size(dataset->archive, member), npy);
     kpar_free(head);
     if (status != KPAR_OK) return status;
     const unsigned char *bytes = NULL;
-    KPAR_TRY(kpar_archive_bytes(dataset->archive, member, &bytes));
+    KPAR_TRY(kpar_npz_bytes(dataset->archive, member, &bytes));
     npy->elements = bytes + npy->header_bytes;
     return KPAR_OK;
 }
@@ -59,7 +60,7 @@ static kpar_status open_array(kpar_dataset *dataset, const char *name, kpar_colu
     bool found = false;
     if (dataset->archive) {
         kpar_text_printf(&file, "%s.npy", name);
-        int member = kpar_archive_find(dataset->archive, kpar_text_get(&file));
+        int member = kpar_npz_find(dataset->archive, kpar_text_get(&file));
         found = member >= 0;
         if (found) status = open_member(dataset, kpar_text_get(&label), member, &column->npy);
     } else {
@@ -84,10 +85,12 @@ static void add_array_name(kpar_text *list, const char *file)
 static void list_arrays(const kpar_dataset *dataset, kpar_text *list)
 {
     enum { LONGEST_LIST = 400 };
-    for (int i = 0; dataset->archive && i < kpar_archive_count(dataset->archive) && list->length < LONGEST_LIST; i++)
-        add_array_name(list, kpar_archive_name(dataset->archive, i));
+    for (int i = 0; dataset->archive && i < kpar_npz_count(dataset->archive) && list->length < LONGEST_LIST;
+         i++)
+        add_array_name(list, kpar_npz_name(dataset->archive, i));
     DIR *folder = dataset->archive ? NULL : opendir(dataset->path);
-    for (struct dirent *entry; folder && (entry = readdir(folder)) && list->length < LONGEST_LIST;) add_array_name(list, entry->d_name);
+    for (struct dirent *entry; folder && (entry = readdir(folder)) && list->length < LONGEST_LIST;)
+        add_array_name(list, entry->d_name);
     if (folder) closedir(folder);
 }
 
@@ -95,14 +98,16 @@ static kpar_status missing_array(const kpar_dataset *dataset, kpar_dataset_kind 
 {
     kpar_text list = {0};
     list_arrays(dataset, &list);
-    kpar_status status = kpar_fail(KPAR_EDATA, "%s: has no array '%s', it has: %s; name the array with %s", dataset->path, name,
-                                   list.length ? kpar_text_get(&list) : "none", kind_options[kind]);
+    kpar_status status =
+        kpar_fail(KPAR_EDATA, "%s: has no array '%s', it has: %s; name the array with %s", dataset->path,
+                  name, list.length ? kpar_text_get(&list) : "none", kind_options[kind]);
     kpar_text_clear(&list);
     return status;
 }
 
 /* One array for one input or output: the given name, else "KIND" where that is enough, else "KIND/NAME". */
-static kpar_status open_column(kpar_dataset *dataset, kpar_dataset_kind kind, int index, const char *given, const char *model_name)
+static kpar_status open_column(kpar_dataset *dataset, kpar_dataset_kind kind, int index, const char *given,
+                               const char *model_name)
 {
     kpar_column *column = &dataset->columns[kind][index];
     if (given) {
@@ -115,7 +120,8 @@ static kpar_status open_column(kpar_dataset *dataset, kpar_dataset_kind kind, in
     kpar_status status = KPAR_OK;
     if (single) status = open_array(dataset, kind_names[kind], column);
     if (status == KPAR_OK && !column->name) status = open_array(dataset, kpar_text_get(&name), column);
-    if (status == KPAR_OK && !column->name && kind == KPAR_DATASET_WEIGHT) status = open_array(dataset, kind_names[kind], column);
+    if (status == KPAR_OK && !column->name && kind == KPAR_DATASET_WEIGHT)
+        status = open_array(dataset, kind_names[kind], column);
     if (status == KPAR_OK && !column->name && kind == KPAR_DATASET_X)
         status = missing_array(dataset, kind, single ? kind_names[kind] : kpar_text_get(&name));
     kpar_text_clear(&name);
@@ -131,42 +137,53 @@ static kpar_status check_rows(kpar_dataset *dataset)
             const kpar_column *column = &dataset->columns[kind][i];
             if (!column->name) continue;
             if (!column->npy.array.rank)
-                return kpar_fail(KPAR_EDATA, "%s: array '%s' is a scalar, expected rows", dataset->path, column->name);
+                return kpar_fail(KPAR_EDATA, "%s: array '%s' is a scalar, expected rows", dataset->path,
+                                 column->name);
             int64_t rows = column->npy.array.dims[0], expected = first->npy.array.dims[0];
-            if (!rows) return kpar_fail(KPAR_EDATA, "%s: array '%s' has no rows, expected at least one", dataset->path, column->name);
+            if (!rows)
+                return kpar_fail(KPAR_EDATA, "%s: array '%s' has no rows, expected at least one",
+                                 dataset->path, column->name);
             if (rows != expected)
-                return kpar_fail(KPAR_EDATA, "%s: array '%s' has %" PRId64 " rows, expected %" PRId64 " as array '%s' has", dataset->path,
-                                 column->name, rows, expected, first->name);
+                return kpar_fail(
+                    KPAR_EDATA, "%s: array '%s' has %" PRId64 " rows, expected %" PRId64 " as array '%s' has",
+                    dataset->path, column->name, rows, expected, first->name);
             dataset->rows = rows;
         }
     return KPAR_OK;
 }
 
-static kpar_status open_columns(kpar_dataset *dataset, const char *const *input_names, const char *const *output_names, const kpar_dataset_names *names)
+static kpar_status open_columns(kpar_dataset *dataset, const char *const *input_names,
+                                const char *const *output_names, const kpar_dataset_names *names)
 {
-    const char *const *given[KPAR_DATASET_KINDS] = {names ? names->x : NULL, names ? names->y : NULL, names ? names->sample_weight : NULL};
+    const char *const *given[KPAR_DATASET_KINDS] = {names ? names->x : NULL, names ? names->y : NULL,
+                                                    names ? names->sample_weight : NULL};
     for (int kind = 0; kind < KPAR_DATASET_KINDS; kind++) {
         const char *const *model_names = kind == KPAR_DATASET_X ? input_names : output_names;
         int n_given = !names ? 0 : kind == KPAR_DATASET_X ? names->n_x : names->n_y;
         if (n_given > dataset->n[kind])
-            return kpar_fail(KPAR_EUSAGE, "%s names %d arrays, the model has %d", kind_options[kind], n_given, dataset->n[kind]);
+            return kpar_fail(KPAR_EUSAGE, "%s names %d arrays, the model has %d", kind_options[kind], n_given,
+                             dataset->n[kind]);
         for (int i = 0; i < dataset->n[kind]; i++)
-            KPAR_TRY(open_column(dataset, (kpar_dataset_kind)kind, i, given[kind] && i < n_given ? given[kind][i] : NULL, model_names[i]));
+            KPAR_TRY(open_column(dataset, (kpar_dataset_kind)kind, i,
+                                 given[kind] && i < n_given ? given[kind][i] : NULL, model_names[i]));
     }
     return check_rows(dataset);
 }
 
-kpar_status kpar_dataset_open(const char *path, const char *const *input_names, int n_inputs, const char *const *output_names,
-                              int n_outputs, const kpar_dataset_names *names, kpar_dataset **dataset)
+kpar_status kpar_dataset_open(const char *path, const char *const *input_names, int n_inputs,
+                              const char *const *output_names, int n_outputs, const kpar_dataset_names *names,
+                              kpar_dataset **dataset)
 {
     *dataset = NULL;
     struct stat facts;
     kpar_dataset *opened = kpar_dataset_allocate(path, n_inputs, n_outputs);
     bool folder = !stat(path, &facts) && S_ISDIR(facts.st_mode);
-    kpar_status status = folder ? KPAR_OK : kpar_archive_open(path, &opened->archive);
+    kpar_status status = folder ? KPAR_OK : kpar_npz_open(path, &opened->archive);
     if (status == KPAR_OK) status = open_columns(opened, input_names, output_names, names);
-    if (status == KPAR_OK) *dataset = opened;
-    else kpar_dataset_close(opened);
+    if (status == KPAR_OK)
+        *dataset = opened;
+    else
+        kpar_dataset_close(opened);
     return status;
 }
 
@@ -179,7 +196,7 @@ void kpar_dataset_close(kpar_dataset *dataset)
     }
     for (size_t i = 0; i < dataset->n_maps; i++) kpar_map_close(&dataset->maps[i]);
     kpar_free(dataset->maps);
-    kpar_archive_close(dataset->archive);
+    kpar_npz_close(dataset->archive);
     kpar_free(dataset->path);
     kpar_free(dataset);
 }

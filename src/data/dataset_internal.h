@@ -2,10 +2,10 @@
 #ifndef KPAR_DATA_DATASET_INTERNAL_H
 #define KPAR_DATA_DATASET_INTERNAL_H
 
-#include "data/archive.h"
 #include "data/dataset.h"
 #include "data/map.h"
 #include "data/npy.h"
+#include "data/npz.h"
 
 #include <stdatomic.h>
 
@@ -22,8 +22,8 @@ typedef struct kpar_column {
 struct kpar_dataset {
     char *path;
     bool random;
-    kpar_archive *archive; /* .npz */
-    kpar_map *maps;        /* a folder's files */
+    kpar_npz *archive; /* .npz */
+    kpar_map *maps;    /* a folder's files */
     size_t n_maps, maps_capacity;
     kpar_column *columns[KPAR_DATASET_KINDS];
     int n[KPAR_DATASET_KINDS];
@@ -38,8 +38,9 @@ kpar_dataset *kpar_dataset_allocate(const char *path, int n_x, int n_y);
 const kpar_column *kpar_dataset_column(const kpar_dataset *dataset, kpar_dataset_kind kind, int index);
 
 /* Copies part of a row of a column, wherever it comes from. */
-void kpar_column_read_row(const kpar_dataset *dataset, const kpar_column *column, int64_t row, const kpar_slice *slice,
-                          kpar_dtype dtype, void *values);
-void kpar_column_random_row(const kpar_column *column, int64_t row, const kpar_slice *slice, kpar_dtype dtype, void *values);
+void kpar_column_read_row(const kpar_dataset *dataset, const kpar_column *column, int64_t row,
+                          const kpar_slice *slice, kpar_dtype dtype, void *values);
+void kpar_column_random_row(const kpar_column *column, int64_t row, const kpar_slice *slice, kpar_dtype dtype,
+                            void *values);
 
 #endif

@@ -1,5 +1,5 @@
-/* Random data: every element is a function of seed, array, row and its place in the row, so that all layouts see
- * the same and nothing is stored. */
+/* Random data: every element is a function of seed, array, row and its place in the row, so that all layouts
+ * see the same and nothing is stored. */
 #include "data/dataset_internal.h"
 
 #include "base/memory.h"
@@ -8,31 +8,41 @@
 #include <stdio.h>
 #include <string.h>
 
-static kpar_status add_column(kpar_dataset *dataset, kpar_dataset_kind kind, int index, const kpar_array *row, uint64_t seed, int64_t classes)
+static kpar_status add_column(kpar_dataset *dataset, kpar_dataset_kind kind, int index, const kpar_array *row,
+                              uint64_t seed, int64_t classes)
 {
     char name[32];
     snprintf(name, sizeof name, "%c/%d", kind == KPAR_DATASET_X ? 'x' : 'y', index);
-    if (row->rank >= KPAR_MAX_RANK) return kpar_fail(KPAR_EUNSUPPORTED, "random data: array %s has more than %d dimensions", name, KPAR_MAX_RANK);
+    if (row->rank >= KPAR_MAX_RANK)
+        return kpar_fail(KPAR_EUNSUPPORTED, "random data: array %s has more than %d dimensions", name,
+                         KPAR_MAX_RANK);
     kpar_column *column = &dataset->columns[kind][index];
-    *column = (kpar_column){.name = kpar_strdup(name), .key = kpar_philox_key(seed, name), .classes = classes};
+    *column =
+        (kpar_column){.name = kpar_strdup(name), .key = kpar_philox_key(seed, name), .classes = classes};
     column->npy.array = (kpar_array){.dtype = row->dtype, .rank = row->rank + 1, .dims = {dataset->rows}};
     memcpy(column->npy.array.dims + 1, row->dims, sizeof row->dims[0] * (size_t)row->rank);
     return KPAR_OK;
 }
 
-kpar_status kpar_dataset_random(uint64_t seed, int64_t rows, const kpar_array *inputs, int n_inputs, const kpar_array *outputs,
-                                const int64_t *classes, int n_outputs, kpar_dataset **dataset)
+kpar_status kpar_dataset_random(uint64_t seed, int64_t rows, const kpar_array *inputs, int n_inputs,
+                                const kpar_array *outputs, const int64_t *classes, int n_outputs,
+                                kpar_dataset **dataset)
 {
     *dataset = NULL;
-    if (rows < 1) return kpar_fail(KPAR_EUSAGE, "random data: expected at least one row, found %lld", (long long)rows);
+    if (rows < 1)
+        return kpar_fail(KPAR_EUSAGE, "random data: expected at least one row, found %lld", (long long)rows);
     kpar_dataset *made = kpar_dataset_allocate("random", n_inputs, n_outputs);
     made->random = true;
     made->rows = rows;
     kpar_status status = KPAR_OK;
-    for (int i = 0; i < n_inputs && status == KPAR_OK; i++) status = add_column(made, KPAR_DATASET_X, i, &inputs[i], seed, 0);
-    for (int i = 0; i < n_outputs && status == KPAR_OK; i++) status = add_column(made, KPAR_DATASET_Y, i, &outputs[i], seed, classes[i]);
-    if (status == KPAR_OK) *dataset = made;
-    else kpar_dataset_close(made);
+    for (int i = 0; i < n_inputs && status == KPAR_OK; i++)
+        status = add_column(made, KPAR_DATASET_X, i, &inputs[i], seed, 0);
+    for (int i = 0; i < n_outputs && status == KPAR_OK; i++)
+        status = add_column(made, KPAR_DATASET_Y, i, &outputs[i], seed, classes[i]);
+    if (status == KPAR_OK)
+        *dataset = made;
+    else
+        kpar_dataset_close(made);
     return status;
 }
 
@@ -67,7 +77,8 @@ static uint64_t place_in_row(const kpar_array *array, const kpar_slice *slice, i
     return (uint64_t)place;
 }
 
-void kpar_column_random_row(const kpar_column *column, int64_t row, const kpar_slice *slice, kpar_dtype dtype, void *values)
+void kpar_column_random_row(const kpar_column *column, int64_t row, const kpar_slice *slice, kpar_dtype dtype,
+                            void *values)
 {
     const kpar_array *array = &column->npy.array;
     stream at = {.key = column->key, .row = (uint64_t)row};

@@ -8,11 +8,13 @@
 #include <math.h>
 #include <string.h>
 
-void kpar_column_read_row(const kpar_dataset *dataset, const kpar_column *column, int64_t row, const kpar_slice *slice,
-                          kpar_dtype dtype, void *values)
+void kpar_column_read_row(const kpar_dataset *dataset, const kpar_column *column, int64_t row,
+                          const kpar_slice *slice, kpar_dtype dtype, void *values)
 {
-    if (dataset->random) kpar_column_random_row(column, row, slice, dtype, values);
-    else kpar_npy_read_row(&column->npy, row, slice, dtype, values);
+    if (dataset->random)
+        kpar_column_random_row(column, row, slice, dtype, values);
+    else
+        kpar_npy_read_row(&column->npy, row, slice, dtype, values);
 }
 
 static kpar_slice whole_row(const kpar_array *array)
@@ -30,43 +32,56 @@ static size_t slice_row_count(const kpar_slice *slice)
     return count;
 }
 
-static kpar_status check_slice(const kpar_dataset *dataset, const kpar_column *column, const kpar_slice *slice)
+static kpar_status check_slice(const kpar_dataset *dataset, const kpar_column *column,
+                               const kpar_slice *slice)
 {
     const kpar_array *array = &column->npy.array;
     bool fits = slice->rank == array->rank;
     for (int d = 1; fits && d < array->rank; d++)
-        fits = slice->start[d] >= 0 && slice->size[d] >= 0 && slice->start[d] <= array->dims[d] - slice->size[d];
+        fits =
+            slice->start[d] >= 0 && slice->size[d] >= 0 && slice->start[d] <= array->dims[d] - slice->size[d];
     if (fits) return KPAR_OK;
     char shape[KPAR_SHAPE_TEXT], size[KPAR_SHAPE_TEXT];
-    return kpar_fail(KPAR_EDATA, "%s: array '%s' has shape %s, expected one with a part of shape %s (rows aside)", dataset->path,
-                     column->name, kpar_shape_text(shape, array->rank, array->dims), kpar_shape_text(size, slice->rank, slice->size));
+    return kpar_fail(KPAR_EDATA,
+                     "%s: array '%s' has shape %s, expected one with a part of shape %s (rows aside)",
+                     dataset->path, column->name, kpar_shape_text(shape, array->rank, array->dims),
+                     kpar_shape_text(size, slice->rank, slice->size));
 }
 
-kpar_status kpar_dataset_read(kpar_dataset *dataset, kpar_dataset_kind kind, int index, const int64_t *rows, size_t n,
-                              const kpar_slice *slice, kpar_dtype dtype, void *values)
+kpar_status kpar_dataset_read(kpar_dataset *dataset, kpar_dataset_kind kind, int index, const int64_t *rows,
+                              size_t n, const kpar_slice *slice, kpar_dtype dtype, void *values)
 {
     const kpar_column *column = kpar_dataset_column(dataset, kind, index);
-    if (!column) return kpar_fail(KPAR_EDATA, "%s: has no array of kind %d and number %d", dataset->path, (int)kind, index);
+    if (!column)
+        return kpar_fail(KPAR_EDATA, "%s: has no array of kind %d and number %d", dataset->path, (int)kind,
+                         index);
     KPAR_TRY(check_slice(dataset, column, slice));
     size_t count = slice_row_count(slice);
     for (size_t i = 0; i < n; i++) {
         if (rows[i] < 0 || rows[i] >= dataset->rows)
-            return kpar_fail(KPAR_EDATA, "%s: row %" PRId64 " is asked for, there are %" PRId64, dataset->path, rows[i], dataset->rows);
-        kpar_column_read_row(dataset, column, rows[i], slice, dtype, (char *)values + i * count * kpar_dtype_bytes(dtype));
+            return kpar_fail(KPAR_EDATA, "%s: row %" PRId64 " is asked for, there are %" PRId64,
+                             dataset->path, rows[i], dataset->rows);
+        kpar_column_read_row(dataset, column, rows[i], slice, dtype,
+                             (char *)values + i * count * kpar_dtype_bytes(dtype));
     }
-    if (!dataset->random) atomic_fetch_add(&dataset->bytes_read, n * count * kpar_dtype_bytes(column->npy.array.dtype));
+    if (!dataset->random)
+        atomic_fetch_add(&dataset->bytes_read, n * count * kpar_dtype_bytes(column->npy.array.dtype));
     return KPAR_OK;
 }
 
 static bool is_real(kpar_dtype dtype) { return dtype == KPAR_F32 || dtype == KPAR_F64 || dtype == KPAR_F16; }
 
-static kpar_status wrong_label(const kpar_dataset *dataset, const kpar_column *column, int64_t row, double label, int64_t classes)
+static kpar_status wrong_label(const kpar_dataset *dataset, const kpar_column *column, int64_t row,
+                               double label, int64_t classes)
 {
-    return kpar_fail(KPAR_EDATA, "%s: array '%s': row %" PRId64 " has label %.15g, expected a whole number from 0 to %" PRId64, dataset->path,
-                     column->name, row, label, classes - 1);
+    return kpar_fail(KPAR_EDATA,
+                     "%s: array '%s': row %" PRId64
+                     " has label %.15g, expected a whole number from 0 to %" PRId64,
+                     dataset->path, column->name, row, label, classes - 1);
 }
 
-kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t classes, int64_t first, int64_t n)
+kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t classes, int64_t first,
+                                      int64_t n)
 {
     const kpar_column *column = kpar_dataset_column(dataset, KPAR_DATASET_Y, index);
     if (!column) return kpar_fail(KPAR_EDATA, "%s: has no labels for output %d", dataset->path, index);
@@ -113,7 +128,8 @@ static uint64_t hash_column(const kpar_dataset *dataset, const kpar_column *colu
     hash = kpar_hash(hash, array->dims, sizeof array->dims[0] * (size_t)array->rank);
     int64_t samples = dataset->rows < SAMPLES ? dataset->rows : SAMPLES;
     for (int64_t i = 0; i < samples; i++) {
-        int64_t row = samples == dataset->rows ? i : (int64_t)((double)i / (SAMPLES - 1) * (double)(dataset->rows - 1));
+        int64_t row =
+            samples == dataset->rows ? i : (int64_t)((double)i / (SAMPLES - 1) * (double)(dataset->rows - 1));
         hash = hash_row(dataset, column, row, hash);
     }
     return hash;

@@ -1,6 +1,6 @@
 # Sources of src/data.
 libkpar_core_la_SOURCES += \
-	src/data/archive.c src/data/archive.h src/data/archive_internal.h src/data/unpack.c \
+	src/data/npz.c src/data/npz.h src/data/npz_internal.h src/data/npz_unpack.c \
 	src/data/dataset.c src/data/dataset.h src/data/dataset_internal.h \
 	src/data/dataset_random.c src/data/dataset_read.c \
 	src/data/map.c src/data/map.h \

@@ -13,7 +13,8 @@ static kpar_status map_descriptor(const char *path, int descriptor, kpar_map *ma
 {
     struct stat facts;
     if (fstat(descriptor, &facts)) return kpar_fail(KPAR_EIO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(facts.st_mode)) return kpar_fail(KPAR_EIO, "%s: expected a regular file, found a folder or a device", path);
+    if (!S_ISREG(facts.st_mode))
+        return kpar_fail(KPAR_EIO, "%s: expected a regular file, found a folder or a device", path);
     map->length = (size_t)facts.st_size;
     if (!map->length) return KPAR_OK;
     void *bytes = mmap(NULL, map->length, PROT_READ, MAP_PRIVATE, descriptor, 0);

@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const char *const type_names[KPAR_DTYPE_COUNT] = {
-    [KPAR_F32] = "f4", [KPAR_F64] = "f8", [KPAR_F16] = "f2", [KPAR_I8] = "i1",  [KPAR_I16] = "i2", [KPAR_I32] = "i4",
-    [KPAR_I64] = "i8", [KPAR_U8] = "u1",  [KPAR_U16] = "u2", [KPAR_U32] = "u4", [KPAR_U64] = "u8", [KPAR_BOOL] = "b1",
+    [KPAR_F32] = "f4", [KPAR_F64] = "f8", [KPAR_F16] = "f2", [KPAR_I8] = "i1",
+    [KPAR_I16] = "i2", [KPAR_I32] = "i4", [KPAR_I64] = "i8", [KPAR_U8] = "u1",
+    [KPAR_U16] = "u2", [KPAR_U32] = "u4", [KPAR_U64] = "u8", [KPAR_BOOL] = "b1",
 };
 
 const char *kpar_npy_type_name(kpar_dtype dtype) { return type_names[dtype]; }
@@ -23,7 +24,8 @@ enum { KEY_CAPACITY = 64, SEEN_TYPE = 1, SEEN_ORDER = 2, SEEN_SHAPE = 4, SEEN_AL
 static kpar_status damaged(const cursor *at, const char *expected)
 {
     int left = at->end - at->next > 24 ? 24 : (int)(at->end - at->next);
-    return kpar_fail(KPAR_EFORMAT, "%s: damaged .npy header: expected %s, found '%.*s'", at->label, expected, left, at->next);
+    return kpar_fail(KPAR_EFORMAT, "%s: damaged .npy header: expected %s, found '%.*s'", at->label, expected,
+                     left, at->next);
 }
 
 static void skip_space(cursor *at)
@@ -69,7 +71,8 @@ static kpar_status take_dimension(cursor *at, int64_t *dimension)
     const char *start = at->next;
     *dimension = 0;
     for (; at->next < at->end && *at->next >= '0' && *at->next <= '9'; at->next++)
-        if (__builtin_mul_overflow(*dimension, 10, dimension) || __builtin_add_overflow(*dimension, *at->next - '0', dimension))
+        if (__builtin_mul_overflow(*dimension, 10, dimension) ||
+            __builtin_add_overflow(*dimension, *at->next - '0', dimension))
             return damaged(at, "a dimension that fits 64 bits");
     if (at->next == start) return damaged(at, "a dimension");
     (void)(at->next < at->end && *at->next == 'L' && at->next++); /* Python 2's long */
@@ -100,8 +103,10 @@ static kpar_status take_order(cursor *at, kpar_npy *npy)
 
 static kpar_status unsupported_type(const cursor *at, const char *type)
 {
-    return kpar_fail(KPAR_EUNSUPPORTED, "%s: has NumPy type '%s', supported are bool, int8 to int64, uint8 to uint64 and float16 to float64",
-                     at->label, type);
+    return kpar_fail(
+        KPAR_EUNSUPPORTED,
+        "%s: has NumPy type '%s', supported are bool, int8 to int64, uint8 to uint64 and float16 to float64",
+        at->label, type);
 }
 
 static kpar_status take_type(cursor *at, kpar_npy *npy)
@@ -164,14 +169,17 @@ static kpar_status find_text(const unsigned char *head, size_t head_bytes, curso
     if (head_bytes < 10 || memcmp(head, "\x93NUMPY", 6) != 0)
         return kpar_fail(KPAR_EFORMAT, "%s: is no .npy array: it does not begin with \\x93NUMPY", at->label);
     int version = head[6];
-    if (version < 1 || version > 3) return kpar_fail(KPAR_EUNSUPPORTED, "%s: .npy version %d, supported are 1 to 3", at->label, version);
+    if (version < 1 || version > 3)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: .npy version %d, supported are 1 to 3", at->label, version);
     size_t prefix = version == 1 ? 10 : 12, length = head[8] | (size_t)head[9] << 8;
     if (version > 1) {
-        if (head_bytes < prefix) return kpar_fail(KPAR_EFORMAT, "%s: truncated within its .npy header", at->label);
+        if (head_bytes < prefix)
+            return kpar_fail(KPAR_EFORMAT, "%s: truncated within its .npy header", at->label);
         length |= (size_t)head[10] << 16 | (size_t)head[11] << 24;
     }
     if (length > head_bytes - prefix)
-        return kpar_fail(KPAR_EFORMAT, "%s: its .npy header declares %zu bytes, %zu are there or allowed", at->label, length, head_bytes - prefix);
+        return kpar_fail(KPAR_EFORMAT, "%s: its .npy header declares %zu bytes, %zu are there or allowed",
+                         at->label, length, head_bytes - prefix);
     npy->header_bytes = prefix + length;
     at->next = (const char *)head + prefix;
     at->end = at->next + length;
@@ -191,7 +199,8 @@ static bool needed_bytes(const kpar_array *array, size_t *bytes)
     return (fits || empty) && *bytes <= INT64_MAX;
 }
 
-kpar_status kpar_npy_parse(const char *label, const unsigned char *head, size_t head_bytes, size_t file_bytes, kpar_npy *npy)
+kpar_status kpar_npy_parse(const char *label, const unsigned char *head, size_t head_bytes, size_t file_bytes,
+                           kpar_npy *npy)
 {
     *npy = (kpar_npy){0};
     cursor at = {.label = label};
@@ -200,6 +209,9 @@ kpar_status kpar_npy_parse(const char *label, const unsigned char *head, size_t 
     size_t needed = 0, held = file_bytes - npy->header_bytes;
     if (needed_bytes(&npy->array, &needed) && needed == held) return KPAR_OK;
     char shape[KPAR_SHAPE_TEXT];
-    return kpar_fail(KPAR_EFORMAT, "%s: its header promises shape %s of %s, which is not the %zu bytes that follow: truncated or damaged", label,
-                     kpar_shape_text(shape, npy->array.rank, npy->array.dims), kpar_dtype_name(npy->array.dtype), held);
+    return kpar_fail(KPAR_EFORMAT,
+                     "%s: its header promises shape %s of %s, which is not the %zu bytes that follow: "
+                     "truncated or damaged",
+                     label, kpar_shape_text(shape, npy->array.rank, npy->array.dims),
+                     kpar_dtype_name(npy->array.dtype), held);
 }

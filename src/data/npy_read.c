@@ -15,19 +15,22 @@ static void swap_bytes(unsigned char *elements, size_t count, size_t element_byt
         }
 }
 
-/* Copies `count` elements, `stride` apart and the first at `first`, packed and in this machine's byte order. */
+/* Copies `count` elements, `stride` apart and the first at `first`, packed, in this machine's byte order. */
 static void gather(const kpar_npy *npy, int64_t first, int64_t stride, size_t count, unsigned char *packed)
 {
     size_t bytes = kpar_dtype_bytes(npy->array.dtype);
     const unsigned char *source = npy->elements + (size_t)first * bytes;
-    if (stride == 1) memcpy(packed, source, count * bytes);
+    if (stride == 1)
+        memcpy(packed, source, count * bytes);
     else
-        for (size_t i = 0; i < count; i++) memcpy(packed + i * bytes, source + i * (size_t)stride * bytes, bytes);
+        for (size_t i = 0; i < count; i++)
+            memcpy(packed + i * bytes, source + i * (size_t)stride * bytes, bytes);
     if (npy->swapped) swap_bytes(packed, count, bytes);
 }
 
 /* The same, converted. */
-static void copy_run(const kpar_npy *npy, int64_t first, int64_t stride, size_t count, kpar_dtype dtype, unsigned char *values)
+static void copy_run(const kpar_npy *npy, int64_t first, int64_t stride, size_t count, kpar_dtype dtype,
+                     unsigned char *values)
 {
     _Alignas(8) unsigned char chunk[CHUNK_BYTES];
     kpar_dtype source = npy->array.dtype;
@@ -73,7 +76,8 @@ static bool advance(int64_t index[KPAR_MAX_RANK], const kpar_slice *slice, int e
     return false;
 }
 
-void kpar_npy_read_row(const kpar_npy *npy, int64_t row, const kpar_slice *slice, kpar_dtype dtype, void *values)
+void kpar_npy_read_row(const kpar_npy *npy, int64_t row, const kpar_slice *slice, kpar_dtype dtype,
+                       void *values)
 {
     int rank = npy->array.rank, run = run_dimension(npy, slice);
     int64_t strides[KPAR_MAX_RANK], index[KPAR_MAX_RANK] = {0}, count = 1;

@@ -13,8 +13,13 @@ static void make_header(const kpar_array *array, kpar_text *header)
 {
     char order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>';
     if (kpar_dtype_bytes(array->dtype) == 1) order = '|';
-    kpar_text_printf(header, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", order, kpar_npy_type_name(array->dtype));
-    for (int d = 0; d < array->rank; d++) kpar_text_printf(header, "%" PRId64 "%s", array->dims[d], array->rank == 1 ? "," : d + 1 < array->rank ? ", " : "");
+    kpar_text_printf(header, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", order,
+                     kpar_npy_type_name(array->dtype));
+    for (int d = 0; d < array->rank; d++)
+        kpar_text_printf(header, "%" PRId64 "%s", array->dims[d],
+                         array->rank == 1      ? ","
+                         : d + 1 < array->rank ? ", "
+                                               : "");
     kpar_text_printf(header, "), }");
     size_t unpadded = PREFIX_BYTES + header->length + 1;
     kpar_text_printf(header, "%*s\n", (int)((ALIGNMENT - unpadded % ALIGNMENT) % ALIGNMENT), "");
@@ -27,13 +32,15 @@ static kpar_status write_parts(kpar_output *output, const kpar_text *header, con
     prefix[9] = (unsigned char)(header->length >> 8);
     KPAR_TRY(kpar_output_write(output, prefix, sizeof prefix));
     KPAR_TRY(kpar_output_write(output, header->bytes, header->length));
-    return kpar_output_write(output, array->data, (size_t)kpar_array_count(array) * kpar_dtype_bytes(array->dtype));
+    return kpar_output_write(output, array->data,
+                             (size_t)kpar_array_count(array) * kpar_dtype_bytes(array->dtype));
 }
 
 kpar_status kpar_npy_write(const char *path, const kpar_array *array)
 {
     if (!kpar_npy_type_name(array->dtype))
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: NumPy has no %s; convert to float32 first", path, kpar_dtype_name(array->dtype));
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: NumPy has no %s; convert to float32 first", path,
+                         kpar_dtype_name(array->dtype));
     kpar_output *output = NULL;
     KPAR_TRY(kpar_output_create(path, &output));
     kpar_text header = {0};

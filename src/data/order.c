@@ -30,7 +30,8 @@ int64_t kpar_order_row(bool shuffle, uint64_t seed, int64_t epoch, int64_t rows,
     if (!shuffle || rows < 2) return position;
     uint32_t keys[ROUNDS];
     uint64_t key = kpar_philox_key(seed, "order");
-    for (int block = 0; block < ROUNDS / 4; block++) kpar_philox(key, (uint64_t)block, (uint64_t)epoch, keys + 4 * block);
+    for (int block = 0; block < ROUNDS / 4; block++)
+        kpar_philox(key, (uint64_t)block, (uint64_t)epoch, keys + 4 * block);
     int half_bits = 1;
     while (half_bits < 32 && UINT64_C(1) << 2 * half_bits < (uint64_t)rows) half_bits++;
     uint64_t row = (uint64_t)position;

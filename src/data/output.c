@@ -47,7 +47,7 @@ static void destroy(kpar_output *output)
     kpar_free(output);
 }
 
-/* The file that `path` stands for: links are followed so that they stay, and nothing but a file is replaced. */
+/* The file that `path` stands for: links are followed so that they stay, only files are replaced. */
 static kpar_status find_target(const char *path, char **target)
 {
     struct stat facts;
@@ -69,7 +69,8 @@ kpar_status kpar_output_create(const char *path, kpar_output **output)
     made->path = target;
     made->temporary = kpar_alloc(bytes);
     snprintf(made->temporary, bytes, "%s.tmp-%ld", target, (long)getpid());
-    made->descriptor = injected() ? -1 : open(made->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    made->descriptor =
+        injected() ? -1 : open(made->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (made->descriptor < 0) {
         kpar_status status = failed(made, "cannot be created");
         destroy(made);
@@ -112,8 +113,10 @@ static void sync_parent(const char *path)
 kpar_status kpar_output_commit(kpar_output *output)
 {
     kpar_status status = KPAR_OK;
-    if (injected() || fsync(output->descriptor)) status = failed(output, "cannot be synced");
-    else if (injected() || rename(output->temporary, output->path)) status = failed(output, "cannot be renamed into place");
+    if (injected() || fsync(output->descriptor))
+        status = failed(output, "cannot be synced");
+    else if (injected() || rename(output->temporary, output->path))
+        status = failed(output, "cannot be renamed into place");
     if (status != KPAR_OK) {
         kpar_output_abandon(output);
         return status;

@@ -18,7 +18,10 @@ typedef struct csv {
     char *header; /* the first line without its end; NULL until known */
 } csv;
 
-static kpar_status failed(const char *path, const char *what) { return kpar_fail(KPAR_EIO, "%s: %s: %s", path, what, strerror(errno)); }
+static kpar_status failed(const char *path, const char *what)
+{
+    return kpar_fail(KPAR_EIO, "%s: %s: %s", path, what, strerror(errno));
+}
 
 static int by_name(const void *a, const void *b)
 {
@@ -57,7 +60,8 @@ static void make_row(int64_t epoch, const kpar_named_value *logs, size_t n, kpar
 
 static kpar_status write_line(csv *log, const kpar_text *line)
 {
-    if (fprintf(log->file, "%s\n", kpar_text_get(line)) < 0 || fflush(log->file)) return failed(log->path, "cannot be written");
+    if (fprintf(log->file, "%s\n", kpar_text_get(line)) < 0 || fflush(log->file))
+        return failed(log->path, "cannot be written");
     return KPAR_OK;
 }
 
@@ -69,7 +73,8 @@ static kpar_status match_header(csv *log, const kpar_text *header)
         return write_line(log, header);
     }
     if (!strcmp(log->header, kpar_text_get(header))) return KPAR_OK;
-    return kpar_fail(KPAR_EDATA, "%s: has the columns %s, this run logs %s; log to another file", log->path, log->header, kpar_text_get(header));
+    return kpar_fail(KPAR_EDATA, "%s: has the columns %s, this run logs %s; log to another file", log->path,
+                     log->header, kpar_text_get(header));
 }
 
 static kpar_status csv_event(kpar_consumer *consumer, const kpar_event *event)
@@ -121,7 +126,9 @@ static kpar_status keep_rows(csv *log, int64_t first_epoch)
 {
     kpar_text kept = {0};
     FILE *old = first_epoch > 0 ? fopen(log->path, "r") : NULL;
-    if (!old) return first_epoch > 0 && errno != ENOENT ? failed(log->path, "cannot be read") : kpar_output_file(log->path, "", 0);
+    if (!old)
+        return first_epoch > 0 && errno != ENOENT ? failed(log->path, "cannot be read")
+                                                  : kpar_output_file(log->path, "", 0);
     read_kept(old, first_epoch, log, &kept);
     fclose(old);
     kpar_status status = kpar_output_file(log->path, kpar_text_get(&kept), kept.length);

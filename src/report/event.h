@@ -1,4 +1,5 @@
-/* What happens in a run, as one struct. Everything that tells a user or a program about a run is made from these. */
+/* What happens in a run, as one struct. Everything that tells a user or a program about a run is made from
+ * these. */
 #ifndef KPAR_REPORT_EVENT_H
 #define KPAR_REPORT_EVENT_H
 
@@ -28,10 +29,10 @@ typedef struct kpar_named_text {
 /* Borrowed pointers, valid during the call. Members that a kind does not speak of are zero. */
 typedef struct kpar_event {
     kpar_event_kind kind;
-    int64_t epoch, epochs;     /* from 0; total */
-    int64_t step, steps;       /* done and to do: of the epoch or evaluation; RUN_END: of the whole run */
-    int64_t rows;              /* rows seen: since the epoch or evaluation began; RUN_END: trained by this run */
-    double seconds;            /* since the epoch, evaluation or run began */
+    int64_t epoch, epochs; /* from 0; total */
+    int64_t step, steps;   /* done and to do: of the epoch or evaluation; RUN_END: of the whole run */
+    int64_t rows;          /* rows seen: since the epoch or evaluation began; RUN_END: trained by this run */
+    double seconds;        /* since the epoch, evaluation or run began */
     double samples_per_second; /* rows per second of the same time, without validation */
     const kpar_named_value *logs;
     size_t n_logs;

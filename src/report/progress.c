@@ -27,16 +27,23 @@ static bool has_bar(const progress *at) { return at->options.terminal && at->opt
 static void add_duration(kpar_text *line, double seconds)
 {
     int64_t whole = (int64_t)seconds;
-    if (whole >= 3600) kpar_text_printf(line, "%" PRId64 ":%02d:%02d", whole / 3600, (int)(whole / 60 % 60), (int)(whole % 60));
-    else if (whole >= 60) kpar_text_printf(line, "%d:%02d", (int)(whole / 60), (int)(whole % 60));
-    else kpar_text_printf(line, "%ds", (int)whole);
+    if (whole >= 3600)
+        kpar_text_printf(line, "%" PRId64 ":%02d:%02d", whole / 3600, (int)(whole / 60 % 60),
+                         (int)(whole % 60));
+    else if (whole >= 60)
+        kpar_text_printf(line, "%d:%02d", (int)(whole / 60), (int)(whole % 60));
+    else
+        kpar_text_printf(line, "%ds", (int)whole);
 }
 
 static void add_step_time(kpar_text *line, double seconds)
 {
-    if (seconds >= 1) kpar_text_printf(line, " %.0fs/step", seconds);
-    else if (seconds >= 1e-3) kpar_text_printf(line, " %.0fms/step", seconds * 1e3);
-    else kpar_text_printf(line, " %.0fus/step", seconds * 1e6);
+    if (seconds >= 1)
+        kpar_text_printf(line, " %.0fs/step", seconds);
+    else if (seconds >= 1e-3)
+        kpar_text_printf(line, " %.0fms/step", seconds * 1e3);
+    else
+        kpar_text_printf(line, " %.0fus/step", seconds * 1e6);
 }
 
 static void add_logs(kpar_text *line, const kpar_event *event)
@@ -55,7 +62,8 @@ static void add_bar(kpar_text *line, int64_t step, int64_t steps)
     for (int i = 0; i < BAR_WIDTH; i++) kpar_text_append(line, i < done ? "=" : i == done ? ">" : ".", 1);
 }
 
-/* " 12/120 [==>......] 9s 25ms/step - 5100 samples/s - loss: 1.2345": the time left while running, spent at the end. */
+/* " 12/120 [==>......] 9s 25ms/step - 5100 samples/s - loss: 1.2345": the time left while running, spent at
+ * the end. */
 static void make_bar(kpar_text *line, const kpar_event *event, bool finished)
 {
     double step_seconds = event->step > 0 ? event->seconds / (double)event->step : 0;
@@ -97,8 +105,10 @@ static void print_line(progress *at, const char *line)
 static void print_summary(progress *at, const kpar_event *event)
 {
     kpar_text line = {0};
-    if (event->kind == KPAR_EVENT_EPOCH_END) kpar_text_printf(&line, "Epoch %" PRId64 "/%" PRId64, event->epoch + 1, event->epochs);
-    else kpar_text_printf(&line, "Evaluation");
+    if (event->kind == KPAR_EVENT_EPOCH_END)
+        kpar_text_printf(&line, "Epoch %" PRId64 "/%" PRId64, event->epoch + 1, event->epochs);
+    else
+        kpar_text_printf(&line, "Evaluation");
     kpar_text_printf(&line, " - %" PRId64 "/%" PRId64 " - ", event->step, event->steps);
     add_duration(&line, event->seconds);
     if (event->step > 0) add_step_time(&line, event->seconds / (double)event->step);
@@ -120,17 +130,27 @@ static kpar_status progress_event(kpar_consumer *consumer, const kpar_event *eve
     progress *at = (progress *)consumer;
     if (!at->options.verbose) return KPAR_OK;
     switch (event->kind) {
-    case KPAR_EVENT_EPOCH_BEGIN: begin_epoch(at, event); break;
+    case KPAR_EVENT_EPOCH_BEGIN:
+        begin_epoch(at, event);
+        break;
     case KPAR_EVENT_STEP:
-        if (has_bar(at) && (at->drawn_at < 0 || event->seconds - at->drawn_at >= redraw_seconds)) draw(at, event, false);
+        if (has_bar(at) && (at->drawn_at < 0 || event->seconds - at->drawn_at >= redraw_seconds))
+            draw(at, event, false);
         break;
     case KPAR_EVENT_EPOCH_END:
-        if (has_bar(at)) draw(at, event, true);
-        else print_summary(at, event);
+        if (has_bar(at))
+            draw(at, event, true);
+        else
+            print_summary(at, event);
         break;
-    case KPAR_EVENT_EVALUATE_END: print_summary(at, event); break;
-    case KPAR_EVENT_MESSAGE: print_line(at, event->text); break;
-    default: break;
+    case KPAR_EVENT_EVALUATE_END:
+        print_summary(at, event);
+        break;
+    case KPAR_EVENT_MESSAGE:
+        print_line(at, event->text);
+        break;
+    default:
+        break;
     }
     return KPAR_OK;
 }
@@ -140,8 +160,8 @@ static kpar_status progress_end(kpar_consumer *consumer, const kpar_event *event
     progress *at = (progress *)consumer;
     if (!at->options.verbose) return KPAR_OK;
     kpar_text line = {0};
-    kpar_text_printf(&line, "Finished %" PRId64 " steps in %.1f s: computing %.1f s, waiting %.1f s", event->step, event->seconds,
-                     event->compute_seconds, event->wait_seconds);
+    kpar_text_printf(&line, "Finished %" PRId64 " steps in %.1f s: computing %.1f s, waiting %.1f s",
+                     event->step, event->seconds, event->compute_seconds, event->wait_seconds);
     if (event->samples_per_second > 0) kpar_text_printf(&line, ", %.0f samples/s", event->samples_per_second);
     print_line(at, kpar_text_get(&line));
     kpar_text_clear(&line);
@@ -167,7 +187,8 @@ kpar_progress_options kpar_progress_detect(FILE *stream, int verbose)
 kpar_consumer *kpar_progress_create(const kpar_progress_options *options)
 {
     progress *made = kpar_alloc_zeroed(1, sizeof *made);
-    made->consumer = (kpar_consumer){.event = progress_event, .end = progress_end, .destroy = progress_destroy};
+    made->consumer =
+        (kpar_consumer){.event = progress_event, .end = progress_end, .destroy = progress_destroy};
     made->options = *options;
     made->drawn_at = -1;
     if (made->options.columns < 2) made->options.columns = DEFAULT_COLUMNS;

@@ -21,11 +21,15 @@ void kpar_report_destroy(kpar_report *report)
     kpar_free(report);
 }
 
-void kpar_report_add(kpar_report *report, kpar_consumer *consumer) { KPAR_PUSH(report->consumers, report->n, report->capacity) = consumer; }
+void kpar_report_add(kpar_report *report, kpar_consumer *consumer)
+{
+    KPAR_PUSH(report->consumers, report->n, report->capacity) = consumer;
+}
 
 static kpar_status tell(kpar_consumer *consumer, const kpar_event *event)
 {
-    if (event->kind == KPAR_EVENT_RUN_BEGIN) return consumer->begin ? consumer->begin(consumer, event) : KPAR_OK;
+    if (event->kind == KPAR_EVENT_RUN_BEGIN)
+        return consumer->begin ? consumer->begin(consumer, event) : KPAR_OK;
     if (event->kind == KPAR_EVENT_RUN_END) return consumer->end ? consumer->end(consumer, event) : KPAR_OK;
     return consumer->event(consumer, event);
 }
@@ -52,7 +56,8 @@ kpar_status kpar_report_message(kpar_report *report, const char *format, ...)
     va_start(arguments, format);
     if (vasprintf(&line, format, arguments) < 0) line = NULL;
     va_end(arguments);
-    kpar_status status = kpar_report_event(report, &(kpar_event){.kind = KPAR_EVENT_MESSAGE, .text = line ? line : format});
+    kpar_status status =
+        kpar_report_event(report, &(kpar_event){.kind = KPAR_EVENT_MESSAGE, .text = line ? line : format});
     free(line);
     return status;
 }

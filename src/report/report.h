@@ -1,5 +1,5 @@
-/* Consumers of events: progress on the terminal, CSV log, JSON run file; further ones are added by filling in a
- * kpar_consumer. One rank has a report, and its values are global. */
+/* Consumers of events: progress on the terminal, CSV log, JSON run file; further ones are added by filling
+ * in a kpar_consumer. One rank has a report, and its values are global. */
 #ifndef KPAR_REPORT_REPORT_H
 #define KPAR_REPORT_REPORT_H
 
@@ -14,8 +14,9 @@ typedef struct kpar_consumer kpar_consumer;
 struct kpar_consumer {
     kpar_status (*begin)(kpar_consumer *consumer, const kpar_event *event); /* (optional) RUN_BEGIN */
     kpar_status (*event)(kpar_consumer *consumer, const kpar_event *event); /* all other kinds but RUN_END */
-    kpar_status (*end)(kpar_consumer *consumer, const kpar_event *event);   /* (optional) RUN_END: files are put in place */
-    void (*destroy)(kpar_consumer *consumer); /* frees; without `end` before, the run failed */
+    kpar_status (*end)(kpar_consumer *consumer,
+                       const kpar_event *event); /* (optional) RUN_END: files are put in place */
+    void (*destroy)(kpar_consumer *consumer);    /* frees; without `end` before, the run failed */
 };
 
 typedef struct kpar_report kpar_report;
@@ -30,7 +31,8 @@ void kpar_report_add(kpar_report *report, kpar_consumer *consumer);
 kpar_status kpar_report_event(kpar_report *report, const kpar_event *event) KPAR_MUST_USE;
 
 /* A line to all consumers, as MESSAGE. */
-kpar_status kpar_report_message(kpar_report *report, const char *format, ...) __attribute__((format(printf, 2, 3))) KPAR_MUST_USE;
+kpar_status kpar_report_message(kpar_report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3))) KPAR_MUST_USE;
 
 typedef struct kpar_progress_options {
     FILE *stream;  /* borrowed */
@@ -44,12 +46,12 @@ kpar_progress_options kpar_progress_detect(FILE *stream, int verbose);
 kpar_consumer *kpar_progress_create(const kpar_progress_options *options);
 
 /* Columns as Keras's CSVLogger: epoch, then the logs sorted by name; a row an epoch, on disk at once. With
- * first_epoch > 0 (a resumed run) the rows of earlier epochs are kept. KPAR_EIO when `path` cannot be written,
- * KPAR_EDATA when kept rows have other columns. */
+ * first_epoch > 0 (a resumed run) the rows of earlier epochs are kept. KPAR_EIO when `path` cannot be
+ * written, KPAR_EDATA when kept rows have other columns. */
 kpar_status kpar_csv_create(const char *path, int64_t first_epoch, kpar_consumer **consumer) KPAR_MUST_USE;
 
-/* The run as JSON of schema "kpar.run/1" (docs of the members: run_file.c), put in place at RUN_END. KPAR_EIO at once
- * when no file can be made at `path`. */
+/* The run as JSON of schema "kpar.run/1" (docs of the members: run_file.c), put in place at RUN_END.
+ * KPAR_EIO at once when no file can be made at `path`. */
 kpar_status kpar_run_file_create(const char *path, kpar_consumer **consumer) KPAR_MUST_USE;
 
 #endif

@@ -10,10 +10,10 @@
  *     compute_seconds, wait_seconds   means over ranks
  *     bytes_read, bytes_sent          sums over ranks
  *     losses              an entry an epoch
- *     metrics             name: an entry an epoch, for each other log, validation included; null where it was not logged
+ *     metrics             name: an entry an epoch, for each other log, "val_loss" too; null where not logged
  *     evaluation          name: value, of the last evaluation on its own; null without one
  *     checkpoints         paths, in the order they were made
- */
+ * */
 #include "report/report.h"
 
 #include "base/memory.h"
@@ -50,7 +50,8 @@ static kpar_status run_file_begin(kpar_consumer *consumer, const kpar_event *eve
 {
     run_file *file = (run_file *)consumer;
     file->first_epoch = event->epoch;
-    for (size_t i = 0; i < event->n_facts; i++) json_object_set_new(file->facts, event->facts[i].name, json_string(event->facts[i].value));
+    for (size_t i = 0; i < event->n_facts; i++)
+        json_object_set_new(file->facts, event->facts[i].name, json_string(event->facts[i].value));
     replace(&file->plan, values_to_json(event->plan, event->n_plan));
     return KPAR_OK;
 }
@@ -74,7 +75,8 @@ static void add_epoch(run_file *file, const kpar_event *event)
 {
     for (size_t i = 0; i < event->n_logs; i++) {
         bool loss = !strcmp(event->logs[i].name, "loss");
-        append(loss ? file->losses : metric_list(file, event->logs[i].name), file->epochs, event->logs[i].value);
+        append(loss ? file->losses : metric_list(file, event->logs[i].name), file->epochs,
+               event->logs[i].value);
     }
     file->epochs++;
 }
@@ -83,8 +85,10 @@ static kpar_status run_file_event(kpar_consumer *consumer, const kpar_event *eve
 {
     run_file *file = (run_file *)consumer;
     if (event->kind == KPAR_EVENT_EPOCH_END) add_epoch(file, event);
-    if (event->kind == KPAR_EVENT_EVALUATE_END) replace(&file->evaluation, values_to_json(event->logs, event->n_logs));
-    if (event->kind == KPAR_EVENT_CHECKPOINT) json_array_append_new(file->checkpoints, json_string(event->text));
+    if (event->kind == KPAR_EVENT_EVALUATE_END)
+        replace(&file->evaluation, values_to_json(event->logs, event->n_logs));
+    if (event->kind == KPAR_EVENT_CHECKPOINT)
+        json_array_append_new(file->checkpoints, json_string(event->text));
     return KPAR_OK;
 }
 
@@ -93,19 +97,21 @@ static void complete_metrics(run_file *file)
 {
     const char *name = NULL;
     json_t *list = NULL;
-    json_object_foreach(file->metrics, name, list)
-        while ((int64_t)json_array_size(list) < file->epochs) json_array_append_new(list, json_null());
+    json_object_foreach(file->metrics, name, list) while ((int64_t)json_array_size(list) < file->epochs)
+        json_array_append_new(list, json_null());
 }
 
 static json_t *make_document(run_file *file, const kpar_event *event)
 {
     complete_metrics(file);
-    return json_pack("{ss sO sO sI sI sI sI so so so so sI sI sO sO sO sO}", "schema", "kpar.run/1", "facts", file->facts, "plan", file->plan,
-                     "first_epoch", (json_int_t)file->first_epoch, "epochs", (json_int_t)file->epochs, "steps", (json_int_t)event->step,
-                     "rows", (json_int_t)event->rows, "seconds", number(event->seconds), "samples_per_second",
-                     number(event->samples_per_second), "compute_seconds", number(event->compute_seconds), "wait_seconds",
-                     number(event->wait_seconds), "bytes_read", (json_int_t)event->bytes_read, "bytes_sent", (json_int_t)event->bytes_sent,
-                     "losses", file->losses, "metrics", file->metrics, "evaluation", file->evaluation, "checkpoints", file->checkpoints);
+    return json_pack("{ss sO sO sI sI sI sI so so so so sI sI sO sO sO sO}", "schema", "kpar.run/1", "facts",
+                     file->facts, "plan", file->plan, "first_epoch", (json_int_t)file->first_epoch, "epochs",
+                     (json_int_t)file->epochs, "steps", (json_int_t)event->step, "rows",
+                     (json_int_t)event->rows, "seconds", number(event->seconds), "samples_per_second",
+                     number(event->samples_per_second), "compute_seconds", number(event->compute_seconds),
+                     "wait_seconds", number(event->wait_seconds), "bytes_read", (json_int_t)event->bytes_read,
+                     "bytes_sent", (json_int_t)event->bytes_sent, "losses", file->losses, "metrics",
+                     file->metrics, "evaluation", file->evaluation, "checkpoints", file->checkpoints);
 }
 
 static kpar_status run_file_end(kpar_consumer *consumer, const kpar_event *event)
@@ -123,7 +129,8 @@ static kpar_status run_file_end(kpar_consumer *consumer, const kpar_event *event
 static void run_file_destroy(kpar_consumer *consumer)
 {
     run_file *file = (run_file *)consumer;
-    json_t *members[] = {file->facts, file->plan, file->losses, file->metrics, file->evaluation, file->checkpoints};
+    json_t *members[] = {file->facts,   file->plan,       file->losses,
+                         file->metrics, file->evaluation, file->checkpoints};
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) json_decref(members[i]);
     kpar_free(file->path);
     kpar_free(file);
@@ -136,7 +143,8 @@ kpar_status kpar_run_file_create(const char *path, kpar_consumer **consumer)
     KPAR_TRY(kpar_output_create(path, &trial));
     kpar_output_abandon(trial);
     run_file *file = kpar_alloc_zeroed(1, sizeof *file);
-    file->consumer = (kpar_consumer){.begin = run_file_begin, .event = run_file_event, .end = run_file_end, .destroy = run_file_destroy};
+    file->consumer = (kpar_consumer){
+        .begin = run_file_begin, .event = run_file_event, .end = run_file_end, .destroy = run_file_destroy};
     file->path = kpar_strdup(path);
     file->facts = json_object();
     file->plan = json_object();

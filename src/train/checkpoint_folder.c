@@ -90,7 +90,8 @@ void kpar_step_folder_remove(const char *folder)
     DIR *stream = opendir(folder);
     if (!stream) return;
     for (struct dirent *entry; (entry = readdir(stream));) {
-        bool ours = !strncmp(entry->d_name, "rank-", 5) || !strncmp(entry->d_name, KPAR_CHECKPOINT_MANIFEST, sizeof KPAR_CHECKPOINT_MANIFEST - 1);
+        bool ours = !strncmp(entry->d_name, "rank-", 5) ||
+                    !strncmp(entry->d_name, KPAR_CHECKPOINT_MANIFEST, sizeof KPAR_CHECKPOINT_MANIFEST - 1);
         if (ours) remove_file(folder, entry->d_name);
     }
     closedir(stream);
@@ -105,7 +106,8 @@ static kpar_status set_aside(const char *path, const char *old_path)
         return KPAR_OK;
     }
     kpar_step_folder_remove(old_path);
-    if (rename(path, old_path)) return kpar_fail(KPAR_EIO, "%s: cannot be set aside: %s", path, strerror(errno));
+    if (rename(path, old_path))
+        return kpar_fail(KPAR_EIO, "%s: cannot be set aside: %s", path, strerror(errno));
     return KPAR_OK;
 }
 

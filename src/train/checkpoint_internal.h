@@ -47,7 +47,8 @@ kpar_checkpoint *kpar_checkpoint_allocate(const char *folder);
 
 /* checkpoint_piece.c: a piece as JSON and back, with everything checked. */
 json_t *kpar_piece_to_json(const kpar_piece *piece, const char *file);
-kpar_status kpar_piece_from_json(kpar_checkpoint *checkpoint, const json_t *json, kpar_piece *piece) KPAR_MUST_USE;
+kpar_status kpar_piece_from_json(kpar_checkpoint *checkpoint, const json_t *json,
+                                 kpar_piece *piece) KPAR_MUST_USE;
 
 /* Bytes of a slice; false on overflow. */
 bool kpar_piece_bytes(const kpar_slice *slice, kpar_dtype dtype, uint64_t *bytes);
@@ -56,7 +57,8 @@ bool kpar_piece_bytes(const kpar_slice *slice, kpar_dtype dtype, uint64_t *bytes
 /* Sealed with its checksum; NULL when a text is no UTF-8. Takes `pieces`. */
 json_t *kpar_manifest_make(const kpar_checkpoint_facts *facts, json_t *pieces);
 kpar_status kpar_manifest_read(kpar_checkpoint *checkpoint) KPAR_MUST_USE;
-kpar_status kpar_manifest_read_pieces(kpar_checkpoint *checkpoint, const json_t *pieces) KPAR_MUST_USE; /* and sorts them */
+kpar_status kpar_manifest_read_pieces(kpar_checkpoint *checkpoint,
+                                      const json_t *pieces) KPAR_MUST_USE; /* and sorts them */
 
 /* checkpoint_folder.c: the folders DIR/step-N, newest first; one of the same step set aside comes after. */
 typedef struct kpar_step_folder {
@@ -76,6 +78,7 @@ void kpar_step_folder_remove(const char *path); /* the manifest first; what is n
 
 /* checkpoint_read.c: the descriptor of a file of pieces, opened when first needed; reads all of `bytes`. */
 kpar_status kpar_piece_file_open(kpar_checkpoint *checkpoint, size_t file, int *descriptor) KPAR_MUST_USE;
-kpar_status kpar_piece_file_read(kpar_checkpoint *checkpoint, size_t file, uint64_t offset, size_t bytes, void *target) KPAR_MUST_USE;
+kpar_status kpar_piece_file_read(kpar_checkpoint *checkpoint, size_t file, uint64_t offset, size_t bytes,
+                                 void *target) KPAR_MUST_USE;
 
 #endif

@@ -37,13 +37,16 @@ static kpar_status refuse(const char *dir, int descriptor)
 {
     char holder[HOLDER_BYTES];
     read_holder(descriptor, holder);
-    return kpar_fail(KPAR_EUSAGE, "%s: is in use by another job (%s); wait for it to end or give another folder", dir, holder);
+    return kpar_fail(KPAR_EUSAGE,
+                     "%s: is in use by another job (%s); wait for it to end or give another folder", dir,
+                     holder);
 }
 
 kpar_status kpar_checkpoint_lock_take(const char *dir, kpar_checkpoint_lock **lock)
 {
     *lock = NULL;
-    if (mkdir(dir, 0777) && errno != EEXIST) return kpar_fail(KPAR_EIO, "%s: cannot be made: %s", dir, strerror(errno));
+    if (mkdir(dir, 0777) && errno != EEXIST)
+        return kpar_fail(KPAR_EIO, "%s: cannot be made: %s", dir, strerror(errno));
     kpar_text path = {0};
     kpar_text_printf(&path, "%s/lock", dir);
     int descriptor = open(kpar_text_get(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -1,4 +1,5 @@
-/* The manifest: JSON that carries a checksum of itself, taken over its sorted, compact form without that member. */
+/* The manifest: JSON that carries a checksum of itself, taken over its sorted, compact form without that
+ * member. */
 #include "train/checkpoint_internal.h"
 
 #include <inttypes.h>
@@ -31,10 +32,11 @@ static json_t *texts_to_json(const kpar_named_text *texts, size_t n)
 
 json_t *kpar_manifest_make(const kpar_checkpoint_facts *facts, json_t *pieces)
 {
-    json_t *manifest = json_pack("{ss sI sI sI so so so}", "format", KPAR_CHECKPOINT_FORMAT, "step", (json_int_t)facts->step, "epoch",
-                                 (json_int_t)facts->epoch, "batch", (json_int_t)facts->batch, "identity",
-                                 texts_to_json(facts->identity, facts->n_identity), "notes", texts_to_json(facts->notes, facts->n_notes),
-                                 "pieces", pieces);
+    json_t *manifest =
+        json_pack("{ss sI sI sI so so so}", "format", KPAR_CHECKPOINT_FORMAT, "step", (json_int_t)facts->step,
+                  "epoch", (json_int_t)facts->epoch, "batch", (json_int_t)facts->batch, "identity",
+                  texts_to_json(facts->identity, facts->n_identity), "notes",
+                  texts_to_json(facts->notes, facts->n_notes), "pieces", pieces);
     char checksum[CHECKSUM_TEXT];
     manifest_checksum(manifest, checksum);
     json_object_set_new(manifest, "checksum", json_string(checksum));
@@ -54,10 +56,12 @@ static kpar_status check_seal(json_t *manifest)
     return kpar_fail(KPAR_EFORMAT, "its checksum is %s, expected %s", found, expected);
 }
 
-static kpar_status read_texts(kpar_checkpoint *checkpoint, json_t *object, const kpar_named_text **texts, size_t *n)
+static kpar_status read_texts(kpar_checkpoint *checkpoint, json_t *object, const kpar_named_text **texts,
+                              size_t *n)
 {
     if (!json_is_object(object)) return kpar_fail(KPAR_EFORMAT, "its identity or notes are missing");
-    kpar_named_text *list = kpar_arena_alloc(checkpoint->arena, (json_object_size(object) + 1) * sizeof *list);
+    kpar_named_text *list =
+        kpar_arena_alloc(checkpoint->arena, (json_object_size(object) + 1) * sizeof *list);
     const char *name = NULL;
     json_t *value = NULL;
     *n = 0;
@@ -89,7 +93,8 @@ kpar_status kpar_manifest_read_pieces(kpar_checkpoint *checkpoint, const json_t 
         uint64_t *bytes = &checkpoint->files[piece.file].bytes;
         if (piece.offset + piece.bytes > *bytes) *bytes = piece.offset + piece.bytes;
     }
-    if (checkpoint->n_pieces) qsort(checkpoint->pieces, checkpoint->n_pieces, sizeof *checkpoint->pieces, by_path);
+    if (checkpoint->n_pieces)
+        qsort(checkpoint->pieces, checkpoint->n_pieces, sizeof *checkpoint->pieces, by_path);
     return KPAR_OK;
 }
 
@@ -99,8 +104,8 @@ static kpar_status read_members(kpar_checkpoint *checkpoint, json_t *manifest)
     const char *format = NULL;
     json_int_t step = 0, epoch = 0, batch = 0;
     json_t *identity = NULL, *notes = NULL, *pieces = NULL;
-    if (json_unpack(manifest, "{ss sI sI sI so so so}", "format", &format, "step", &step, "epoch", &epoch, "batch", &batch, "identity",
-                    &identity, "notes", &notes, "pieces", &pieces))
+    if (json_unpack(manifest, "{ss sI sI sI so so so}", "format", &format, "step", &step, "epoch", &epoch,
+                    "batch", &batch, "identity", &identity, "notes", &notes, "pieces", &pieces))
         return kpar_fail(KPAR_EFORMAT, "members are missing");
     if (strcmp(format, KPAR_CHECKPOINT_FORMAT) != 0)
         return kpar_fail(KPAR_EUNSUPPORTED, "has format %s, supported is " KPAR_CHECKPOINT_FORMAT, format);
@@ -121,8 +126,11 @@ kpar_status kpar_manifest_read(kpar_checkpoint *checkpoint)
     json_t *manifest = json_load_file(kpar_text_get(&path), JSON_REJECT_DUPLICATES, &error);
     kpar_text_clear(&path);
     kpar_status status = KPAR_OK;
-    if (json_is_object(manifest)) status = read_members(checkpoint, manifest);
-    else status = kpar_fail(KPAR_EFORMAT, "%s", manifest ? "is no JSON object" : error.text);
+    if (json_is_object(manifest))
+        status = read_members(checkpoint, manifest);
+    else
+        status = kpar_fail(KPAR_EFORMAT, "%s", manifest ? "is no JSON object" : error.text);
     json_decref(manifest);
-    return status == KPAR_OK ? KPAR_OK : kpar_fail_in(status, "%s: " KPAR_CHECKPOINT_MANIFEST, checkpoint->folder);
+    return status == KPAR_OK ? KPAR_OK
+                             : kpar_fail_in(status, "%s: " KPAR_CHECKPOINT_MANIFEST, checkpoint->folder);
 }

@@ -26,10 +26,11 @@ json_t *kpar_piece_to_json(const kpar_piece *piece, const char *file)
 {
     char checksum[17];
     snprintf(checksum, sizeof checksum, "%016" PRIx64, piece->checksum);
-    return json_pack("{ss ss so so so ss sI sI ss}", "path", piece->path, "dtype", kpar_dtype_name(piece->dtype), "dims",
-                     numbers_to_json(piece->rank, piece->dims), "start", numbers_to_json(piece->slice.rank, piece->slice.start), "size",
-                     numbers_to_json(piece->slice.rank, piece->slice.size), "file", file, "offset", (json_int_t)piece->offset, "bytes",
-                     (json_int_t)piece->bytes, "xxh3", checksum);
+    return json_pack("{ss ss so so so ss sI sI ss}", "path", piece->path, "dtype",
+                     kpar_dtype_name(piece->dtype), "dims", numbers_to_json(piece->rank, piece->dims),
+                     "start", numbers_to_json(piece->slice.rank, piece->slice.start), "size",
+                     numbers_to_json(piece->slice.rank, piece->slice.size), "file", file, "offset",
+                     (json_int_t)piece->offset, "bytes", (json_int_t)piece->bytes, "xxh3", checksum);
 }
 
 /* Reads an array of at most KPAR_MAX_RANK numbers that are not negative; its length, or -1. */
@@ -50,7 +51,9 @@ static bool consistent(const kpar_piece *piece, json_int_t offset, json_int_t by
 {
     uint64_t expected = 0;
     for (int d = 0; d < piece->rank; d++)
-        if (piece->slice.size[d] > piece->dims[d] || piece->slice.start[d] > piece->dims[d] - piece->slice.size[d]) return false;
+        if (piece->slice.size[d] > piece->dims[d] ||
+            piece->slice.start[d] > piece->dims[d] - piece->slice.size[d])
+            return false;
     if (offset < 0 || bytes < 0 || offset > INT64_MAX - bytes) return false;
     return kpar_piece_bytes(&piece->slice, piece->dtype, &expected) && expected == (uint64_t)bytes;
 }
@@ -84,15 +87,18 @@ kpar_status kpar_piece_from_json(kpar_checkpoint *checkpoint, const json_t *json
     json_t *dims = NULL, *start = NULL, *size = NULL;
     json_int_t offset = 0, bytes = 0;
     *piece = (kpar_piece){0};
-    bool good = !json_unpack((json_t *)(uintptr_t)json, "{ss ss so so so ss sI sI ss}", "path", &path, "dtype", &dtype, "dims", &dims, "start",
-                             &start, "size", &size, "file", &file, "offset", &offset, "bytes", &bytes, "xxh3", &checksum);
+    bool good = !json_unpack((json_t *)(uintptr_t)json, "{ss ss so so so ss sI sI ss}", "path", &path,
+                             "dtype", &dtype, "dims", &dims, "start", &start, "size", &size, "file", &file,
+                             "offset", &offset, "bytes", &bytes, "xxh3", &checksum);
     if (good) {
         piece->rank = piece->slice.rank = numbers_from_json(dims, piece->dims);
         good = piece->rank >= 0 && numbers_from_json(start, piece->slice.start) == piece->rank &&
-               numbers_from_json(size, piece->slice.size) == piece->rank && kpar_dtype_parse(dtype, &piece->dtype) &&
-               parse_checksum(checksum, &piece->checksum) && consistent(piece, offset, bytes) && find_file(checkpoint, file, &piece->file);
+               numbers_from_json(size, piece->slice.size) == piece->rank &&
+               kpar_dtype_parse(dtype, &piece->dtype) && parse_checksum(checksum, &piece->checksum) &&
+               consistent(piece, offset, bytes) && find_file(checkpoint, file, &piece->file);
     }
-    if (!good) return kpar_fail(KPAR_EFORMAT, "a piece of %s is described wrongly", path ? path : "a variable");
+    if (!good)
+        return kpar_fail(KPAR_EFORMAT, "a piece of %s is described wrongly", path ? path : "a variable");
     piece->path = kpar_arena_strdup(checkpoint->arena, path);
     piece->offset = (uint64_t)offset;
     piece->bytes = (uint64_t)bytes;

@@ -15,7 +15,8 @@ struct kpar_checkpoint_writer {
     json_t *pieces;
 };
 
-kpar_status kpar_checkpoint_writer_open(const char *dir, int64_t step, int rank, kpar_checkpoint_writer **writer)
+kpar_status kpar_checkpoint_writer_open(const char *dir, int64_t step, int rank,
+                                        kpar_checkpoint_writer **writer)
 {
     kpar_checkpoint_writer *opened = kpar_alloc_zeroed(1, sizeof *opened);
     snprintf(opened->file, sizeof opened->file, "rank-%05d.bin", rank);
@@ -30,13 +31,16 @@ kpar_status kpar_checkpoint_writer_open(const char *dir, int64_t step, int rank,
     return status;
 }
 
-kpar_status kpar_checkpoint_write_piece(kpar_checkpoint_writer *writer, const char *path, kpar_dtype dtype, int rank,
-                                        const int64_t *dims, const kpar_slice *slice, const void *values)
+kpar_status kpar_checkpoint_write_piece(kpar_checkpoint_writer *writer, const char *path, kpar_dtype dtype,
+                                        int rank, const int64_t *dims, const kpar_slice *slice,
+                                        const void *values)
 {
-    kpar_piece piece = {.path = path, .dtype = dtype, .rank = rank, .slice = *slice, .offset = writer->offset};
+    kpar_piece piece = {
+        .path = path, .dtype = dtype, .rank = rank, .slice = *slice, .offset = writer->offset};
     for (int d = 0; d < rank; d++) piece.dims[d] = dims[d];
     if (slice->rank != rank || !kpar_piece_bytes(slice, dtype, &piece.bytes))
-        return kpar_fail(KPAR_EINTERNAL, "%s: slice of %d dimensions does not fit a variable of %d", path, slice->rank, rank);
+        return kpar_fail(KPAR_EINTERNAL, "%s: slice of %d dimensions does not fit a variable of %d", path,
+                         slice->rank, rank);
     piece.checksum = XXH3_64bits(values, piece.bytes);
     KPAR_TRY(kpar_output_write(writer->output, values, piece.bytes));
     writer->offset += piece.bytes;
@@ -82,7 +86,8 @@ static kpar_status check_complete(const kpar_checkpoint *parsed)
         for (next = i; next < parsed->n_pieces && !strcmp(parsed->pieces[next].path, first->path); next++)
             held += kpar_count(first->rank, parsed->pieces[next].slice.size);
         if (held != whole)
-            return kpar_fail(KPAR_EINTERNAL, "%s: its pieces have %lld elements, expected %lld", first->path, (long long)held, (long long)whole);
+            return kpar_fail(KPAR_EINTERNAL, "%s: its pieces have %lld elements, expected %lld", first->path,
+                             (long long)held, (long long)whole);
     }
     return KPAR_OK;
 }
@@ -120,20 +125,25 @@ static void remove_older(const char *dir, int64_t step, int keep)
     for (size_t i = 0; i < folders.n; i++) {
         const kpar_step_folder *folder = &folders.items[i];
         if (folder->step > step) continue;
-        bool stays = folder->finished && !(folder->old && folder->step == step) && (kept < keep || folder->step == step);
-        if (stays) kept++;
-        else kpar_step_folder_remove(folder->path);
+        bool stays = folder->finished && !(folder->old && folder->step == step) &&
+                     (kept < keep || folder->step == step);
+        if (stays)
+            kept++;
+        else
+            kpar_step_folder_remove(folder->path);
     }
     kpar_step_folders_clear(&folders);
 }
 
-kpar_status kpar_checkpoint_commit(const char *dir, const kpar_checkpoint_facts *facts, const char *const *pieces, int ranks, int keep)
+kpar_status kpar_checkpoint_commit(const char *dir, const kpar_checkpoint_facts *facts,
+                                   const char *const *pieces, int ranks, int keep)
 {
     kpar_text folder = {0};
     kpar_step_folder_path(dir, facts->step, "", &folder);
     json_t *all = json_array();
     kpar_status status = KPAR_OK;
-    for (int rank = 0; rank < ranks && status == KPAR_OK; rank++) status = merge_list(pieces[rank], rank, all);
+    for (int rank = 0; rank < ranks && status == KPAR_OK; rank++)
+        status = merge_list(pieces[rank], rank, all);
     if (status == KPAR_OK) status = check_pieces(all);
     if (status == KPAR_OK) status = write_manifest(kpar_text_get(&folder), facts, json_incref(all));
     json_decref(all);

@@ -1,5 +1,5 @@
-/* The container of checkpoints: what was saved as any slices is read as any others; damage is found and named, and the
- * checkpoint before is used; a write that fails loses nothing. */
+/* The container of checkpoints: what was saved as any slices is read as any others; damage is found and
+ * named, and the checkpoint before is used; a write that fails loses nothing. */
 #include "base/memory.h"
 #include "data/output.h"
 #include "train/checkpoint_file.h"
@@ -39,12 +39,14 @@ static const char *path_of(const char *name)
 
 static void expect_failure(kpar_status status, kpar_status expected, const char *words)
 {
-    ck_assert_msg(status == expected, "found %s (%s), expected %s with '%s'", kpar_status_name(status), kpar_error_message(),
-                  kpar_status_name(expected), words);
-    ck_assert_msg(strstr(kpar_error_message(), words) != NULL, "'%s' does not say '%s'", kpar_error_message(), words);
+    ck_assert_msg(status == expected, "found %s (%s), expected %s with '%s'", kpar_status_name(status),
+                  kpar_error_message(), kpar_status_name(expected), words);
+    ck_assert_msg(strstr(kpar_error_message(), words) != NULL, "'%s' does not say '%s'", kpar_error_message(),
+                  words);
 }
 
-/* Three variables: a kernel of 12 x 10, a bias of 10, a counter. Element i of variable v at step s is 1000 v + i + s / 8. */
+/* Three variables: a kernel of 12 x 10, a bias of 10, a counter. Element i of variable v at step s is 1000 v
+ * + i + s / 8. */
 static const struct {
     const char *path;
     kpar_dtype dtype;
@@ -67,7 +69,8 @@ static void fill(int variable, const kpar_slice *slice, int64_t step, void *valu
     int64_t columns = slice->rank == 2 ? slice->size[1] : 1;
     for (int64_t row = 0; row < slice->size[0]; row++)
         for (int64_t column = 0; column < columns; column++) {
-            int64_t i = slice->rank == 2 ? (slice->start[0] + row) * 10 + slice->start[1] + column : slice->start[0] + row;
+            int64_t i = slice->rank == 2 ? (slice->start[0] + row) * 10 + slice->start[1] + column
+                                         : slice->start[0] + row;
             *next++ = (float)(1000 * variable + i) + (float)step / 8;
         }
 }
@@ -106,8 +109,9 @@ static kpar_status write_rank(mesh layout, int rank, int64_t step, kpar_text *pi
         _Alignas(8) unsigned char values[LARGEST * 8];
         if (!slice_of(layout, v, rank, &slice)) continue;
         fill(v, &slice, step, values);
-        kpar_status status = kpar_checkpoint_write_piece(writer, variables[v].path, variables[v].dtype, variables[v].rank, variables[v].dims,
-                                                         &slice, values);
+        kpar_status status =
+            kpar_checkpoint_write_piece(writer, variables[v].path, variables[v].dtype, variables[v].rank,
+                                        variables[v].dims, &slice, values);
         if (status != KPAR_OK) {
             kpar_checkpoint_writer_abandon(writer);
             return status;
@@ -130,21 +134,30 @@ static kpar_status save(mesh layout, int64_t step, int keep)
         status = write_rank(layout, rank, step, &pieces[rank]);
         lists[rank] = kpar_text_get(&pieces[rank]);
     }
-    const kpar_checkpoint_facts facts = {.step = step, .epoch = step / 10, .batch = step % 10, .identity = identity, .n_identity = 3,
-                                         .notes = notes, .n_notes = 1};
+    const kpar_checkpoint_facts facts = {.step = step,
+                                         .epoch = step / 10,
+                                         .batch = step % 10,
+                                         .identity = identity,
+                                         .n_identity = 3,
+                                         .notes = notes,
+                                         .n_notes = 1};
     if (status == KPAR_OK) status = kpar_checkpoint_commit(folder, &facts, lists, ranks, keep);
     for (int rank = 0; rank < ranks; rank++) kpar_text_clear(&pieces[rank]);
     return status;
 }
 
-static void must_save(mesh layout, int64_t step) { ck_assert_msg(save(layout, step, 2) == KPAR_OK, "%s", kpar_error_message()); }
+static void must_save(mesh layout, int64_t step)
+{
+    ck_assert_msg(save(layout, step, 2) == KPAR_OK, "%s", kpar_error_message());
+}
 
 /* The newest good checkpoint is that of `step`, and reads right on this mesh. */
 static void expect_resume(mesh layout, int64_t step)
 {
     kpar_checkpoint *checkpoint = NULL;
     kpar_text messages = {0};
-    ck_assert_msg(kpar_checkpoint_find(folder, &checkpoint, &messages) == KPAR_OK, "%s", kpar_error_message());
+    ck_assert_msg(kpar_checkpoint_find(folder, &checkpoint, &messages) == KPAR_OK, "%s",
+                  kpar_error_message());
     ck_assert_ptr_nonnull(checkpoint);
     ck_assert_int_eq(kpar_checkpoint_get_facts(checkpoint)->step, step);
     for (int rank = 0; rank < layout.rows * layout.columns; rank++)
@@ -153,8 +166,8 @@ static void expect_resume(mesh layout, int64_t step)
             _Alignas(8) unsigned char found[LARGEST * 8] = {0}, expected[LARGEST * 8] = {0};
             (void)slice_of(layout, v, rank, &slice);
             fill(v, &slice, step, expected);
-            kpar_status status = kpar_checkpoint_read(checkpoint, variables[v].path, variables[v].dtype, variables[v].rank,
-                                                      variables[v].dims, &slice, found);
+            kpar_status status = kpar_checkpoint_read(checkpoint, variables[v].path, variables[v].dtype,
+                                                      variables[v].rank, variables[v].dims, &slice, found);
             ck_assert_msg(status == KPAR_OK, "%s", kpar_error_message());
             ck_assert_int_eq(memcmp(found, expected, sizeof found), 0);
         }
@@ -209,7 +222,8 @@ START_TEST(a_run_that_differs_is_told_in_what)
     ck_assert_int_eq(kpar_checkpoint_check(checkpoint, identity, 3), KPAR_OK);
     const kpar_named_text other[] = {{"model", "0011"}, {"batch size", "64"}, {"optimizer", "adam"}};
     expect_failure(kpar_checkpoint_check(checkpoint, other, 3), KPAR_EUSAGE,
-                   "batch size is 32 there and 64 here; optimizer is not given there and adam here; seed is 1 there and not given here");
+                   "batch size is 32 there and 64 here; optimizer is not given there and adam here; seed is "
+                   "1 there and not given here");
     kpar_checkpoint_close(checkpoint);
 }
 END_TEST
@@ -222,9 +236,12 @@ START_TEST(a_variable_of_another_type_or_shape_is_refused)
     must_save((mesh){1, 1}, 8);
     ck_assert_int_eq(kpar_checkpoint_open(path_of("step-00000008"), &checkpoint), KPAR_OK);
     const char *bias = variables[1].path;
-    expect_failure(kpar_checkpoint_read(checkpoint, bias, KPAR_F32, 1, &(int64_t){11}, &slice, values), KPAR_EDATA, "shape (11)");
-    expect_failure(kpar_checkpoint_read(checkpoint, bias, KPAR_F64, 1, &(int64_t){10}, &slice, values), KPAR_EDATA, "expected float64");
-    expect_failure(kpar_checkpoint_read(checkpoint, "other", KPAR_F32, 1, &(int64_t){10}, &slice, values), KPAR_EDATA, "no variable other");
+    expect_failure(kpar_checkpoint_read(checkpoint, bias, KPAR_F32, 1, &(int64_t){11}, &slice, values),
+                   KPAR_EDATA, "shape (11)");
+    expect_failure(kpar_checkpoint_read(checkpoint, bias, KPAR_F64, 1, &(int64_t){10}, &slice, values),
+                   KPAR_EDATA, "expected float64");
+    expect_failure(kpar_checkpoint_read(checkpoint, "other", KPAR_F32, 1, &(int64_t){10}, &slice, values),
+                   KPAR_EDATA, "no variable other");
     kpar_checkpoint_close(checkpoint);
 }
 END_TEST
@@ -252,9 +269,10 @@ static void expect_fallback(const char *file, size_t at)
     kpar_text messages = {0};
     ck_assert_int_eq(kpar_checkpoint_find(folder, &checkpoint, &messages), KPAR_OK);
     ck_assert_ptr_nonnull(checkpoint);
-    ck_assert_msg(kpar_checkpoint_get_facts(checkpoint)->step == 8, "damage of %s at byte %zu was not found", file, at);
-    ck_assert_msg(strstr(kpar_text_get(&messages), "step-00000016") && strstr(kpar_text_get(&messages), file), "%s at byte %zu: %s", file, at,
-                  kpar_text_get(&messages));
+    ck_assert_msg(kpar_checkpoint_get_facts(checkpoint)->step == 8, "damage of %s at byte %zu was not found",
+                  file, at);
+    ck_assert_msg(strstr(kpar_text_get(&messages), "step-00000016") && strstr(kpar_text_get(&messages), file),
+                  "%s at byte %zu: %s", file, at, kpar_text_get(&messages));
     kpar_checkpoint_close(checkpoint);
     kpar_text_clear(&messages);
 }
@@ -271,7 +289,7 @@ START_TEST(a_truncated_file_is_named_and_the_checkpoint_before_is_used)
         char path[160];
         snprintf(path, sizeof path, "%s/step-00000016/%s", folder, damaged_files[f]);
         size_t length = read_file(path, bytes, sizeof bytes);
-        for (size_t cut = 0; cut < length; cut += length - cut > 16 ? 7 : 1) {
+        for (size_t cut = 0; cut<length; cut += length - cut> 16 ? 7 : 1) {
             write_file(path, bytes, cut);
             expect_fallback(damaged_files[f], cut);
         }
@@ -318,7 +336,8 @@ START_TEST(training_does_not_start_afresh_when_all_are_damaged)
     kpar_text messages = {0};
     must_save((mesh){1, 1}, 8);
     write_file(path_of("step-00000008/rank-00000.bin"), "", 0);
-    expect_failure(kpar_checkpoint_find(folder, &checkpoint, &messages), KPAR_EFORMAT, "all 1 finished checkpoints are damaged");
+    expect_failure(kpar_checkpoint_find(folder, &checkpoint, &messages), KPAR_EFORMAT,
+                   "all 1 finished checkpoints are damaged");
     ck_assert_ptr_null(checkpoint);
     kpar_text_clear(&messages);
 }
@@ -391,12 +410,17 @@ START_TEST(pieces_that_are_not_all_of_a_variable_are_refused)
 {
     kpar_text pieces[2] = {{0}};
     ck_assert_int_eq(kpar_checkpoint_begin(folder, 8), KPAR_OK);
-    for (int rank = 0; rank < 2; rank++) ck_assert_int_eq(write_rank((mesh){2, 1}, rank, 8, &pieces[rank]), KPAR_OK);
+    for (int rank = 0; rank < 2; rank++)
+        ck_assert_int_eq(write_rank((mesh){2, 1}, rank, 8, &pieces[rank]), KPAR_OK);
     const kpar_checkpoint_facts facts = {.step = 8};
-    const char *const first[] = {kpar_text_get(&pieces[0])}, *const twice[] = {first[0], kpar_text_get(&pieces[1]), first[0]};
+    const char *const first[] = {kpar_text_get(&pieces[0])}, *const twice[] = {first[0],
+                                                                               kpar_text_get(&pieces[1]),
+                                                                               first[0]};
     const char *const broken[] = {"[{\"path\": \"x\"}]"};
-    expect_failure(kpar_checkpoint_commit(folder, &facts, first, 1, 2), KPAR_EINTERNAL, "layers/dense/vars/0: its pieces have 60 elements");
-    expect_failure(kpar_checkpoint_commit(folder, &facts, twice, 3, 2), KPAR_EINTERNAL, "layers/dense/vars/0: its pieces have 180 elements");
+    expect_failure(kpar_checkpoint_commit(folder, &facts, first, 1, 2), KPAR_EINTERNAL,
+                   "layers/dense/vars/0: its pieces have 60 elements");
+    expect_failure(kpar_checkpoint_commit(folder, &facts, twice, 3, 2), KPAR_EINTERNAL,
+                   "layers/dense/vars/0: its pieces have 180 elements");
     expect_failure(kpar_checkpoint_commit(folder, &facts, broken, 1, 2), KPAR_EFORMAT, "described wrongly");
     for (int rank = 0; rank < 2; rank++) kpar_text_clear(&pieces[rank]);
 }
@@ -434,8 +458,10 @@ START_TEST(runs_longer_than_the_window_are_read)
 {
     enum { ROWS = 3, COLUMNS = 400000 };
     const int64_t dims[2] = {ROWS, COLUMNS};
-    const kpar_slice all = {.rank = 2, .size = {ROWS, COLUMNS}}, part = {.rank = 2, .start = {1, 7}, .size = {2, COLUMNS - 9}};
-    float *values = kpar_alloc(sizeof(float) * ROWS * COLUMNS), *found = kpar_alloc(sizeof(float) * ROWS * COLUMNS);
+    const kpar_slice all = {.rank = 2, .size = {ROWS, COLUMNS}},
+                     part = {.rank = 2, .start = {1, 7}, .size = {2, COLUMNS - 9}};
+    float *values = kpar_alloc(sizeof(float) * ROWS * COLUMNS),
+          *found = kpar_alloc(sizeof(float) * ROWS * COLUMNS);
     for (int i = 0; i < ROWS * COLUMNS; i++) values[i] = (float)i;
     kpar_checkpoint_writer *writer = NULL;
     kpar_checkpoint *checkpoint = NULL;
@@ -445,10 +471,13 @@ START_TEST(runs_longer_than_the_window_are_read)
     ck_assert_int_eq(kpar_checkpoint_write_piece(writer, "w", KPAR_F32, 2, dims, &all, values), KPAR_OK);
     ck_assert_int_eq(kpar_checkpoint_writer_close(writer, &pieces), KPAR_OK);
     const char *const lists[] = {kpar_text_get(&pieces)};
-    ck_assert_int_eq(kpar_checkpoint_commit(folder, &(kpar_checkpoint_facts){.step = 1}, lists, 1, 2), KPAR_OK);
+    ck_assert_int_eq(kpar_checkpoint_commit(folder, &(kpar_checkpoint_facts){.step = 1}, lists, 1, 2),
+                     KPAR_OK);
     ck_assert_int_eq(kpar_checkpoint_find(folder, &checkpoint, &messages), KPAR_OK);
     ck_assert_int_eq(kpar_checkpoint_read(checkpoint, "w", KPAR_F32, 2, dims, &part, found), KPAR_OK);
-    for (int row = 0; row < 2; row++) ck_assert_int_eq(memcmp(found + row * (COLUMNS - 9), values + (row + 1) * COLUMNS + 7, (COLUMNS - 9) * 4), 0);
+    for (int row = 0; row < 2; row++)
+        ck_assert_int_eq(
+            memcmp(found + row * (COLUMNS - 9), values + (row + 1) * COLUMNS + 7, (COLUMNS - 9) * 4), 0);
     kpar_checkpoint_close(checkpoint);
     kpar_text_clear(&pieces);
     kpar_free(values);

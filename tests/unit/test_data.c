@@ -1,5 +1,5 @@
-/* Datasets: every type and layout of .npy and .npz read right, everything damaged refused by name; the order of
- * samples; files that appear whole or not at all. */
+/* Datasets: every type and layout of .npy and .npz read right, everything damaged refused by name; the order
+ * of samples; files that appear whole or not at all. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/dataset.h"
@@ -50,19 +50,31 @@ static void write_file(const char *path, const void *bytes, size_t length)
 }
 
 /* A .npy file in memory, with `padding` spaces in its header: odd paddings leave the elements unaligned. */
-static void make_npy(kpar_text *npy, int version, const char *dictionary, int padding, const void *elements, size_t bytes)
+static void make_npy(kpar_text *npy, int version, const char *dictionary, int padding, const void *elements,
+                     size_t bytes)
 {
     size_t length = strlen(dictionary) + (size_t)padding + 1;
-    const unsigned char prefix[12] = {0x93, 'N', 'U', 'M', 'P', 'Y', (unsigned char)version, 0, (unsigned char)length, (unsigned char)(length >> 8)};
+    const unsigned char prefix[12] = {0x93,
+                                      'N',
+                                      'U',
+                                      'M',
+                                      'P',
+                                      'Y',
+                                      (unsigned char)version,
+                                      0,
+                                      (unsigned char)length,
+                                      (unsigned char)(length >> 8)};
     kpar_text_append(npy, (const char *)prefix, version == 1 ? 10 : 12);
     kpar_text_printf(npy, "%s%*s\n", dictionary, padding, "");
     kpar_text_append(npy, elements, bytes);
 }
 
-static void make_array(kpar_text *npy, const char *descr, bool fortran, const char *shape, const void *elements, size_t bytes)
+static void make_array(kpar_text *npy, const char *descr, bool fortran, const char *shape,
+                       const void *elements, size_t bytes)
 {
     kpar_text dictionary = {0};
-    kpar_text_printf(&dictionary, "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }", descr, fortran ? "True" : "False", shape);
+    kpar_text_printf(&dictionary, "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }", descr,
+                     fortran ? "True" : "False", shape);
     make_npy(npy, 1, kpar_text_get(&dictionary), 3, elements, bytes);
     kpar_text_clear(&dictionary);
 }
@@ -81,7 +93,9 @@ static void write_npz(const char *path, const member *members, int n, bool defla
         zip_source_t *source = zip_source_buffer(zip, members[i].npy.bytes, members[i].npy.length, 0);
         zip_int64_t index = zip_file_add(zip, members[i].name, source, ZIP_FL_OVERWRITE);
         ck_assert_int_ge(index, 0);
-        ck_assert_int_eq(zip_set_file_compression(zip, (zip_uint64_t)index, deflated ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0), 0);
+        ck_assert_int_eq(
+            zip_set_file_compression(zip, (zip_uint64_t)index, deflated ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0),
+            0);
     }
     ck_assert_int_eq(zip_close(zip), 0);
 }
@@ -93,13 +107,17 @@ static void clear_members(member *members, int n)
 
 static const char *const one_name[] = {"input"};
 
-static kpar_status open_one(const char *path, kpar_dataset **dataset) { return kpar_dataset_open(path, one_name, 1, one_name, 1, NULL, dataset); }
+static kpar_status open_one(const char *path, kpar_dataset **dataset)
+{
+    return kpar_dataset_open(path, one_name, 1, one_name, 1, NULL, dataset);
+}
 
 static void expect_failure(kpar_status status, kpar_status expected, const char *words)
 {
-    ck_assert_msg(status == expected, "found %s (%s), expected %s with '%s'", kpar_status_name(status), kpar_error_message(),
-                  kpar_status_name(expected), words);
-    ck_assert_msg(strstr(kpar_error_message(), words) != NULL, "'%s' does not say '%s'", kpar_error_message(), words);
+    ck_assert_msg(status == expected, "found %s (%s), expected %s with '%s'", kpar_status_name(status),
+                  kpar_error_message(), kpar_status_name(expected), words);
+    ck_assert_msg(strstr(kpar_error_message(), words) != NULL, "'%s' does not say '%s'", kpar_error_message(),
+                  words);
 }
 
 static kpar_slice whole(const kpar_array *array)
@@ -111,13 +129,14 @@ static kpar_slice whole(const kpar_array *array)
 
 /* The elements 0 .. 23 as each type, shape (4, 3, 2). */
 enum { COUNT = 24 };
-#define FILL(type, target) \
+#define FILL(type, target)                                                                                   \
     for (int i = 0; i < COUNT; i++) ((type *)(target))[i] = (type)i
 
 static void fill_f16(void *target)
 {
-    static const uint16_t small[] = {0, 0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600, 0x4700, 0x4800, 0x4880, 0x4900, 0x4980,
-                                     0x4a00, 0x4a80, 0x4b00, 0x4b80, 0x4c00, 0x4c40, 0x4c80, 0x4cc0, 0x4d00, 0x4d40, 0x4d80, 0x4dc0};
+    static const uint16_t small[] = {0,      0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600, 0x4700,
+                                     0x4800, 0x4880, 0x4900, 0x4980, 0x4a00, 0x4a80, 0x4b00, 0x4b80,
+                                     0x4c00, 0x4c40, 0x4c80, 0x4cc0, 0x4d00, 0x4d40, 0x4d80, 0x4dc0};
     memcpy(target, small, sizeof small);
 }
 static void fill_f32(void *target) { FILL(float, target); }
@@ -133,9 +152,10 @@ static const struct {
     kpar_dtype dtype;
     void (*fill)(void *target);
 } types[] = {
-    {"f2", 2, KPAR_F16, fill_f16}, {"f4", 4, KPAR_F32, fill_f32}, {"f8", 8, KPAR_F64, fill_f64}, {"i1", 1, KPAR_I8, fill_8},
-    {"i2", 2, KPAR_I16, fill_16},  {"i4", 4, KPAR_I32, fill_32},  {"i8", 8, KPAR_I64, fill_64},  {"u1", 1, KPAR_U8, fill_8},
-    {"u2", 2, KPAR_U16, fill_16},  {"u4", 4, KPAR_U32, fill_32},  {"u8", 8, KPAR_U64, fill_64},  {"b1", 1, KPAR_BOOL, fill_8},
+    {"f2", 2, KPAR_F16, fill_f16}, {"f4", 4, KPAR_F32, fill_f32}, {"f8", 8, KPAR_F64, fill_f64},
+    {"i1", 1, KPAR_I8, fill_8},    {"i2", 2, KPAR_I16, fill_16},  {"i4", 4, KPAR_I32, fill_32},
+    {"i8", 8, KPAR_I64, fill_64},  {"u1", 1, KPAR_U8, fill_8},    {"u2", 2, KPAR_U16, fill_16},
+    {"u4", 4, KPAR_U32, fill_32},  {"u8", 8, KPAR_U64, fill_64},  {"b1", 1, KPAR_BOOL, fill_8},
 };
 enum { TYPES = sizeof types / sizeof types[0] };
 
@@ -150,19 +170,24 @@ static void reverse_bytes(unsigned char *elements, size_t bytes)
 }
 
 /* The number stored at (i, j, k) of shape (4, 3, 2) when the elements are 0 .. 23 in file order. */
-static int stored_at(bool fortran, int i, int j, int k) { return fortran ? i + 4 * (j + 3 * k) : k + 2 * (j + 3 * i); }
+static int stored_at(bool fortran, int i, int j, int k)
+{
+    return fortran ? i + 4 * (j + 3 * k) : k + 2 * (j + 3 * i);
+}
 
 static void expect_part(kpar_dataset *dataset, kpar_dtype dtype, bool fortran)
 {
     const int64_t rows[] = {3, 0, 2};
     const kpar_slice part = {.rank = 3, .start = {0, 1, 1}, .size = {0, 2, 1}};
     double values[3 * 2];
-    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, rows, 3, &part, KPAR_F64, values), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, rows, 3, &part, KPAR_F64, values),
+                     KPAR_OK);
     for (int r = 0; r < 3; r++)
         for (int j = 0; j < 2; j++) {
             double expected = stored_at(fortran, (int)rows[r], j + 1, 1);
             if (dtype == KPAR_BOOL) expected = expected != 0;
-            ck_assert_msg(values[2 * r + j] == expected, "%s: found %g, expected %g", kpar_dtype_name(dtype), values[2 * r + j], expected);
+            ck_assert_msg(values[2 * r + j] == expected, "%s: found %g, expected %g", kpar_dtype_name(dtype),
+                          values[2 * r + j], expected);
         }
 }
 
@@ -175,7 +200,11 @@ START_TEST(every_type_order_and_layout_reads_the_same_numbers)
         types[type].fill(elements);
         if (big) reverse_bytes(elements, types[type].bytes);
         char descr[8];
-        snprintf(descr, sizeof descr, "%c%s", big ? '>' : types[type].bytes == 1 ? '|' : '<', types[type].name);
+        snprintf(descr, sizeof descr, "%c%s",
+                 big                      ? '>'
+                 : types[type].bytes == 1 ? '|'
+                                          : '<',
+                 types[type].name);
         member members[1] = {{"x.npy", {0}}};
         make_array(&members[0].npy, descr, fortran, "(4, 3, 2)", elements, COUNT * types[type].bytes);
         write_npz(path_of("a.npz"), members, 1, deflated);
@@ -200,7 +229,8 @@ START_TEST(a_whole_row_of_its_own_type_is_copied_as_it_is)
     kpar_dataset *dataset = NULL;
     ck_assert_int_eq(open_one(path_of("a.npz"), &dataset), KPAR_OK);
     kpar_slice all = whole(kpar_dataset_array(dataset, KPAR_DATASET_X, 0));
-    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){2}, 1, &all, KPAR_F32, row), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){2}, 1, &all, KPAR_F32, row),
+                     KPAR_OK);
     ck_assert_int_eq(memcmp(row, elements + 12, sizeof row), 0);
     kpar_dataset_close(dataset);
     clear_members(members, 1);
@@ -213,10 +243,12 @@ START_TEST(header_versions_2_and_3_and_python_2_shapes_are_read)
     fill_f32(elements);
     for (int version = 2; version <= 3; version++) {
         kpar_text npy = {0};
-        make_npy(&npy, version, "{ \"shape\" : ( 4L , 6L ) , 'fortran_order':False,'descr':'<f4'}", 0, elements, sizeof elements);
+        make_npy(&npy, version, "{ \"shape\" : ( 4L , 6L ) , 'fortran_order':False,'descr':'<f4'}", 0,
+                 elements, sizeof elements);
         kpar_npy parsed;
         const unsigned char *bytes = (const unsigned char *)npy.bytes;
-        ck_assert_msg(kpar_npy_parse("a.npy", bytes, npy.length, npy.length, &parsed) == KPAR_OK, "%s", kpar_error_message());
+        ck_assert_msg(kpar_npy_parse("a.npy", bytes, npy.length, npy.length, &parsed) == KPAR_OK, "%s",
+                      kpar_error_message());
         ck_assert_int_eq(parsed.array.rank, 2);
         ck_assert_int_eq(parsed.array.dims[1], 6);
         kpar_text_clear(&npy);
@@ -231,14 +263,19 @@ static const struct {
 } bad_headers[] = {
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (5, 6), }", KPAR_EFORMAT, "promises shape (5, 6)"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 6), }", KPAR_EFORMAT, "promises shape (3, 6)"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", KPAR_EFORMAT, "promises shape"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", KPAR_EFORMAT, "a dimension that fits"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", KPAR_EFORMAT,
+     "promises shape"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", KPAR_EFORMAT,
+     "a dimension that fits"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 6), }", KPAR_EFORMAT, "a dimension"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,4,6), }", KPAR_EUNSUPPORTED, "dimensions"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,4,6), }", KPAR_EUNSUPPORTED,
+     "dimensions"},
     {"{'descr': '<f4', 'fortran_order': Maybe, 'shape': (4, 6), }", KPAR_EFORMAT, "True or False"},
     {"{'descr': '<f4', 'shape': (4, 6), }", KPAR_EFORMAT, "the entries"},
-    {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (4, 6), }", KPAR_EFORMAT, "unexpected entry 'descr'"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 6), 'more': 1}", KPAR_EFORMAT, "unexpected entry 'more'"},
+    {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (4, 6), }", KPAR_EFORMAT,
+     "unexpected entry 'descr'"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 6), 'more': 1}", KPAR_EFORMAT,
+     "unexpected entry 'more'"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 6), } x", KPAR_EFORMAT, "nothing after"},
     {"{'descr': <f4, 'fortran_order': False, 'shape': (4, 6), }", KPAR_EFORMAT, "a string"},
     {"{'descr': '|O', 'fortran_order': False, 'shape': (4, 6), }", KPAR_EUNSUPPORTED, "'|O'"},
@@ -255,7 +292,8 @@ START_TEST(a_bad_header_is_refused_with_what_was_expected)
     kpar_text npy = {0};
     make_npy(&npy, 1, bad_headers[_i].dictionary, 1, elements, sizeof elements);
     kpar_npy parsed;
-    kpar_status status = kpar_npy_parse("a.npy", (const unsigned char *)npy.bytes, npy.length, npy.length, &parsed);
+    kpar_status status =
+        kpar_npy_parse("a.npy", (const unsigned char *)npy.bytes, npy.length, npy.length, &parsed);
     expect_failure(status, bad_headers[_i].status, bad_headers[_i].words);
     kpar_text_clear(&npy);
 }
@@ -268,7 +306,8 @@ START_TEST(an_array_cut_anywhere_is_refused)
     kpar_text npy = {0};
     make_array(&npy, "<f4", false, "(4, 6)", elements, sizeof elements);
     for (size_t length = 0; length < npy.length; length++) {
-        unsigned char *exact = malloc(length + 1); /* of this length, so that reading behind it is found by sanitizers */
+        unsigned char *exact =
+            malloc(length + 1); /* of this length, so that reading behind it is found by sanitizers */
         memcpy(exact, npy.bytes, length);
         kpar_npy parsed;
         ck_assert_int_eq(kpar_npy_parse("a.npy", exact, length, length, &parsed), KPAR_EFORMAT);
@@ -298,7 +337,8 @@ START_TEST(a_folder_of_npy_files_is_a_dataset)
     ck_assert_ptr_null(kpar_dataset_array(dataset, KPAR_DATASET_WEIGHT, 0));
     int32_t label = -1;
     const kpar_slice scalar = {.rank = 1};
-    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_Y, 0, &(int64_t){2}, 1, &scalar, KPAR_I32, &label), KPAR_OK);
+    ck_assert_int_eq(
+        kpar_dataset_read(dataset, KPAR_DATASET_Y, 0, &(int64_t){2}, 1, &scalar, KPAR_I32, &label), KPAR_OK);
     ck_assert_int_eq(label, 2);
     kpar_dataset_close(dataset);
     kpar_text_clear(&x);
@@ -318,7 +358,8 @@ START_TEST(several_inputs_and_outputs_go_by_name)
     write_npz(path_of("a.npz"), members, 4, false);
     kpar_dataset *dataset = NULL;
     const char *const inputs[] = {"a", "b"}, *const outputs[] = {"p", "q"};
-    ck_assert_msg(kpar_dataset_open(path_of("a.npz"), inputs, 2, outputs, 2, NULL, &dataset) == KPAR_OK, "%s", kpar_error_message());
+    ck_assert_msg(kpar_dataset_open(path_of("a.npz"), inputs, 2, outputs, 2, NULL, &dataset) == KPAR_OK, "%s",
+                  kpar_error_message());
     ck_assert_int_eq(kpar_dataset_array(dataset, KPAR_DATASET_X, 0)->dims[1], 2);
     ck_assert_int_eq(kpar_dataset_array(dataset, KPAR_DATASET_X, 1)->dims[1], 6);
     ck_assert_ptr_null(kpar_dataset_array(dataset, KPAR_DATASET_Y, 0));
@@ -369,7 +410,8 @@ START_TEST(labels_out_of_range_name_their_row)
     ck_assert_int_eq(open_one(path_of("a.npz"), &dataset), KPAR_OK);
     ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 4, 0, 4), KPAR_OK);
     ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 3, 0, 3), KPAR_OK);
-    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, 0, 4), KPAR_EDATA, "row 3 has label 3, expected a whole number from 0 to 2");
+    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, 0, 4), KPAR_EDATA,
+                   "row 3 has label 3, expected a whole number from 0 to 2");
     ck_assert_uint_eq(kpar_dataset_bytes_read(dataset), 0);
     kpar_dataset_close(dataset);
 }
@@ -389,7 +431,9 @@ START_TEST(labels_that_are_no_whole_numbers_are_refused)
     expect_failure(kpar_dataset_check_labels(dataset, 0, 2, 0, 4), KPAR_EDATA, "row 2 has label");
     kpar_dataset_close(dataset);
     const char *const z[] = {"z"};
-    ck_assert_int_eq(kpar_dataset_open(path_of("a.npz"), one_name, 1, one_name, 1, &(kpar_dataset_names){.y = z, .n_y = 1}, &dataset), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_open(path_of("a.npz"), one_name, 1, one_name, 1,
+                                       &(kpar_dataset_names){.y = z, .n_y = 1}, &dataset),
+                     KPAR_OK);
     expect_failure(kpar_dataset_check_labels(dataset, 0, 3, 0, 4), KPAR_EDATA, "row 1 has label 1.5");
     expect_failure(kpar_dataset_check_labels(dataset, 0, 3, 2, 2), KPAR_EDATA, "row 3 has label -1");
     kpar_dataset_close(dataset);
@@ -404,10 +448,14 @@ START_TEST(parts_outside_the_array_and_rows_outside_the_data_are_refused)
     write_pair(path_of("a.npz"), "(4,)", 4, false);
     ck_assert_int_eq(open_one(path_of("a.npz"), &dataset), KPAR_OK);
     kpar_slice part = {.rank = 2, .start = {0, 3}, .size = {0, 4}};
-    expect_failure(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){0}, 1, &part, KPAR_F32, values), KPAR_EDATA, "shape (4, 6)");
+    expect_failure(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){0}, 1, &part, KPAR_F32, values),
+                   KPAR_EDATA, "shape (4, 6)");
     part.start[1] = 0;
-    expect_failure(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){4}, 1, &part, KPAR_F32, values), KPAR_EDATA, "row 4");
-    expect_failure(kpar_dataset_read(dataset, KPAR_DATASET_WEIGHT, 0, &(int64_t){0}, 1, &part, KPAR_F32, values), KPAR_EDATA, "no array");
+    expect_failure(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){4}, 1, &part, KPAR_F32, values),
+                   KPAR_EDATA, "row 4");
+    expect_failure(
+        kpar_dataset_read(dataset, KPAR_DATASET_WEIGHT, 0, &(int64_t){0}, 1, &part, KPAR_F32, values),
+        KPAR_EDATA, "no array");
     kpar_dataset_close(dataset);
 }
 END_TEST
@@ -430,7 +478,8 @@ START_TEST(an_archive_cut_anywhere_is_refused)
         for (size_t cut = 0; cut < length; cut++) {
             kpar_dataset *dataset = NULL;
             write_file(path_of("cut.npz"), bytes, cut);
-            ck_assert_msg(open_one(path_of("cut.npz"), &dataset) == KPAR_EFORMAT, "cut at %zu of %zu", cut, length);
+            ck_assert_msg(open_one(path_of("cut.npz"), &dataset) == KPAR_EFORMAT, "cut at %zu of %zu", cut,
+                          length);
         }
     }
 }
@@ -472,7 +521,8 @@ START_TEST(an_archive_that_declares_more_than_it_can_hold_is_refused)
     const uint32_t huge = 0xfffffff0, packed = 1000;
     memcpy(bytes + entry + 24, &huge, 4);
     write_file(path_of("bomb.npz"), bytes, length);
-    expect_failure(open_one(path_of("bomb.npz"), &dataset), KPAR_EFORMAT, "member 'x.npy' declares 4294967280 bytes, more than");
+    expect_failure(open_one(path_of("bomb.npz"), &dataset), KPAR_EFORMAT,
+                   "member 'x.npy' declares 4294967280 bytes, more than");
     memcpy(bytes + entry + 20, &packed, 4);
     write_file(path_of("bomb.npz"), bytes, length);
     ck_assert_int_eq(open_one(path_of("bomb.npz"), &dataset), KPAR_EFORMAT);
@@ -512,7 +562,8 @@ static void write_zip64(const char *path, const kpar_text *npy)
     const uint64_t size = npy->length, zero = 0;
     const uint32_t none = UINT32_MAX;
     const uint16_t extra[2] = {1, 24};
-    kpar_text_append(&zip, "PK\3\4\55\0\0\0\0\0\0\0\0\0\0\0\0\0\377\377\377\377\377\377\377\377\5\0\0\0x.npy", 35);
+    kpar_text_append(&zip, "PK\3\4\55\0\0\0\0\0\0\0\0\0\0\0\0\0\377\377\377\377\377\377\377\377\5\0\0\0x.npy",
+                     35);
     kpar_text_append(&zip, npy->bytes, npy->length);
     const uint64_t directory = zip.length;
     kpar_text_append(&zip, "PK\1\2\55\0\55\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
@@ -573,7 +624,8 @@ static kpar_dataset *random_dataset(uint64_t seed)
     const kpar_array input = {.dtype = KPAR_F32, .rank = 2, .dims = {5, 7}};
     const kpar_array output = {.dtype = KPAR_I32, .rank = 0};
     kpar_dataset *dataset = NULL;
-    ck_assert_int_eq(kpar_dataset_random(seed, 1000, &input, 1, &output, &(int64_t){10}, 1, &dataset), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_random(seed, 1000, &input, 1, &output, &(int64_t){10}, 1, &dataset),
+                     KPAR_OK);
     return dataset;
 }
 
@@ -585,9 +637,12 @@ START_TEST(random_features_are_the_same_in_parts_and_in_whole)
     ck_assert_int_eq(array->dims[0], 1000);
     kpar_slice all = whole(array), part = {.rank = 3, .start = {0, 2, 3}, .size = {0, 2, 3}};
     float row[35], piece[6], differs[35];
-    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){17}, 1, &all, KPAR_F32, row), KPAR_OK);
-    ck_assert_int_eq(kpar_dataset_read(other, KPAR_DATASET_X, 0, &(int64_t){17}, 1, &all, KPAR_F32, differs), KPAR_OK);
-    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){17}, 1, &part, KPAR_F32, piece), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){17}, 1, &all, KPAR_F32, row),
+                     KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_read(other, KPAR_DATASET_X, 0, &(int64_t){17}, 1, &all, KPAR_F32, differs),
+                     KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){17}, 1, &part, KPAR_F32, piece),
+                     KPAR_OK);
     for (int i = 0; i < 35; i++) ck_assert(row[i] >= 0 && row[i] < 1);
     for (int i = 0; i < 6; i++) ck_assert(piece[i] == row[(2 + i / 3) * 7 + 3 + i % 3]);
     ck_assert_int_ne(memcmp(row, differs, sizeof row), 0);
@@ -604,7 +659,8 @@ START_TEST(random_labels_are_classes_and_all_of_them_occur)
     const kpar_slice scalar = {.rank = 1};
     for (int64_t row = 0; row < 1000; row++) {
         int32_t label = -1;
-        ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_Y, 0, &row, 1, &scalar, KPAR_I32, &label), KPAR_OK);
+        ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_Y, 0, &row, 1, &scalar, KPAR_I32, &label),
+                         KPAR_OK);
         seen[label]++;
     }
     for (int i = 0; i < 10; i++) ck_assert_int_gt(seen[i], 50);
@@ -614,7 +670,8 @@ END_TEST
 
 START_TEST(the_order_is_a_permutation_for_every_number_of_rows)
 {
-    static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 63, 64, 65, 100, 255, 257, 1000, 4096, 4097, 60000};
+    static const int64_t sizes[] = {1,  2,  3,  4,   5,   7,   8,    15,   16,   17,
+                                    63, 64, 65, 100, 255, 257, 1000, 4096, 4097, 60000};
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         bool *seen = calloc((size_t)sizes[s], sizeof *seen);
         for (int64_t i = 0; i < sizes[s]; i++) {
@@ -632,7 +689,9 @@ END_TEST
 static int64_t agreeing(uint64_t seed_a, int64_t epoch_a, uint64_t seed_b, int64_t epoch_b, int64_t rows)
 {
     int64_t count = 0;
-    for (int64_t i = 0; i < rows; i++) count += kpar_order_row(true, seed_a, epoch_a, rows, i) == kpar_order_row(true, seed_b, epoch_b, rows, i);
+    for (int64_t i = 0; i < rows; i++)
+        count +=
+            kpar_order_row(true, seed_a, epoch_a, rows, i) == kpar_order_row(true, seed_b, epoch_b, rows, i);
     return count;
 }
 
@@ -651,7 +710,8 @@ START_TEST(every_row_is_as_likely_at_the_first_place)
     enum { ROWS = 6, EPOCHS = 6000 };
     int count[ROWS] = {0};
     for (int64_t epoch = 0; epoch < EPOCHS; epoch++) count[kpar_order_row(true, 11, epoch, ROWS, 0)]++;
-    for (int i = 0; i < ROWS; i++) ck_assert_msg(abs(count[i] - EPOCHS / ROWS) < 200, "row %d: %d times", i, count[i]);
+    for (int i = 0; i < ROWS; i++)
+        ck_assert_msg(abs(count[i] - EPOCHS / ROWS) < 200, "row %d: %d times", i, count[i]);
 }
 END_TEST
 
@@ -660,7 +720,8 @@ START_TEST(units_cover_every_row_once_and_in_order)
     for (int64_t rows = 0; rows < 40; rows++)
         for (int units = 1; units < 14; units++)
             for (int leaves = 0; leaves < 2; leaves++) {
-                int64_t leaf_rows = leaves ? (rows + units - 1) / units + (rows == 0) : 0, next = 0, largest = 0, smallest = rows;
+                int64_t leaf_rows = leaves ? (rows + units - 1) / units + (rows == 0) : 0, next = 0,
+                        largest = 0, smallest = rows;
                 for (int unit = 0; unit < units; unit++) {
                     int64_t first = -1, count = -1;
                     kpar_order_unit(rows, leaf_rows, units, unit, &first, &count);
@@ -689,7 +750,8 @@ START_TEST(what_npy_write_writes_is_read_back)
     kpar_dataset *dataset = NULL;
     ck_assert_msg(open_one(path_of("out"), &dataset) == KPAR_OK, "%s", kpar_error_message());
     const kpar_slice part = {.rank = 2, .size = {0, 3}};
-    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){1}, 1, &part, KPAR_F32, row), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_read(dataset, KPAR_DATASET_X, 0, &(int64_t){1}, 1, &part, KPAR_F32, row),
+                     KPAR_OK);
     ck_assert_int_eq(memcmp(row, values + 3, sizeof row), 0);
     kpar_dataset_close(dataset);
     expect_failure(kpar_npy_write(path_of("out/b.npy"), &brain), KPAR_EUNSUPPORTED, "bfloat16");
@@ -756,7 +818,8 @@ int main(void)
     tcase_add_test(files, every_type_order_and_layout_reads_the_same_numbers);
     tcase_add_test(files, a_whole_row_of_its_own_type_is_copied_as_it_is);
     tcase_add_test(files, header_versions_2_and_3_and_python_2_shapes_are_read);
-    tcase_add_loop_test(files, a_bad_header_is_refused_with_what_was_expected, 0, (int)(sizeof bad_headers / sizeof bad_headers[0]));
+    tcase_add_loop_test(files, a_bad_header_is_refused_with_what_was_expected, 0,
+                        (int)(sizeof bad_headers / sizeof bad_headers[0]));
     tcase_add_test(files, an_array_cut_anywhere_is_refused);
     tcase_add_test(files, a_folder_of_npy_files_is_a_dataset);
     tcase_add_test(files, several_inputs_and_outputs_go_by_name);

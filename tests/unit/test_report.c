@@ -52,22 +52,50 @@ static void tell(kpar_report *report, const kpar_event *event)
 /* An epoch of `steps` steps of 0.04 seconds and 8 rows each. */
 static void run_epoch(kpar_report *report, int64_t epoch, int64_t epochs, int64_t steps, size_t n_logs)
 {
-    tell(report, &(kpar_event){.kind = KPAR_EVENT_EPOCH_BEGIN, .epoch = epoch, .epochs = epochs, .steps = steps});
+    tell(report,
+         &(kpar_event){.kind = KPAR_EVENT_EPOCH_BEGIN, .epoch = epoch, .epochs = epochs, .steps = steps});
     for (int64_t step = 1; step <= steps; step++)
-        tell(report, &(kpar_event){.kind = KPAR_EVENT_STEP, .epoch = epoch, .epochs = epochs, .step = step, .steps = steps, .rows = 8 * step,
-                                   .seconds = 0.04 * (double)step, .samples_per_second = 200, .logs = logs, .n_logs = 2});
-    tell(report, &(kpar_event){.kind = KPAR_EVENT_EPOCH_END, .epoch = epoch, .epochs = epochs, .step = steps, .steps = steps,
-                               .rows = 8 * steps, .seconds = 0.04 * (double)steps, .samples_per_second = 200, .logs = logs, .n_logs = n_logs});
+        tell(report, &(kpar_event){.kind = KPAR_EVENT_STEP,
+                                   .epoch = epoch,
+                                   .epochs = epochs,
+                                   .step = step,
+                                   .steps = steps,
+                                   .rows = 8 * step,
+                                   .seconds = 0.04 * (double)step,
+                                   .samples_per_second = 200,
+                                   .logs = logs,
+                                   .n_logs = 2});
+    tell(report, &(kpar_event){.kind = KPAR_EVENT_EPOCH_END,
+                               .epoch = epoch,
+                               .epochs = epochs,
+                               .step = steps,
+                               .steps = steps,
+                               .rows = 8 * steps,
+                               .seconds = 0.04 * (double)steps,
+                               .samples_per_second = 200,
+                               .logs = logs,
+                               .n_logs = n_logs});
 }
 
 static void run(kpar_report *report, int64_t first_epoch, int64_t epochs, int64_t steps)
 {
-    tell(report, &(kpar_event){.kind = KPAR_EVENT_RUN_BEGIN, .epoch = first_epoch, .epochs = epochs, .facts = facts, .n_facts = 2,
-                               .plan = plan, .n_plan = 1});
+    tell(report, &(kpar_event){.kind = KPAR_EVENT_RUN_BEGIN,
+                               .epoch = first_epoch,
+                               .epochs = epochs,
+                               .facts = facts,
+                               .n_facts = 2,
+                               .plan = plan,
+                               .n_plan = 1});
     for (int64_t epoch = first_epoch; epoch < epochs; epoch++) run_epoch(report, epoch, epochs, steps, 3);
-    tell(report, &(kpar_event){.kind = KPAR_EVENT_RUN_END, .step = steps * (epochs - first_epoch), .rows = 8 * steps * (epochs - first_epoch),
-                               .seconds = 12.5, .samples_per_second = 200, .compute_seconds = 10.5, .wait_seconds = 1.5,
-                               .bytes_read = 4096, .bytes_sent = 1024});
+    tell(report, &(kpar_event){.kind = KPAR_EVENT_RUN_END,
+                               .step = steps * (epochs - first_epoch),
+                               .rows = 8 * steps * (epochs - first_epoch),
+                               .seconds = 12.5,
+                               .samples_per_second = 200,
+                               .compute_seconds = 10.5,
+                               .wait_seconds = 1.5,
+                               .bytes_read = 4096,
+                               .bytes_sent = 1024});
 }
 
 /* What the progress of a run of `epochs` epochs of `steps` steps prints; free it. */
@@ -95,9 +123,12 @@ START_TEST(without_a_terminal_an_epoch_is_a_line)
 {
     for (int verbose = 1; verbose <= 2; verbose++) {
         char *text = progress_of((kpar_progress_options){.verbose = verbose}, 2, 100);
-        ck_assert_str_eq(text, "Epoch 1/2 - 100/100 - 4s 40ms/step - 200 samples/s - loss: 1.5000 - accuracy: 0.2500 - val_loss: 0.6667\n"
-                               "Epoch 2/2 - 100/100 - 4s 40ms/step - 200 samples/s - loss: 1.5000 - accuracy: 0.2500 - val_loss: 0.6667\n"
-                               "Finished 200 steps in 12.5 s: computing 10.5 s, waiting 1.5 s, 200 samples/s\n");
+        ck_assert_str_eq(text,
+                         "Epoch 1/2 - 100/100 - 4s 40ms/step - 200 samples/s - loss: 1.5000 - accuracy: "
+                         "0.2500 - val_loss: 0.6667\n"
+                         "Epoch 2/2 - 100/100 - 4s 40ms/step - 200 samples/s - loss: 1.5000 - accuracy: "
+                         "0.2500 - val_loss: 0.6667\n"
+                         "Finished 200 steps in 12.5 s: computing 10.5 s, waiting 1.5 s, 200 samples/s\n");
         free(text);
     }
 }
@@ -120,8 +151,10 @@ START_TEST(on_a_terminal_one_line_is_redrawn_at_most_ten_times_a_second)
     ck_assert_int_eq(occurrences(text, "\n"), 3);
     ck_assert_int_le(occurrences(text, "\r"), 42); /* 4 seconds, the first and the last */
     ck_assert_int_ge(occurrences(text, "\r"), 30);
-    ck_assert_ptr_nonnull(strstr(text, "Epoch 1/1\n\r1/100 [>...................] 3s 40ms/step - 200 samples/s - loss: 1.5000 - accuracy: 0.2500\x1b[K\r"));
-    ck_assert_ptr_nonnull(strstr(text, "\r100/100 [====================] 4s 40ms/step - 200 samples/s - loss: 1.5000"));
+    ck_assert_ptr_nonnull(strstr(text, "Epoch 1/1\n\r1/100 [>...................] 3s 40ms/step - 200 "
+                                       "samples/s - loss: 1.5000 - accuracy: 0.2500\x1b[K\r"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "\r100/100 [====================] 4s 40ms/step - 200 samples/s - loss: 1.5000"));
     free(text);
 }
 END_TEST
@@ -139,7 +172,8 @@ START_TEST(a_message_does_not_tear_the_bar)
 {
     char *text = NULL;
     size_t length = 0;
-    kpar_progress_options options = {.terminal = true, .verbose = 1, .stream = open_memstream(&text, &length)};
+    kpar_progress_options options = {
+        .terminal = true, .verbose = 1, .stream = open_memstream(&text, &length)};
     kpar_report *report = kpar_report_create();
     kpar_report_add(report, kpar_progress_create(&options));
     tell(report, &(kpar_event){.kind = KPAR_EVENT_EPOCH_BEGIN, .epochs = 1, .steps = 2});
@@ -160,10 +194,16 @@ START_TEST(small_values_and_values_that_are_not_finite_are_printed)
     kpar_progress_options options = {.verbose = 1, .stream = open_memstream(&text, &length)};
     kpar_report *report = kpar_report_create();
     kpar_report_add(report, kpar_progress_create(&options));
-    tell(report, &(kpar_event){.kind = KPAR_EVENT_EVALUATE_END, .step = 2, .steps = 2, .seconds = 7300, .logs = odd, .n_logs = 3});
+    tell(report, &(kpar_event){.kind = KPAR_EVENT_EVALUATE_END,
+                               .step = 2,
+                               .steps = 2,
+                               .seconds = 7300,
+                               .logs = odd,
+                               .n_logs = 3});
     kpar_report_destroy(report);
     fclose(options.stream);
-    ck_assert_str_eq(text, "Evaluation - 2/2 - 2:01:40 3650s/step - tiny: 1.2500e-05 - zero: 0.0000 - bad: nan\n");
+    ck_assert_str_eq(text,
+                     "Evaluation - 2/2 - 2:01:40 3650s/step - tiny: 1.2500e-05 - zero: 0.0000 - bad: nan\n");
     free(text);
 }
 END_TEST
@@ -172,7 +212,8 @@ END_TEST
 static kpar_report *csv_report(int64_t first_epoch)
 {
     kpar_consumer *csv = NULL;
-    ck_assert_msg(kpar_csv_create(path_of("log.csv"), first_epoch, &csv) == KPAR_OK, "%s", kpar_error_message());
+    ck_assert_msg(kpar_csv_create(path_of("log.csv"), first_epoch, &csv) == KPAR_OK, "%s",
+                  kpar_error_message());
     kpar_report *report = kpar_report_create();
     kpar_report_add(report, csv);
     return report;
@@ -188,7 +229,8 @@ START_TEST(the_csv_log_has_keras_columns_and_a_row_an_epoch)
     run_epoch(report, 1, 2, 3, 3);
     kpar_report_destroy(report);
     read_file(path_of("log.csv"), text, sizeof text);
-    ck_assert_str_eq(text, "epoch,accuracy,loss,val_loss\n0,0.25,1.5,0.6666666666666666\n1,0.25,1.5,0.6666666666666666\n");
+    ck_assert_str_eq(
+        text, "epoch,accuracy,loss,val_loss\n0,0.25,1.5,0.6666666666666666\n1,0.25,1.5,0.6666666666666666\n");
 }
 END_TEST
 
@@ -216,7 +258,8 @@ START_TEST(a_log_with_other_columns_is_not_mixed_with_this_run)
     run_epoch(report, 0, 2, 1, 3);
     kpar_report_destroy(report);
     report = csv_report(1);
-    const kpar_event epoch = {.kind = KPAR_EVENT_EPOCH_END, .epoch = 1, .epochs = 2, .logs = logs, .n_logs = 2};
+    const kpar_event epoch = {
+        .kind = KPAR_EVENT_EPOCH_END, .epoch = 1, .epochs = 2, .logs = logs, .n_logs = 2};
     ck_assert_int_eq(kpar_report_event(report, &epoch), KPAR_EDATA);
     ck_assert_ptr_nonnull(strstr(kpar_error_message(), "epoch,accuracy,loss,val_loss"));
     kpar_report_destroy(report);
@@ -251,7 +294,8 @@ END_TEST
 static kpar_report *run_file_report(void)
 {
     kpar_consumer *consumer = NULL;
-    ck_assert_msg(kpar_run_file_create(path_of("run.json"), &consumer) == KPAR_OK, "%s", kpar_error_message());
+    ck_assert_msg(kpar_run_file_create(path_of("run.json"), &consumer) == KPAR_OK, "%s",
+                  kpar_error_message());
     kpar_report *report = kpar_report_create();
     kpar_report_add(report, consumer);
     return report;
@@ -265,7 +309,10 @@ static json_t *load_run_file(void)
     return document;
 }
 
-static double number_at(const json_t *document, const char *member) { return json_number_value(json_object_get(document, member)); }
+static double number_at(const json_t *document, const char *member)
+{
+    return json_number_value(json_object_get(document, member));
+}
 
 START_TEST(the_run_file_has_the_figures_of_the_run)
 {
@@ -287,7 +334,8 @@ START_TEST(the_run_file_has_the_figures_of_the_run)
     ck_assert_ptr_null(json_object_get(metrics, "loss"));
     ck_assert(json_number_value(json_array_get(json_object_get(metrics, "val_loss"), 1)) == 2.0 / 3);
     ck_assert(json_is_null(json_object_get(document, "evaluation")));
-    ck_assert_str_eq(json_string_value(json_array_get(json_object_get(document, "checkpoints"), 0)), "ck/step-00000003");
+    ck_assert_str_eq(json_string_value(json_array_get(json_object_get(document, "checkpoints"), 0)),
+                     "ck/step-00000003");
     json_decref(document);
 }
 END_TEST
@@ -298,14 +346,16 @@ START_TEST(epochs_without_validation_and_losses_that_are_not_finite_are_null)
     kpar_report *report = run_file_report();
     run_epoch(report, 0, 4, 1, 2);
     run_epoch(report, 1, 4, 1, 3);
-    tell(report, &(kpar_event){.kind = KPAR_EVENT_EPOCH_END, .epoch = 2, .epochs = 4, .logs = bad, .n_logs = 1});
+    tell(report,
+         &(kpar_event){.kind = KPAR_EVENT_EPOCH_END, .epoch = 2, .epochs = 4, .logs = bad, .n_logs = 1});
     tell(report, &(kpar_event){.kind = KPAR_EVENT_EVALUATE_END, .logs = logs, .n_logs = 2});
     tell(report, &(kpar_event){.kind = KPAR_EVENT_RUN_END});
     kpar_report_destroy(report);
     json_t *document = load_run_file();
     const json_t *values = json_object_get(json_object_get(document, "metrics"), "val_loss");
     ck_assert_uint_eq(json_array_size(values), 3);
-    ck_assert(json_is_null(json_array_get(values, 0)) && json_is_real(json_array_get(values, 1)) && json_is_null(json_array_get(values, 2)));
+    ck_assert(json_is_null(json_array_get(values, 0)) && json_is_real(json_array_get(values, 1)) &&
+              json_is_null(json_array_get(values, 2)));
     ck_assert(json_is_null(json_array_get(json_object_get(document, "losses"), 2)));
     ck_assert(number_at(json_object_get(document, "evaluation"), "accuracy") == 0.25);
     json_decref(document);

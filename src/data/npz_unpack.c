@@ -1,5 +1,5 @@
 /* Bytes of an archive's members: in place where stored, through libzip where deflated. */
-#include "data/archive_internal.h"
+#include "data/npz_internal.h"
 
 #include "base/memory.h"
 
@@ -8,18 +8,21 @@
 
 enum { FLAG_ENCRYPTED = 1 };
 
-static kpar_status check_supported(const kpar_archive *archive, const kpar_member *member)
+static kpar_status check_supported(const kpar_npz *archive, const kpar_member *member)
 {
     if (member->flags & FLAG_ENCRYPTED)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: member '%s' is encrypted; save it without a password", archive->path, member->name);
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: member '%s' is encrypted; save it without a password",
+                         archive->path, member->name);
     if (member->method != KPAR_ZIP_STORED && member->method != KPAR_ZIP_DEFLATED)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: member '%s' is packed by method %u, supported are stored (numpy.savez) and deflated (numpy.savez_compressed)",
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: member '%s' is packed by method %u, supported are stored (numpy.savez) and "
+                         "deflated (numpy.savez_compressed)",
                          archive->path, member->name, member->method);
     return KPAR_OK;
 }
 
 /* libzip over the mapped bytes, opened once. */
-static kpar_status open_zip(kpar_archive *archive)
+static kpar_status open_zip(kpar_npz *archive)
 {
     if (archive->zip) return KPAR_OK;
     zip_error_t error;
@@ -35,13 +38,15 @@ static kpar_status open_zip(kpar_archive *archive)
     return status;
 }
 
-static kpar_status read_all(kpar_archive *archive, const kpar_member *member, zip_file_t *file, unsigned char *bytes, size_t length)
+static kpar_status read_all(kpar_npz *archive, const kpar_member *member, zip_file_t *file,
+                            unsigned char *bytes, size_t length)
 {
     size_t done = 0;
     while (done < length) {
         zip_int64_t got = zip_fread(file, bytes + done, length - done);
         if (got <= 0)
-            return kpar_fail(KPAR_EFORMAT, "%s: member '%s' ends after %zu of %zu bytes: %s", archive->path, member->name, done, length,
+            return kpar_fail(KPAR_EFORMAT, "%s: member '%s' ends after %zu of %zu bytes: %s", archive->path,
+                             member->name, done, length,
                              got < 0 ? zip_file_strerror(file) : "it is shorter than declared");
         done += (size_t)got;
     }
@@ -49,7 +54,7 @@ static kpar_status read_all(kpar_archive *archive, const kpar_member *member, zi
 }
 
 /* Reading on at the end makes libzip compare the checksum. */
-static kpar_status check_end(kpar_archive *archive, const kpar_member *member, zip_file_t *file)
+static kpar_status check_end(kpar_npz *archive, const kpar_member *member, zip_file_t *file)
 {
     char extra;
     zip_int64_t got = zip_fread(file, &extra, 1);
@@ -58,56 +63,63 @@ static kpar_status check_end(kpar_archive *archive, const kpar_member *member, z
                      got < 0 ? zip_file_strerror(file) : "it holds more bytes than declared");
 }
 
-static kpar_status inflate_member(kpar_archive *archive, int index, unsigned char *bytes, size_t length)
+static kpar_status inflate_member(kpar_npz *archive, int index, unsigned char *bytes, size_t length)
 {
     const kpar_member *member = &archive->members[index];
     KPAR_TRY(open_zip(archive));
     zip_file_t *file = zip_fopen_index(archive->zip, (zip_uint64_t)index, 0);
-    if (!file) return kpar_fail(KPAR_EFORMAT, "%s: member '%s': %s", archive->path, member->name, zip_strerror(archive->zip));
+    if (!file)
+        return kpar_fail(KPAR_EFORMAT, "%s: member '%s': %s", archive->path, member->name,
+                         zip_strerror(archive->zip));
     kpar_status status = read_all(archive, member, file, bytes, length);
     if (status == KPAR_OK && length == member->size) status = check_end(archive, member, file);
     zip_fclose(file);
     return status;
 }
 
-kpar_status kpar_archive_peek(kpar_archive *archive, int index, unsigned char *head, size_t capacity, size_t *length)
+kpar_status kpar_npz_peek(kpar_npz *archive, int index, unsigned char *head, size_t capacity, size_t *length)
 {
     const kpar_member *member = &archive->members[index];
     KPAR_TRY(check_supported(archive, member));
     *length = member->size < capacity ? (size_t)member->size : capacity;
     if (member->method == KPAR_ZIP_DEFLATED) return inflate_member(archive, index, head, *length);
     const unsigned char *bytes = NULL;
-    KPAR_TRY(kpar_archive_place(archive, member, &bytes));
+    KPAR_TRY(kpar_npz_place(archive, member, &bytes));
     if (*length) memcpy(head, bytes, *length);
     return KPAR_OK;
 }
 
-static kpar_status check_fits_memory(const kpar_archive *archive, const kpar_member *member)
+static kpar_status check_fits_memory(const kpar_npz *archive, const kpar_member *member)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
     if (member->size <= memory) return KPAR_OK;
-    return kpar_fail(KPAR_ENOMEM, "%s: member '%s' unpacks to %llu bytes, the machine has %llu; save it with numpy.savez, which is mapped instead",
-                     archive->path, member->name, (unsigned long long)member->size, (unsigned long long)memory);
+    return kpar_fail(KPAR_ENOMEM,
+                     "%s: member '%s' unpacks to %llu bytes, the machine has %llu; save it with numpy.savez, "
+                     "which is mapped instead",
+                     archive->path, member->name, (unsigned long long)member->size,
+                     (unsigned long long)memory);
 }
 
-static kpar_status unpack(kpar_archive *archive, int index)
+static kpar_status unpack(kpar_npz *archive, int index)
 {
     kpar_member *member = &archive->members[index];
     KPAR_TRY(check_fits_memory(archive, member));
     void *bytes = NULL;
     KPAR_TRY(kpar_try_alloc((size_t)member->size, member->name, &bytes));
     kpar_status status = inflate_member(archive, index, bytes, (size_t)member->size);
-    if (status == KPAR_OK) member->unpacked = bytes;
-    else kpar_free_aligned(bytes);
+    if (status == KPAR_OK)
+        member->unpacked = bytes;
+    else
+        kpar_free_aligned(bytes);
     return status;
 }
 
-kpar_status kpar_archive_bytes(kpar_archive *archive, int index, const unsigned char **bytes)
+kpar_status kpar_npz_bytes(kpar_npz *archive, int index, const unsigned char **bytes)
 {
     kpar_member *member = &archive->members[index];
     KPAR_TRY(check_supported(archive, member));
-    if (member->method == KPAR_ZIP_STORED) return kpar_archive_place(archive, member, bytes);
+    if (member->method == KPAR_ZIP_STORED) return kpar_npz_place(archive, member, bytes);
     if (!member->unpacked) KPAR_TRY(unpack(archive, index));
     *bytes = member->unpacked;
     return KPAR_OK;

@@ -1,9 +1,9 @@
-/* What reading the directory (archive.c) and unpacking (unpack.c) share. */
-#ifndef KPAR_DATA_ARCHIVE_INTERNAL_H
-#define KPAR_DATA_ARCHIVE_INTERNAL_H
+/* What reading the directory (npz.c) and unpacking (npz_unpack.c) share. */
+#ifndef KPAR_DATA_NPZ_INTERNAL_H
+#define KPAR_DATA_NPZ_INTERNAL_H
 
-#include "data/archive.h"
 #include "data/map.h"
+#include "data/npz.h"
 
 #include <stdint.h>
 #include <zip.h>
@@ -17,7 +17,7 @@ typedef struct kpar_member {
     void *unpacked;                /* owned; NULL until asked for */
 } kpar_member;
 
-struct kpar_archive {
+struct kpar_npz {
     char *path;
     kpar_map map;
     kpar_member *members;
@@ -26,6 +26,7 @@ struct kpar_archive {
 };
 
 /* Finds the bytes of a stored or packed member in the map. */
-kpar_status kpar_archive_place(const kpar_archive *archive, const kpar_member *member, const unsigned char **bytes) KPAR_MUST_USE;
+kpar_status kpar_npz_place(const kpar_npz *archive, const kpar_member *member,
+                           const unsigned char **bytes) KPAR_MUST_USE;
 
 #endif
