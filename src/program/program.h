@@ -4,7 +4,19 @@
  * execution. Instructions sit in lanes; within a lane they start in list order; across lanes only tokens order
  * them. This folder knows no op's meaning: a kernel is a specification that a device prepares.
  *
- * Memory is named by places: byte ranges of an arena, one's own or (through a shared window) a peer's. */
+ * A kernel, a signal or a wait ends before the next instruction of its lane starts. Sends, receives and collectives
+ * are asynchronous: the next instruction of the lane starts once they are started, and one that needs their end waits
+ * for it by a token, in their own lane too.
+ *
+ * Memory is named by places: byte ranges of an arena, one's own or (through a shared window) a peer's. A peer's
+ * memory is only ever read. Signals and waits guard such reads:
+ *   - without places they order everything: what comes before a signal in the list has ended when it is given, and
+ *     nothing after a wait that touches windows (reads a peer's place, or writes any place, which a peer might
+ *     read) starts before it ended;
+ *   - with places they order, as if they wrote them, only what touches these bytes.
+ *
+ * The first n_start instructions are a list of their own that runs once; the rest is run again and again. A list
+ * starts on a rank when that rank's list before has ended; its peers may still be in theirs. */
 #ifndef KPAR_PROGRAM_PROGRAM_H
 #define KPAR_PROGRAM_PROGRAM_H
 
@@ -20,14 +32,15 @@ typedef enum kpar_lane {
 #undef KPAR_LANE_ENUM
         KPAR_LANE_COUNT
 } kpar_lane;
+const char *kpar_lane_name(kpar_lane lane);
 
 /* constant, name, one line of documentation */
 #define KPAR_INSTRUCTION_LIST(X)                                                                             \
     X(KERNEL, "kernel", "runs kernel `kernel` on `places`: its inputs, then its outputs")                    \
     X(SEND, "send", "sends places[0] to rank `peer` on `channel`; done when the place may be written again") \
     X(RECEIVE, "receive", "receives into places[0] from rank `peer` on `channel`")                           \
-    X(SIGNAL, "signal", "sets own flag `channel` to the number of this run; ranks sharing the window see it") \
-    X(WAIT, "wait", "waits until flag `channel` of rank `peer` has the number of this run")                  \
+    X(SIGNAL, "signal", "sets own flag `channel` to the number of runs of its list; ranks sharing the window see it") \
+    X(WAIT, "wait", "waits until flag `channel` of rank `peer` has the number of runs of its own list")        \
     X(COLLECTIVE, "collective", "a whole collective of the transport over `group`: `collective`, `places`, `counts`")
 typedef enum kpar_instruction_kind {
 #define KPAR_INSTRUCTION_ENUM(constant, name, doc) KPAR_INSTRUCTION_##constant,
@@ -35,9 +48,16 @@ typedef enum kpar_instruction_kind {
 #undef KPAR_INSTRUCTION_ENUM
         KPAR_INSTRUCTION_COUNT
 } kpar_instruction_kind;
+const char *kpar_instruction_name(kpar_instruction_kind kind);
+
+/* Whether it is only started in its lane's turn and ends some time later. */
+static inline bool kpar_instruction_is_asynchronous(kpar_instruction_kind kind)
+{
+    return kind == KPAR_INSTRUCTION_SEND || kind == KPAR_INSTRUCTION_RECEIVE || kind == KPAR_INSTRUCTION_COLLECTIVE;
+}
 
 typedef enum kpar_collective {
-    KPAR_COLLECTIVE_ALL_REDUCE,
+    KPAR_COLLECTIVE_ALL_REDUCE,     /* places[0], in place; or from places[0] to places[1] */
     KPAR_COLLECTIVE_REDUCE_SCATTER, /* places[0]: all parts one after the other; places[1]: own part */
     KPAR_COLLECTIVE_ALL_GATHER,     /* places[0]: own part; places[1]: all parts one after the other */
     KPAR_COLLECTIVE_COUNT
@@ -45,7 +65,7 @@ typedef enum kpar_collective {
 const char *kpar_collective_name(kpar_collective collective);
 
 typedef struct kpar_place {
-    int rank;     /* whose arena: -1 own, else a peer on the same node */
+    int rank;      /* whose arena: -1 own, else a peer on the same node */
     size_t offset; /* bytes from the arena's start */
     size_t bytes;
 } kpar_place;
@@ -74,16 +94,16 @@ typedef struct kpar_instruction {
     int kernel;     /* KERNEL: index */
     int n_places;
     const kpar_place *places;
-    int n_writes; /* how many of the last places are written (KERNEL: the outputs) */
+    int n_writes; /* how many of the last places are written (KERNEL: the outputs); SIGNAL, WAIT: 0 */
     int peer;     /* SEND, RECEIVE, WAIT: world rank */
-    int channel;  /* SEND, RECEIVE: number that both ends use; SIGNAL, WAIT: flag number */
+    int channel;  /* SEND, RECEIVE: number that both ends use; SIGNAL, WAIT: flag number. A list signals a flag once */
     kpar_collective collective;
     kpar_reduction reduction;
     kpar_dtype dtype;      /* COLLECTIVE */
     int group;             /* COLLECTIVE: index in program->groups */
     const size_t *counts;  /* COLLECTIVE: elements of each member's part; ALL_REDUCE: NULL */
     int n_waits;
-    const int *waits;  /* earlier instructions of other lanes that must have ended */
+    const int *waits;  /* earlier instructions of the same list that must have ended: of other lanes, or asynchronous */
     const char *layer; /* never NULL */
     const char *what;  /* a few words for messages and dumps, e.g. "dense/matmul"; never NULL */
 } kpar_instruction;
@@ -106,6 +126,7 @@ typedef enum kpar_slot_kind {
     KPAR_SLOT_REPORT,        /* `index`: number of the entry */
     KPAR_SLOT_COUNT
 } kpar_slot_kind;
+const char *kpar_slot_name(kpar_slot_kind kind);
 
 typedef struct kpar_slot {
     kpar_slot_kind kind;
@@ -127,6 +148,8 @@ typedef struct kpar_program {
     int rows;                /* capacity of a microbatch in rows */
     kpar_kernel_spec *kernels;
     size_t n_kernels, kernels_capacity;
+    int *kernel_table; /* hash table of kernel indices, for kpar_program_kernel */
+    size_t kernel_table_capacity;
     kpar_instruction *instructions;
     size_t n_instructions, instructions_capacity;
     size_t n_start; /* the first n_start instructions run once, when training starts */
@@ -145,38 +168,44 @@ const kpar_slot *kpar_program_slot(const kpar_program *program, kpar_slot_kind k
 /* Index of an equal kernel, added if it is new. Copies what `spec` points to. */
 int kpar_program_kernel(kpar_program *program, const kpar_kernel_spec *spec);
 
-/* Appends a copy of an instruction (its arrays are copied too) and returns its index. */
+/* Appends a copy of an instruction (its arrays are copied too; the own rank in a place becomes -1) and returns its
+ * index. */
 int kpar_program_append(kpar_program *program, const kpar_instruction *instruction);
+
+/* Bytes that an instruction moves between ranks on this rank's account: what it sends or reads from peers' windows;
+ * for a collective what a ring would send. */
+size_t kpar_program_moved_bytes(const kpar_program *program, const kpar_instruction *instruction);
 
 /* Index of the group of these ranks, added if it is new. */
 int kpar_program_group(kpar_program *program, const int *ranks, int n);
 
-/* Fills in every instruction's waits: an instruction waits for the last conflicting one (same bytes, at least one
- * writes) of each other lane. Call once, after memory was planned. */
+/* Fills in every instruction's waits: those that conflict with it (same bytes, at least one writes), and signals and
+ * waits as said above; without what is implied by other waits. Call once, after memory was planned and n_start set. */
 void kpar_program_order(kpar_program *program);
 
-/* Invariants of one program. */
+/* Invariants of one program. KPAR_EINTERNAL names the instruction. */
 kpar_status kpar_program_check(const kpar_program *program) KPAR_MUST_USE;
 
-/* Text that kpar_program_read reads back to an equal program. */
+/* Text, a line an instruction, that kpar_program_read reads back to an equal program. Reading checks the program;
+ * KPAR_EFORMAT names the line. */
 void kpar_program_dump(const kpar_program *program, kpar_text *text);
 kpar_status kpar_program_read(const char *text, kpar_program **program) KPAR_MUST_USE;
 
-/* Hash over everything that must be the same for equal programs; `relative`: with ranks taken relative to the
- * program's own, so that ranks with the same role hash equal. */
+/* Hash over everything in the dump: equal programs have equal hashes, on every machine. */
 uint64_t kpar_program_hash(const kpar_program *program);
 
 /* Checks the programs of all ranks together: messages match in number, size and order; every wait has its
  * signal; conflicting accesses to the same memory (also through windows, also from one run to the next) are
- * ordered; no deadlock with sends that end only when they are received. The error names both ranks and the two
- * instructions. `programs[r]` is rank r's. */
+ * ordered; no deadlock with sends that end only when they are received. The error, KPAR_EINTERNAL, names both ranks
+ * and the two instructions. `programs[r]` is rank r's. */
 kpar_status kpar_programs_check(const kpar_program *const *programs, int n) KPAR_MUST_USE;
 
-/* Given seconds for each kernel and for moving bytes, simulates one run and returns each rank's busy and end
- * times. */
+/* Given seconds for each kernel and for moving bytes, simulates one run (not the start) and returns each rank's busy
+ * and end times. A rank has one thread for the kernels of all lanes (the comm lane first), and sends one message and
+ * receives one message at a time. Peers' memory that a kernel reads is moved first; a collective is a ring. */
 typedef struct kpar_costs {
     double (*kernel_seconds)(const void *context, const kpar_kernel_spec *kernel);
-    double (*move_seconds)(const void *context, int from, int to, size_t bytes);
+    double (*move_seconds)(const void *context, int from, int to, size_t bytes); /* world ranks */
     const void *context;
 } kpar_costs;
 typedef struct kpar_simulated_rank {

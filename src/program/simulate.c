@@ -1,0 +1,83 @@
+/* Simulation: the replay with what kernels and messages cost. */
+#include "program/replay.h"
+
+typedef struct simulation {
+    const kpar_program *const *programs;
+    const kpar_costs *costs;
+    kpar_simulated_rank *ranks;
+} simulation;
+
+static const kpar_instruction *instruction_at(const simulation *s, kpar_ref ref)
+{
+    return &s->programs[ref.rank]->instructions[ref.index];
+}
+
+static double move_seconds(const simulation *s, int from, int to, size_t bytes)
+{
+    return s->costs->move_seconds(s->costs->context, from, to, bytes);
+}
+
+/* The kernel, after what it reads from peers has come. */
+static double kernel_seconds(void *context, kpar_ref ref)
+{
+    const simulation *s = context;
+    const kpar_instruction *in = instruction_at(s, ref);
+    double seconds = s->costs->kernel_seconds(s->costs->context, &s->programs[ref.rank]->kernels[in->kernel]);
+    for (int i = 0; i < in->n_places; i++)
+        if (in->places[i].rank >= 0) seconds += move_seconds(s, in->places[i].rank, ref.rank, in->places[i].bytes);
+    if (in->lane == KPAR_LANE_COMPUTE) s->ranks[ref.rank].compute_seconds += seconds;
+    return seconds;
+}
+
+static double message_seconds(void *context, kpar_ref send)
+{
+    const simulation *s = context;
+    const kpar_instruction *in = instruction_at(s, send);
+    return move_seconds(s, send.rank, in->peer, in->places[0].bytes);
+}
+
+/* A ring: turns in which every member passes a part on; the slowest link sets the pace. */
+static double collective_seconds(void *context, kpar_ref member)
+{
+    const simulation *s = context;
+    const kpar_program *program = s->programs[member.rank];
+    const kpar_instruction *in = instruction_at(s, member);
+    const kpar_group *group = &program->groups[in->group];
+    int turns = in->collective == KPAR_COLLECTIVE_ALL_REDUCE ? 2 * (group->n - 1) : group->n - 1;
+    if (turns == 0) return 0;
+    size_t part = kpar_program_moved_bytes(program, in) / (size_t)turns;
+    double slowest = 0;
+    for (int i = 0; i < group->n; i++) {
+        double seconds = move_seconds(s, group->ranks[i], group->ranks[(i + 1) % group->n], part);
+        if (seconds > slowest) slowest = seconds;
+    }
+    return turns * slowest;
+}
+
+static void ends(void *context, kpar_node node, double now)
+{
+    const simulation *s = context;
+    kpar_simulated_rank *rank = &s->ranks[node.rank];
+    rank->end_seconds = now;
+    rank->sent_bytes += kpar_program_moved_bytes(s->programs[node.rank], instruction_at(s, (kpar_ref){node.rank, node.index}));
+}
+
+kpar_status kpar_programs_simulate(const kpar_program *const *programs, int n, const kpar_costs *costs,
+                                   kpar_simulated_rank *ranks)
+{
+    simulation s = {.programs = programs, .costs = costs, .ranks = ranks};
+    for (int rank = 0; rank < n; rank++) {
+        ranks[rank] = (kpar_simulated_rank){0};
+        KPAR_TRY(kpar_program_check(programs[rank]));
+    }
+    kpar_matches matches;
+    KPAR_TRY(kpar_matches_make(programs, n, &matches));
+    kpar_replay_plan plan = {
+        .programs = programs, .n = n, .matches = &matches, .first_list = 1, .last_list = 1, .context = &s,
+        .kernel_seconds = kernel_seconds, .message_seconds = message_seconds,
+        .collective_seconds = collective_seconds, .ends = ends,
+    };
+    kpar_status status = kpar_replay(&plan);
+    kpar_matches_free(&matches);
+    return status;
+}
