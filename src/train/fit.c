@@ -1,0 +1,223 @@
+/* fit and evaluate. */
+#include "base/clock.h"
+#include "train/trainer_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static bool is_reporter(const kpar_trainer *t, const kpar_report *report) { return report && kpar_comm_rank(t->comm) == 0; }
+
+/* What rank 0 tells its consumers. A failure there is agreed on by the caller's next collective step. */
+static kpar_status tell(kpar_trainer *t, kpar_report *report, const kpar_event *event)
+{
+    return is_reporter(t, report) ? kpar_report_event(report, event) : KPAR_OK;
+}
+
+/* A loss that is not finite: says in which step, and out of which layer the first such value comes. */
+static kpar_status explain_not_finite(kpar_trainer *t, int64_t epoch, int64_t step, double loss)
+{
+    const int size = kpar_comm_size(t->comm);
+    struct {
+        int found;
+        char layer[120];
+    } own = {0}, *all = kpar_alloc((size_t)size * sizeof own);
+    const int index = kpar_executor_first_not_finite(t->executor, t->program_index[KPAR_MODE_TRAIN]);
+    if (index >= 0) {
+        own.found = 1;
+        snprintf(own.layer, sizeof own.layer, "%s", t->programs[KPAR_MODE_TRAIN]->instructions[index].layer);
+    }
+    kpar_status status = kpar_comm_all_gather(t->comm, &own, all, sizeof own);
+    const char *layer = "";
+    for (int i = size; i-- > 0;)
+        if (all[i].found) layer = all[i].layer;
+    if (status == KPAR_OK)
+        status = kpar_fail(KPAR_ENUMERIC, "epoch %lld, step %lld: the loss is %g; the first values that are not finite come from %s%s%s; lower the learning rate or look at the data",
+                           (long long)epoch + 1, (long long)step + 1, loss, *layer ? "layer '" : "the loss itself", layer, *layer ? "'" : "");
+    kpar_free(all);
+    return status;
+}
+
+static void set_log(kpar_trainer *t, size_t *n, const char *prefix, const kpar_tally *tally, int entry)
+{
+    kpar_named_value *log = &t->logs[(*n)++];
+    log->name = *prefix ? kpar_arena_printf(t->arena, "%s%s", prefix, tally->entries[entry].name) : tally->entries[entry].name;
+    log->value = kpar_tally_value(tally, entry);
+}
+
+/* Appends the tally's values to the logs. */
+static void write_logs(kpar_trainer *t, size_t *n, const char *prefix, const kpar_tally *tally)
+{
+    t->logs = kpar_realloc(t->logs, (*n + (size_t)tally->n_entries + 1) * sizeof *t->logs);
+    for (int i = 0; i < tally->n_entries; i++) set_log(t, n, prefix, tally, i);
+}
+
+typedef struct pass_clock {
+    double begin;
+    int64_t rows;
+} pass_clock;
+
+static kpar_event step_event(kpar_trainer *t, kpar_event_kind kind, const pass_clock *clock, int64_t step, int64_t steps, size_t n_logs)
+{
+    const double seconds = kpar_seconds() - clock->begin;
+    return (kpar_event){.kind = kind, .step = step, .steps = steps, .rows = clock->rows, .seconds = seconds,
+                        .samples_per_second = seconds > 0 ? (double)clock->rows / seconds : 0, .logs = t->logs, .n_logs = n_logs};
+}
+
+static kpar_status evaluate_rows(kpar_trainer *t, const kpar_rows *rows, const kpar_class_weight *class_weights, int n_class_weights, kpar_tally *tally)
+{
+    const int64_t batch_size = t->options.plan.batch_size;
+    double *sums = kpar_alloc(((size_t)tally->n_values + 1) * sizeof *sums);
+    kpar_status status = KPAR_OK;
+    for (int64_t first = 0; first < rows->rows && status == KPAR_OK; first += batch_size) {
+        const int64_t left = rows->rows - first;
+        const kpar_batch batch = {.data = rows, .rows = left < batch_size ? left : batch_size, .first = first, .class_weights = class_weights, .n_class_weights = n_class_weights};
+        status = kpar_trainer_step(t, KPAR_MODE_EVALUATE, &batch, sums, NULL);
+        if (status == KPAR_OK) kpar_tally_add(tally, sums, batch.rows);
+    }
+    kpar_free(sums);
+    return status;
+}
+
+kpar_status kpar_trainer_evaluate(kpar_trainer *t, const kpar_rows *rows, const kpar_class_weight *class_weights, int n_class_weights,
+                                  kpar_report *report, const kpar_named_value **logs, size_t *n_logs)
+{
+    kpar_tally tally = kpar_tally_begin(t, KPAR_MODE_EVALUATE);
+    pass_clock clock = {kpar_seconds(), rows->rows};
+    kpar_status status = evaluate_rows(t, rows, class_weights, n_class_weights, &tally);
+    t->n_logs = 0;
+    if (status == KPAR_OK) {
+        write_logs(t, &t->n_logs, "", &tally);
+        const int64_t steps = ceil_divide(rows->rows, t->options.plan.batch_size);
+        const kpar_event event = step_event(t, KPAR_EVENT_EVALUATE_END, &clock, steps, steps, t->n_logs);
+        status = kpar_comm_agree(t->comm, tell(t, report, &event));
+    }
+    kpar_tally_end(&tally);
+    *logs = t->logs;
+    *n_logs = t->n_logs;
+    return status;
+}
+
+typedef struct fitting {
+    kpar_trainer *t;
+    const kpar_fit_options *o;
+    kpar_report *report;
+    kpar_checkpointing *checkpointing;
+    int64_t steps_per_epoch, last_step; /* steps of all epochs */
+    kpar_progress_point now;
+    bool stopped;
+} fitting;
+
+static kpar_status checkpoint_if_due(fitting *f, bool stop)
+{
+    if (!f->checkpointing) return KPAR_OK;
+    const bool due = f->o->checkpoint_every > 0 && f->now.step % f->o->checkpoint_every == 0;
+    return due || stop ? kpar_checkpointing_save(f->checkpointing, &f->now) : KPAR_OK;
+}
+
+static kpar_status train_step(fitting *f, kpar_tally *tally, double *sums, pass_clock *clock)
+{
+    kpar_trainer *t = f->t;
+    const int64_t batch_size = t->options.plan.batch_size, first = f->now.batch * batch_size, left = f->o->train.rows - first;
+    const kpar_batch batch = {.data = &f->o->train, .rows = left < batch_size ? left : batch_size, .shuffle = f->o->shuffle, .seed = f->o->seed,
+                              .epoch = f->now.epoch, .first = first, .class_weights = f->o->class_weights, .n_class_weights = f->o->n_class_weights};
+    KPAR_TRY(kpar_trainer_step(t, KPAR_MODE_TRAIN, &batch, sums, &f->stopped));
+    kpar_tally_add(tally, sums, batch.rows);
+    clock->rows += batch.rows;
+    for (int i = 0; i < tally->n_entries; i++)
+        if (tally->entries[i].weight < 0 && !isfinite(sums[tally->entries[i].value])) return explain_not_finite(t, f->now.epoch, f->now.batch, sums[tally->entries[i].value]);
+    f->now.batch++;
+    f->now.step++;
+    size_t n = 0;
+    write_logs(t, &n, "", tally);
+    kpar_event event = step_event(t, KPAR_EVENT_STEP, clock, f->now.batch, f->steps_per_epoch, n);
+    event.epoch = f->now.epoch;
+    event.epochs = f->o->epochs;
+    kpar_status told = tell(t, f->report, &event);
+    if (told != KPAR_OK) kpar_comm_abort(t->comm, told);
+    return told;
+}
+
+static kpar_status validate(fitting *f, size_t *n)
+{
+    if (!f->o->validation.dataset) return KPAR_OK;
+    kpar_tally tally = kpar_tally_begin(f->t, KPAR_MODE_EVALUATE);
+    kpar_status status = evaluate_rows(f->t, &f->o->validation, NULL, 0, &tally);
+    if (status == KPAR_OK) write_logs(f->t, n, "val_", &tally);
+    kpar_tally_end(&tally);
+    return status;
+}
+
+static bool is_done(const fitting *f) { return f->stopped || f->now.step >= f->last_step; }
+
+static kpar_status train_epoch(fitting *f, kpar_tally *tally, double *sums)
+{
+    kpar_trainer *t = f->t;
+    pass_clock clock = {kpar_seconds(), 0};
+    kpar_event event = {.kind = KPAR_EVENT_EPOCH_BEGIN, .epoch = f->now.epoch, .epochs = f->o->epochs, .step = f->now.batch, .steps = f->steps_per_epoch};
+    KPAR_TRY(kpar_comm_agree(t->comm, tell(t, f->report, &event)));
+    while (f->now.batch < f->steps_per_epoch && !is_done(f)) {
+        KPAR_TRY(train_step(f, tally, sums, &clock));
+        if (f->now.batch < f->steps_per_epoch) KPAR_TRY(checkpoint_if_due(f, f->stopped));
+    }
+    if (f->now.batch < f->steps_per_epoch && f->stopped) return KPAR_OK; /* goes on after a resume */
+    const double trained = kpar_seconds() - clock.begin;
+    size_t n = 0;
+    write_logs(t, &n, "", tally);
+    KPAR_TRY(validate(f, &n));
+    event = step_event(t, KPAR_EVENT_EPOCH_END, &clock, f->now.batch, f->steps_per_epoch, n);
+    event.epoch = f->now.epoch;
+    event.epochs = f->o->epochs;
+    event.samples_per_second = trained > 0 ? (double)clock.rows / trained : 0;
+    KPAR_TRY(kpar_comm_agree(t->comm, tell(t, f->report, &event)));
+    f->now.epoch++;
+    f->now.batch = 0;
+    return checkpoint_if_due(f, f->stopped);
+}
+
+static kpar_status train_epochs(fitting *f)
+{
+    kpar_status status = KPAR_OK;
+    while (!is_done(f) && status == KPAR_OK) {
+        kpar_tally tally = kpar_tally_begin(f->t, KPAR_MODE_TRAIN);
+        double *sums = kpar_alloc(((size_t)tally.n_values + 1) * sizeof *sums);
+        status = train_epoch(f, &tally, sums);
+        kpar_free(sums);
+        kpar_tally_end(&tally);
+    }
+    return status;
+}
+
+static kpar_status finish(fitting *f)
+{
+    if (f->stopped && f->now.step < f->last_step) {
+        if (f->checkpointing) return kpar_fail(KPAR_ESTOPPED, "stopped by a signal at step %lld; start again with --resume", (long long)f->now.step);
+        return kpar_fail(KPAR_ESTOPPED, "stopped by a signal at step %lld; without --checkpoint nothing was kept", (long long)f->now.step);
+    }
+    return f->o->output ? kpar_trainer_save(f->t, f->o->output) : KPAR_OK;
+}
+
+static kpar_status begin(fitting *f)
+{
+    const kpar_fit_options *o = f->o;
+    if (o->output) KPAR_TRY(kpar_comm_agree(f->t->comm, kpar_comm_rank(f->t->comm) == 0 ? kpar_keras_can_save(o->output) : KPAR_OK));
+    KPAR_TRY(kpar_trainer_check_data(f->t, &o->train));
+    if (o->validation.dataset) KPAR_TRY(kpar_trainer_check_data(f->t, &o->validation));
+    if (o->checkpoint) KPAR_TRY(kpar_checkpointing_begin(f->t, o, f->report, &f->checkpointing, &f->now));
+    return KPAR_OK;
+}
+
+kpar_status kpar_trainer_fit(kpar_trainer *trainer, const kpar_fit_options *options, kpar_report *report)
+{
+    fitting f = {.t = trainer, .o = options, .report = report};
+    f.steps_per_epoch = ceil_divide(options->train.rows, trainer->options.plan.batch_size);
+    f.last_step = options->epochs * f.steps_per_epoch;
+    if (options->steps > 0 && options->steps < f.last_step) f.last_step = options->steps;
+    kpar_status status = begin(&f);
+    if (status == KPAR_OK) status = train_epochs(&f);
+    if (status == KPAR_OK) status = finish(&f);
+    if (f.checkpointing) kpar_checkpointing_end(f.checkpointing);
+    return status;
+}

@@ -1,0 +1,122 @@
+/* Making a trainer: file, model, plan, programs, executor, weights. */
+#include "train/trainer_internal.h"
+
+#include <string.h>
+
+static kpar_status open_model(kpar_trainer *t)
+{
+    size_t length;
+    KPAR_TRY(kpar_keras_open(t->path, &t->file));
+    if (kpar_comm_rank(t->comm) == 0 && kpar_keras_has_weights(t->file)) KPAR_TRY(kpar_keras_verify(t->file));
+    const char *config = kpar_keras_config(t->file, &length);
+    return kpar_keras_describe(t->path, config, length, &t->model);
+}
+
+static kpar_status make_plan(kpar_trainer *t)
+{
+    const int size = kpar_comm_size(t->comm);
+    kpar_plan_options *o = &t->options.plan;
+    if (kpar_mesh_size(o->mesh) != size)
+        return kpar_fail(KPAR_EUSAGE, "mesh: --data-parallel %d x --pipeline %d x --tensor %d is %d ranks, started are %d; start with -np %d or change the mesh",
+                         o->mesh.data, o->mesh.pipeline, o->mesh.tensor, kpar_mesh_size(o->mesh), size, kpar_mesh_size(o->mesh));
+    t->nodes = kpar_alloc((size_t)size * sizeof *t->nodes);
+    for (int i = 0; i < size; i++) t->nodes[i] = kpar_comm_node(t->comm, i);
+    o->nodes = t->nodes;
+    t->me = kpar_mesh_coordinate(o->mesh, kpar_comm_rank(t->comm));
+    t->catalog = kpar_catalog_create();
+    KPAR_TRY(kpar_plan_create(t->model, t->catalog, o, t->options.modes, &t->plan));
+    return kpar_plan_emit(t->plan, kpar_comm_rank(t->comm), t->programs);
+}
+
+/* All ranks must have planned the same: a mismatch is an error, not a hang. */
+static kpar_status compare_plans(kpar_trainer *t)
+{
+    const int size = kpar_comm_size(t->comm);
+    uint64_t own = kpar_plan_hash(t->plan), *all = kpar_alloc((size_t)size * sizeof *all);
+    kpar_status status = kpar_comm_all_gather(t->comm, &own, all, sizeof own);
+    for (int i = 1; i < size && status == KPAR_OK; i++)
+        if (all[i] != all[0])
+            status = kpar_fail(KPAR_EUSAGE, "rank %d plans otherwise than rank 0 (%016llx, %016llx): start all ranks with the same model, options and version", i,
+                               (unsigned long long)all[i], (unsigned long long)all[0]);
+    kpar_free(all);
+    return status;
+}
+
+static kpar_status make_executor(kpar_trainer *t)
+{
+    const kpar_program *programs[KPAR_MODE_COUNT];
+    int n = 0;
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) {
+        t->program_index[mode] = t->programs[mode] ? n : -1;
+        if (t->programs[mode]) programs[n++] = t->programs[mode];
+    }
+    return kpar_executor_create(t->comm, t->options.plan.device, &t->options.device, programs, n, &t->options.executor, &t->executor);
+}
+
+static size_t report_values(const kpar_trainer *t)
+{
+    int most = 0;
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) {
+        int n, values;
+        kpar_plan_reports(t->plan, (kpar_mode)mode, &n, &values);
+        if (values > most) most = values;
+    }
+    return (size_t)most;
+}
+
+static kpar_status create(kpar_trainer *t)
+{
+    KPAR_TRY(kpar_comm_agree(t->comm, open_model(t)));
+    KPAR_TRY(kpar_comm_agree(t->comm, make_plan(t)));
+    KPAR_TRY(kpar_comm_agree(t->comm, compare_plans(t)));
+    KPAR_TRY(make_executor(t));
+    t->row_numbers = kpar_alloc(((size_t)kpar_trainer_any_program(t)->rows + 1) * sizeof *t->row_numbers);
+    t->sums = kpar_alloc((report_values(t) + 2) * sizeof *t->sums);
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+        if (t->programs[mode]) KPAR_TRY(kpar_comm_agree(t->comm, kpar_executor_start(t->executor, t->program_index[mode])));
+    KPAR_TRY(kpar_comm_agree(t->comm, kpar_trainer_load(t)));
+    return kpar_trainer_gather_owned(t);
+}
+
+kpar_status kpar_trainer_create(kpar_comm *comm, const char *model_path, const kpar_trainer_options *options, kpar_trainer **trainer)
+{
+    kpar_trainer *t = kpar_alloc_zeroed(1, sizeof *t);
+    *t = (kpar_trainer){.comm = comm, .options = *options, .path = kpar_strdup(model_path), .arena = kpar_arena_create()};
+    kpar_status status = create(t);
+    if (status != KPAR_OK)
+        kpar_trainer_destroy(t);
+    else
+        *trainer = t;
+    return status;
+}
+
+void kpar_trainer_destroy(kpar_trainer *t)
+{
+    if (!t) return;
+    if (t->executor) kpar_executor_destroy(t->executor);
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+        if (t->programs[mode]) kpar_program_destroy(t->programs[mode]);
+    kpar_plan_destroy(t->plan);
+    if (t->catalog) kpar_catalog_destroy(t->catalog);
+    if (t->model) kpar_model_destroy(t->model);
+    if (t->file) kpar_keras_close(t->file);
+    kpar_arena_destroy(t->arena);
+    kpar_free(t->nodes);
+    kpar_free(t->path);
+    kpar_free(t->owned);
+    kpar_free(t->logs);
+    kpar_free(t->row_numbers);
+    kpar_free(t->sums);
+    kpar_free(t);
+}
+
+const kpar_plan *kpar_trainer_plan(const kpar_trainer *trainer) { return trainer->plan; }
+const kpar_model *kpar_trainer_model(const kpar_trainer *trainer) { return trainer->model; }
+kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer) { return kpar_executor_times_get(trainer->executor); }
+
+const kpar_program *kpar_trainer_any_program(const kpar_trainer *trainer)
+{
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+        if (trainer->programs[mode]) return trainer->programs[mode];
+    return NULL;
+}

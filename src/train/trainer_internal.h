@@ -1,0 +1,84 @@
+/* What the files of the trainer share. Inside src/train only. */
+#ifndef KPAR_TRAIN_TRAINER_INTERNAL_H
+#define KPAR_TRAIN_TRAINER_INTERNAL_H
+
+#include "parallel/mesh.h"
+#include "train/trainer.h"
+
+struct kpar_trainer {
+    kpar_comm *comm;
+    kpar_trainer_options options;
+    kpar_keras_file *file;
+    kpar_model *model;
+    kpar_catalog *catalog;
+    kpar_plan *plan;
+    kpar_program *programs[KPAR_MODE_COUNT];
+    int program_index[KPAR_MODE_COUNT]; /* in the executor, -1: not planned */
+    kpar_executor *executor;
+    kpar_coordinate me;
+    int *nodes;
+    char *path;
+    struct kpar_owned *owned; /* [rank * variables + variable]: what each rank owns */
+    int64_t steps_done;       /* of the optimizer, in this run and before it */
+    kpar_named_value *logs;
+    size_t n_logs;
+    kpar_arena *arena;
+    int64_t *row_numbers; /* scratch of one microbatch */
+    double *sums;         /* scratch of the reports */
+};
+
+/* The part of a variable that a rank owns; rank 0 dimensions included. */
+typedef struct kpar_owned {
+    bool owns;
+    kpar_slice slice;
+} kpar_owned;
+
+/* One global batch: positions [0, rows), each with the row of the dataset that lies there. */
+typedef struct kpar_batch {
+    const kpar_rows *data;
+    int64_t rows;
+    /* order of the epoch */
+    bool shuffle;
+    uint64_t seed;
+    int64_t epoch, first;
+    const kpar_class_weight *class_weights;
+    int n_class_weights;
+} kpar_batch;
+
+/* trainer_batch.c: fills this rank's input slots of a program. Not collective. */
+kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch) KPAR_MUST_USE;
+
+/* trainer_step.c: fills, runs, and sums the report values over all ranks; *stop: any rank was asked to stop. sums has
+ * the number of report values of the mode. Collective. */
+kpar_status kpar_trainer_step(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch, double *sums, bool *stop) KPAR_MUST_USE;
+
+/* Sums of reports over steps, and the log values they make. */
+typedef struct kpar_tally {
+    const kpar_report_entry *entries;
+    int n_entries, n_values;
+    double *sums; /* n_values: of entries with a weight; of the others, times rows */
+    double rows;
+} kpar_tally;
+kpar_tally kpar_tally_begin(kpar_trainer *trainer, kpar_mode mode);
+void kpar_tally_add(kpar_tally *tally, const double *sums, int64_t rows);
+double kpar_tally_value(const kpar_tally *tally, int entry);
+void kpar_tally_end(kpar_tally *tally);
+
+/* trainer_state.c */
+kpar_status kpar_trainer_load(kpar_trainer *trainer) KPAR_MUST_USE;
+kpar_status kpar_trainer_gather_owned(kpar_trainer *trainer) KPAR_MUST_USE;
+const kpar_program *kpar_trainer_any_program(const kpar_trainer *trainer);
+/* The optimizer's iteration count as it lies in memory. */
+int64_t kpar_trainer_iteration(kpar_trainer *trainer);
+
+/* trainer_checkpoint.c. `progress` says where training stands. */
+typedef struct kpar_progress_point {
+    int64_t step, epoch, batch;
+} kpar_progress_point;
+typedef struct kpar_checkpointing kpar_checkpointing;
+kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_options *fit, kpar_report *report, kpar_checkpointing **checkpointing,
+                                     kpar_progress_point *start) KPAR_MUST_USE;
+kpar_status kpar_checkpointing_save(kpar_checkpointing *checkpointing, const kpar_progress_point *now) KPAR_MUST_USE;
+void kpar_checkpointing_end(kpar_checkpointing *checkpointing);
+
+#endif

@@ -1,0 +1,65 @@
+/* One step of any mode, and the sums of what steps report. */
+#include "train/trainer_internal.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+
+static volatile sig_atomic_t stop_asked;
+
+void kpar_trainer_stop(void) { stop_asked = 1; }
+
+static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
+{
+    const kpar_program *p = t->programs[mode];
+    for (size_t i = 0; i < p->n_slots; i++) {
+        const kpar_slot *slot = &p->slots[i];
+        if (slot->kind != KPAR_SLOT_REPORT || !slot->owner) continue;
+        kpar_convert(&sums[slot->index], KPAR_F64, kpar_executor_memory(t->executor, &slot->place), slot->tensor.dtype, 1);
+    }
+}
+
+kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch, double *sums, bool *stop)
+{
+    int n, values;
+    kpar_plan_reports(t->plan, mode, &n, &values);
+    memset(t->sums, 0, (size_t)(values + 1) * sizeof *t->sums);
+    kpar_status status = kpar_trainer_fill(t, mode, batch);
+    if (status != KPAR_OK) kpar_comm_abort(t->comm, status); /* the others are inside the step */
+    KPAR_TRY(status);
+    status = kpar_executor_run(t->executor, t->program_index[mode]);
+    if (status != KPAR_OK) kpar_comm_abort(t->comm, status);
+    KPAR_TRY(status);
+    read_reports(t, mode, t->sums);
+    t->sums[values] = stop_asked;
+    KPAR_TRY(kpar_comm_sum(t->comm, t->sums, values + 1));
+    memcpy(sums, t->sums, (size_t)values * sizeof *sums);
+    if (stop) *stop = t->sums[values] != 0;
+    return KPAR_OK;
+}
+
+kpar_tally kpar_tally_begin(kpar_trainer *trainer, kpar_mode mode)
+{
+    kpar_tally tally = {0};
+    tally.entries = kpar_plan_reports(trainer->plan, mode, &tally.n_entries, &tally.n_values);
+    tally.sums = kpar_alloc_zeroed((size_t)tally.n_values + 1, sizeof *tally.sums);
+    return tally;
+}
+
+void kpar_tally_add(kpar_tally *tally, const double *sums, int64_t rows)
+{
+    bool weighted[256] = {false};
+    for (int i = 0; i < tally->n_entries; i++)
+        if (tally->entries[i].weight < 0 && tally->entries[i].value < 256) weighted[tally->entries[i].value] = true;
+    for (int i = 0; i < tally->n_values; i++) tally->sums[i] += sums[i] * (i < 256 && weighted[i] ? (double)rows : 1);
+    tally->rows += (double)rows;
+}
+
+double kpar_tally_value(const kpar_tally *tally, int entry)
+{
+    const kpar_report_entry *e = &tally->entries[entry];
+    const double weight = e->weight < 0 ? tally->rows : tally->sums[e->weight];
+    return weight != 0 ? tally->sums[e->value] / weight : 0;
+}
+
+void kpar_tally_end(kpar_tally *tally) { kpar_free(tally->sums); }
