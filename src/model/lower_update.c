@@ -119,7 +119,7 @@ static void add_slots(kpar_lowering *lowering, optimizer *o)
 {
     o->variables =
         kpar_arena_alloc(lowering->arena, ((size_t)(lowering->n_weights * o->n_slots) + 1) * sizeof(int));
-    for (int group = 0; group < o->n_slots; group++)
+    for (int group = 0; group < KPAR_OPTIMIZER_SLOTS; group++)
         for (int i = 0; i < lowering->n_weights; i++)
             for (int s = 0; s < o->n_slots; s++) {
                 if (o->slots[s].group != group) continue;

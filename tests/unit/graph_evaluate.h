@@ -1,0 +1,230 @@
+/* A graph's meaning in plain loops over doubles, one op after the other, for unit tests: one microbatch, one rank. */
+#ifndef KPAR_TESTS_GRAPH_EVALUATE_H
+#define KPAR_TESTS_GRAPH_EVALUATE_H
+
+#include "graph/op.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct evaluation {
+    const kpar_graph *graph;
+    int64_t batch;
+    double **values; /* by value id; NULL: not computed */
+    /* Fills the elements of a value without a producing op. */
+    void (*source)(void *context, const kpar_value *value, double *elements, int64_t count);
+    void *context;
+} evaluation;
+
+static int64_t size_of(const evaluation *e, const kpar_shape *shape, int dim)
+{
+    return shape->dims[dim].size * (shape->dims[dim].batch ? e->batch : 1);
+}
+
+static int64_t count_of(const evaluation *e, kpar_value_id id)
+{
+    const kpar_shape *shape = &e->graph->values[id].shape;
+    int64_t count = 1;
+    for (int i = 0; i < shape->rank; i++) count *= size_of(e, shape, i);
+    return count;
+}
+
+/* Sizes before, of and after dimension `axis`. */
+static void around(const evaluation *e, const kpar_shape *shape, int axis, int64_t *outer, int64_t *size,
+                   int64_t *inner)
+{
+    *outer = *inner = 1;
+    *size = size_of(e, shape, axis);
+    for (int i = 0; i < axis; i++) *outer *= size_of(e, shape, i);
+    for (int i = axis + 1; i < shape->rank; i++) *inner *= size_of(e, shape, i);
+}
+
+/* Index in a value of shape `from` of what element `index` of shape `to` reads, by numpy's broadcasting. */
+static int64_t broadcast_index(const evaluation *e, const kpar_shape *to, const kpar_shape *from,
+                               int64_t index)
+{
+    int64_t result = 0, stride = 1;
+    for (int i = 1; i <= to->rank; i++) {
+        int64_t size = size_of(e, to, to->rank - i), at = index % size;
+        index /= size;
+        if (i > from->rank) continue;
+        int64_t own = size_of(e, from, from->rank - i);
+        result += own == 1 ? 0 : at * stride;
+        stride *= own;
+    }
+    return result;
+}
+
+static void evaluate_map(evaluation *e, const kpar_op *op)
+{
+    const kpar_value *v = e->graph->values;
+    double inputs[64], outputs[KPAR_OP_OUTPUTS];
+    for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) {
+        for (int k = 0; k < op->n_inputs; k++)
+            inputs[k] = e->values[op->inputs[k]]
+                                 [broadcast_index(e, &v[op->outputs[0]].shape, &v[op->inputs[k]].shape, i)];
+        kpar_expression_evaluate(op->attributes.expression, inputs, outputs);
+        for (int k = 0; k < op->n_outputs; k++) e->values[op->outputs[k]][i] = outputs[k];
+    }
+}
+
+static void evaluate_sum(evaluation *e, const kpar_op *op)
+{
+    const kpar_shape *shape = &e->graph->values[op->inputs[0]].shape;
+    ck_assert_int_eq(op->attributes.reduction, KPAR_REDUCE_SUM);
+    for (int64_t i = 0; i < count_of(e, op->inputs[0]); i++) {
+        int64_t target = 0, stride = 1, index = i;
+        for (int d = shape->rank; d-- > 0;) {
+            int64_t size = size_of(e, shape, d);
+            if (!(op->attributes.axes >> d & 1)) {
+                target += index % size * stride;
+                stride *= size;
+            }
+            index /= size;
+        }
+        e->values[op->outputs[0]][target] += e->values[op->inputs[0]][i];
+    }
+}
+
+static void evaluate_arg_max(evaluation *e, const kpar_op *op)
+{
+    int64_t outer, size, inner;
+    around(e, &e->graph->values[op->inputs[0]].shape, op->attributes.axis, &outer, &size, &inner);
+    const double *x = e->values[op->inputs[0]];
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+            int64_t best = 0;
+            for (int64_t k = 1; k < size; k++)
+                if (x[(o * size + k) * inner + i] > x[(o * size + best) * inner + i]) best = k;
+            e->values[op->outputs[0]][o * inner + i] = (double)best;
+        }
+}
+
+static void evaluate_matmul(evaluation *e, const kpar_op *op)
+{
+    const kpar_shape *a = &e->graph->values[op->inputs[0]].shape, *b = &e->graph->values[op->inputs[1]].shape;
+    const bool ta = op->attributes.transpose_a, tb = op->attributes.transpose_b;
+    ck_assert_int_eq(a->rank, 2);
+    const int64_t rows = size_of(e, a, ta), inner = size_of(e, a, !ta), columns = size_of(e, b, !tb);
+    const double *x = e->values[op->inputs[0]], *y = e->values[op->inputs[1]];
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            for (int64_t k = 0; k < inner; k++)
+                e->values[op->outputs[0]][i * columns + j] +=
+                    x[ta ? k * rows + i : i * inner + k] * y[tb ? j * inner + k : k * columns + j];
+}
+
+static void evaluate_concat(evaluation *e, const kpar_op *op)
+{
+    int64_t before = 0, total, outer, size, inner;
+    around(e, &e->graph->values[op->outputs[0]].shape, op->attributes.axis, &outer, &total, &inner);
+    for (int k = 0; k < op->n_inputs; k++) {
+        around(e, &e->graph->values[op->inputs[k]].shape, op->attributes.axis, &outer, &size, &inner);
+        for (int64_t o = 0; o < outer; o++)
+            memcpy(e->values[op->outputs[0]] + (o * total + before) * inner,
+                   e->values[op->inputs[k]] + o * size * inner, (size_t)(size * inner) * sizeof(double));
+        before += size;
+    }
+}
+
+/* Softmax of one row; returns log(sum(exp(x))). */
+static double softmax_row(const double *x, int64_t n, double *y)
+{
+    double largest = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < n; i++) largest = fmax(largest, x[i]);
+    for (int64_t i = 0; i < n; i++) sum += exp(x[i] - largest);
+    for (int64_t i = 0; i < n; i++) y[i] = exp(x[i] - largest) / sum;
+    return largest + log(sum);
+}
+
+static void evaluate_softmax(evaluation *e, const kpar_op *op)
+{
+    int64_t outer, n, inner;
+    const kpar_shape *shape = &e->graph->values[op->inputs[0]].shape;
+    around(e, shape, shape->rank - 1, &outer, &n, &inner);
+    double *out = e->values[op->outputs[0]], *p = calloc((size_t)n, sizeof *p);
+    for (int64_t o = 0; o < outer; o++) {
+        const double *x = e->values[op->inputs[0]] + o * n;
+        if (op->kind == KPAR_OP_SOFTMAX)
+            softmax_row(x, n, out + o * n);
+        else if (op->kind == KPAR_OP_SOFTMAX_GRADIENT) {
+            const double *dy = e->values[op->inputs[1]] + o * n;
+            double dot = 0;
+            for (int64_t i = 0; i < n; i++) dot += x[i] * dy[i];
+            for (int64_t i = 0; i < n; i++) out[o * n + i] = x[i] * (dy[i] - dot);
+        } else {
+            const double *labels = e->values[op->inputs[1]], log_sum = softmax_row(x, n, p);
+            double total = 0;
+            for (int64_t i = 0; i < n; i++) {
+                double label = op->attributes.sparse ? (double)i == labels[o] : labels[o * n + i];
+                if (op->kind == KPAR_OP_CROSS_ENTROPY) out[o] += label * (log_sum - x[i]);
+                total += label;
+            }
+            for (int64_t i = 0; op->kind == KPAR_OP_CROSS_ENTROPY_GRADIENT && i < n; i++) {
+                double label = op->attributes.sparse ? (double)i == labels[o] : labels[o * n + i];
+                out[o * n + i] = e->values[op->inputs[2]][o] * (total * p[i] - label);
+            }
+        }
+    }
+    free(p);
+}
+
+static void evaluate_op(evaluation *e, const kpar_op *op)
+{
+    double *out = e->values[op->outputs[0]];
+    switch (op->kind) {
+    case KPAR_OP_MAP:
+        evaluate_map(e, op);
+        break;
+    case KPAR_OP_REDUCE:
+        evaluate_sum(e, op);
+        break;
+    case KPAR_OP_ARG_REDUCE:
+        evaluate_arg_max(e, op);
+        break;
+    case KPAR_OP_MATMUL:
+        evaluate_matmul(e, op);
+        break;
+    case KPAR_OP_CONCAT:
+        evaluate_concat(e, op);
+        break;
+    case KPAR_OP_SOFTMAX:
+    case KPAR_OP_SOFTMAX_GRADIENT:
+    case KPAR_OP_CROSS_ENTROPY:
+    case KPAR_OP_CROSS_ENTROPY_GRADIENT:
+        evaluate_softmax(e, op);
+        break;
+    case KPAR_OP_CONSTANT:
+        for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) out[i] = op->attributes.value;
+        break;
+    case KPAR_OP_RESHAPE:
+    case KPAR_OP_ACCUMULATE:
+        memcpy(out, e->values[op->inputs[0]], (size_t)count_of(e, op->outputs[0]) * sizeof *out);
+        break;
+    default:
+        ck_abort_msg("op %s is not expected in this graph", kpar_op_row_get((kpar_op_kind)op->kind)->name);
+    }
+}
+
+/* Computes every value. */
+static void evaluate(evaluation *e)
+{
+    const kpar_graph *g = e->graph;
+    e->values = calloc(g->n_values + 1, sizeof *e->values);
+    for (size_t i = 0; i < g->n_values; i++) {
+        int64_t count = count_of(e, (kpar_value_id)i);
+        e->values[i] = calloc((size_t)count + 1, sizeof(double));
+        if (g->values[i].op < 0) e->source(e->context, &g->values[i], e->values[i], count);
+    }
+    for (size_t i = 0; i < g->n_ops; i++) evaluate_op(e, &g->ops[i]);
+}
+
+static void evaluation_free(evaluation *e)
+{
+    for (size_t i = 0; i < e->graph->n_values; i++) free(e->values[i]);
+    free(e->values);
+}
+
+#endif

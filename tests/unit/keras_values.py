@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Writes keras_values.h: what Keras computes for the activations, losses, optimizers and schedules that the unit tests
+compare with. Needs keras and tensorflow; run from anywhere, prints to standard output."""
+import json, os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import numpy as np, tensorflow as tf, keras
+
+keras.config.set_floatx("float64")
+
+POINTS = [-90, -7, -3, -1, -0.5, 0, 0.3, 1, 2.5, 3, 6, 8, 90]
+ACTIVATIONS = ["linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "tanh", "sigmoid", "silu", "swish", "softplus",
+               "softsign", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "exponential", "mish", "log_sigmoid",
+               "tanh_shrink", "squareplus"]
+LAYERS = [("ReLU", {}), ("ReLU", {"max_value": 6.0}), ("ReLU", {"max_value": 2.5, "negative_slope": 0.1, "threshold": 0.5}),
+          ("ReLU", {"negative_slope": 0.1}), ("LeakyReLU", {}), ("LeakyReLU", {"negative_slope": 0.05}), ("ELU", {}),
+          ("Rescaling", {"scale": 0.5, "offset": -1.0})]
+SCHEDULES = [("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.5}),
+             ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.5, "staircase": True}),
+             ("InverseTimeDecay", {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.5}),
+             ("InverseTimeDecay", {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.5, "staircase": True}),
+             ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 4, "end_learning_rate": 0.01, "power": 2.0}),
+             ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 4, "end_learning_rate": 0.01, "cycle": True}),
+             ("PiecewiseConstantDecay", {"boundaries": [2, 5], "values": [0.1, 0.05, 0.01]})]
+OPTIMIZERS = [("SGD", {"learning_rate": 0.1}), ("SGD", {"learning_rate": 0.1, "momentum": 0.9}),
+              ("SGD", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
+              ("SGD", {"learning_rate": 0.1, "weight_decay": 0.05, "clipvalue": 0.5}),
+              ("Adam", {"learning_rate": 0.1}), ("Adam", {"learning_rate": 0.1, "amsgrad": True, "beta_2": 0.5}),
+              ("AdamW", {"learning_rate": 0.1}), ("Adamax", {"learning_rate": 0.1}),
+              ("RMSprop", {"learning_rate": 0.1}), ("RMSprop", {"learning_rate": 0.1, "momentum": 0.5, "centered": True}),
+              ("RMSprop", {"learning_rate": 0.1, "centered": True}),
+              ("Adagrad", {"learning_rate": 0.1}), ("Adadelta", {"learning_rate": 1.0}), ("Lion", {"learning_rate": 0.1}),
+              ("Ftrl", {"learning_rate": 0.1}),
+              ("Ftrl", {"learning_rate": 0.1, "l1_regularization_strength": 0.01, "l2_regularization_strength": 0.1,
+                        "l2_shrinkage_regularization_strength": 0.02, "beta": 0.3})]
+GRADIENTS = [[0.3, -1.5], [-0.2, 0.4], [0.9, 0.0], [0.1, 2.0]]
+LOSSES = [("MeanSquaredError", {}), ("MeanAbsoluteError", {}), ("MeanAbsolutePercentageError", {}),
+          ("MeanSquaredLogarithmicError", {}), ("Huber", {}), ("Huber", {"delta": 0.3}), ("LogCosh", {}), ("Poisson", {}),
+          ("KLDivergence", {}), ("BinaryCrossentropy", {}), ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
+          ("CategoricalCrossentropy", {}), ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.2}),
+          ("SparseCategoricalCrossentropy", {}), ("SparseCategoricalCrossentropy", {"from_logits": True})]
+PREDICTION = [[0.2, 0.7, 0.1, 0.4], [0.9, 0.05, 1e-9, 0.3], [0.25, 0.5, 0.125, 1.0]]
+LABEL = [[0, 1, 0, 0], [0, 0, 1, 0], [0.5, 0.25, 0, 0.25]]
+CLASS = [1, 2, 3]
+
+
+def c_list(values): return ", ".join(repr(float(v)) for v in np.asarray(values).ravel())
+def c_text(value): return json.dumps(json.dumps(value))
+
+
+def row(words, *lists):
+    print("    {" + ", ".join(words) + ", " + ", ".join("{" + c_list(l) + "}" for l in lists) + "},")
+
+
+def with_gradient(function, x):
+    x = tf.constant(x, tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.function(function)(x)
+    return y, tape.gradient(y, x)
+
+
+print("/* What Keras %s computes; made by keras_values.py. */" % keras.__version__)
+print("#ifndef KPAR_TESTS_KERAS_VALUES_H\n#define KPAR_TESTS_KERAS_VALUES_H\n")
+print("/* clang-format off */")
+print("enum { POINTS = %d, STEPS = %d, SCHEDULE_STEPS = 9, ROWS = 3, CLASSES = 4 };" % (len(POINTS), len(GRADIENTS)))
+print("static const double points[POINTS] = {%s};" % c_list(POINTS))
+print("static const struct { const char *name, *config; double values[POINTS], slopes[POINTS]; } keras_activations[] = {")
+for name in ACTIVATIONS: row([json.dumps(name), '""'], *with_gradient(keras.activations.get(name), POINTS))
+print("};\nstatic const struct { const char *name, *config; double values[POINTS], slopes[POINTS]; } keras_layers[] = {")
+for name, config in LAYERS: row([json.dumps(name), c_text(config)], *with_gradient(getattr(keras.layers, name)(**config), POINTS))
+print("};\nstatic const struct { const char *name, *config; double rates[SCHEDULE_STEPS]; } keras_schedules[] = {")
+for name, config in SCHEDULES:
+    schedule = getattr(keras.optimizers.schedules, name)(**config)
+    row([json.dumps(name), c_text(config)], [schedule(tf.constant(s, tf.int64)) for s in range(9)])
+print("};\nstatic const double first_weights[2] = {0.5, -0.25};")
+print("static const double gradients[STEPS][2] = {%s};" % ", ".join("{" + c_list(g) + "}" for g in GRADIENTS))
+print("/* weights: after each step; slots: after the last, in the file's order. */")
+print("static const struct { const char *name, *config; int n_slots; double weights[2 * STEPS], slots[8]; } keras_optimizers[] = {")
+for name, config in OPTIMIZERS:
+    optimizer = getattr(keras.optimizers, name)(**config)
+    weight, history = keras.Variable([0.5, -0.25], name="w"), []
+    for g in GRADIENTS:
+        optimizer.apply([tf.constant(g, tf.float64)], [weight])
+        history.append(weight.numpy())
+    slots = [v.numpy() for v in optimizer.variables[2:]]
+    row([json.dumps(name), c_text(config), str(len(slots))], history, slots)
+print("};\nstatic const double predictions[ROWS][CLASSES] = {%s};" % ", ".join("{" + c_list(p) + "}" for p in PREDICTION))
+print("static const double label_rows[ROWS][CLASSES] = {%s};" % ", ".join("{" + c_list(p) + "}" for p in LABEL))
+print("static const double classes[ROWS] = {%s};" % c_list(CLASS))
+print("static const struct { const char *name, *config; double values[ROWS], slopes[ROWS * CLASSES]; } keras_losses[] = {")
+for name, config in LOSSES:
+    loss = getattr(keras.losses, name)(reduction="none", **config)
+    truth = tf.constant(CLASS if name.startswith("Sparse") else LABEL, tf.float64)
+    with tf.GradientTape() as tape:
+        p = tf.constant(PREDICTION, tf.float64)
+        tape.watch(p)
+        values = loss(truth, p)
+    row([json.dumps(name), c_text(config)], values, tape.gradient(values, p))
+print("};\n/* clang-format on */\n\n#endif")

@@ -1,0 +1,183 @@
+/* Small models for unit tests of lowering: described in JSON, lowered, evaluated. */
+#ifndef KPAR_TESTS_MODEL_FIXTURE_H
+#define KPAR_TESTS_MODEL_FIXTURE_H
+
+#include "graph/pass.h"
+#include "graph_evaluate.h"
+#include "model/tables.h"
+
+static void add_layer(kpar_model *m, size_t call, const json_t *item)
+{
+    const char *class_name = json_string_value(json_object_get(item, "class_name"));
+    const json_t *config = json_object_get(item, "config");
+    const char *name = json_string_value(json_object_get(config, "name"));
+    name = name ? name : kpar_arena_printf(m->arena, "layer_%zu", call);
+    m->layers[m->n_layers - 1] = (kpar_layer){class_name,
+                                              name,
+                                              config,
+                                              kpar_arena_printf(m->arena, "layers/%s", name),
+                                              !json_is_false(json_object_get(config, "trainable")),
+                                              kpar_layer_row_find(class_name)};
+    if (strcmp(class_name, "InputLayer") == 0) m->inputs[m->n_inputs++] = (kpar_port){name, {(int)call, 0}};
+}
+
+static void add_inputs(kpar_model *m, size_t index, const json_t *from)
+{
+    kpar_call *call = &m->calls[index];
+    call->n_inputs = (int)json_array_size(from);
+    call->inputs = kpar_arena_alloc(m->arena, (size_t)(call->n_inputs + 1) * sizeof *call->inputs);
+    for (int k = 0; k < call->n_inputs; k++)
+        call->inputs[k].call = (int)json_integer_value(json_array_get(from, (size_t)k));
+}
+
+/* {"layers": [{"class_name", "config", "from": [call ...]} or {"again": call, "from"} for another call of its layer ...],
+ *  "outputs": [call ...], "optimizer", and a list with an entry an output of "losses", "loss_weights", "metrics", "weighted_metrics"} */
+static kpar_model *model_from(json_t *root)
+{
+    kpar_arena *arena = kpar_arena_create();
+    kpar_model *m = kpar_arena_alloc(arena, sizeof *m);
+    const json_t *layers = json_object_get(root, "layers"), *outputs = json_object_get(root, "outputs");
+    const size_t n = json_array_size(layers), n_outputs = json_array_size(outputs);
+    *m = (kpar_model){.arena = arena, .root = root, .file = "m.keras", .name = "m", .n_calls = (int)n};
+    m->layers = kpar_arena_alloc(arena, n * sizeof *m->layers);
+    m->calls = kpar_arena_alloc(arena, n * sizeof *m->calls);
+    m->inputs = kpar_arena_alloc(arena, n * sizeof *m->inputs);
+    m->outputs = kpar_arena_alloc(arena, n_outputs * sizeof *m->outputs);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(layers, i), *again = json_object_get(item, "again");
+        m->calls[i].layer = again ? m->calls[json_integer_value(again)].layer : m->n_layers++;
+        m->calls[i].number = again ? 1 : 0;
+        add_inputs(m, i, json_object_get(item, "from"));
+        if (!again) add_layer(m, i, item);
+    }
+    m->optimizer = json_object_get(root, "optimizer");
+    m->losses = kpar_arena_alloc(arena, (n_outputs + 1) * sizeof *m->losses);
+    m->metrics = kpar_arena_alloc(arena, (n_outputs + 1) * sizeof *m->metrics);
+    m->weighted_metrics = kpar_arena_alloc(arena, (n_outputs + 1) * sizeof *m->weighted_metrics);
+    m->loss_weights = kpar_arena_alloc(arena, (n_outputs + 1) * sizeof *m->loss_weights);
+    for (size_t i = 0; i < n_outputs; i++) {
+        const int call = (int)json_integer_value(json_array_get(outputs, i));
+        const json_t *weight = json_array_get(json_object_get(root, "loss_weights"), i);
+        m->outputs[m->n_outputs++] = (kpar_port){m->layers[m->calls[call].layer].name, {call, 0}};
+        m->losses[i] = json_array_get(json_object_get(root, "losses"), i);
+        m->metrics[i] = json_array_get(json_object_get(root, "metrics"), i);
+        m->weighted_metrics[i] = json_array_get(json_object_get(root, "weighted_metrics"), i);
+        m->loss_weights[i] = weight ? json_number_value(weight) : 1;
+    }
+    return m;
+}
+
+/* A model, lowered; and, with `gradients`, differentiated and updated. */
+typedef struct lowered {
+    kpar_model *model;
+    kpar_catalog *catalog;
+    kpar_graph *graph;
+    kpar_lowering lowering;
+    kpar_value_id *gradients;
+    kpar_status status;
+} lowered;
+
+static kpar_status lower_all(lowered *l)
+{
+    KPAR_TRY(kpar_lower_forward(&l->lowering));
+    if (l->lowering.mode == KPAR_MODE_TRAIN) {
+        l->gradients = calloc((size_t)l->lowering.n_weights + 1, sizeof *l->gradients);
+        KPAR_TRY(kpar_graph_gradient(l->graph, l->lowering.loss, l->lowering.weight_copies,
+                                     l->lowering.n_weights, l->gradients));
+        KPAR_TRY(kpar_lower_update(&l->lowering, l->gradients));
+    }
+    return kpar_graph_check(l->graph);
+}
+
+static lowered lower_text(const char *text, kpar_mode mode)
+{
+    json_error_t error;
+    json_t *root = json_loads(text, 0, &error);
+    ck_assert_msg(root != NULL, "%s in %s", error.text, text);
+    lowered l = {
+        .model = model_from(root), .catalog = kpar_catalog_create(), .graph = kpar_graph_create(KPAR_F64)};
+    kpar_lower_begin(&l.lowering, l.graph, l.catalog, l.model, mode, 7);
+    l.status = lower_all(&l);
+    return l;
+}
+
+static lowered lower_ok(const char *text, kpar_mode mode)
+{
+    lowered l = lower_text(text, mode);
+    ck_assert_msg(l.status == KPAR_OK, "%s", kpar_error_message());
+    return l;
+}
+
+static void lowered_free(lowered *l)
+{
+    kpar_lower_end(&l->lowering);
+    free(l->gradients);
+    kpar_graph_destroy(l->graph);
+    kpar_catalog_destroy(l->catalog);
+    kpar_model_destroy(l->model);
+}
+
+/* That lowering is refused with a message that has all of `words` (separated by '|'). */
+static void assert_refused(const char *text, kpar_mode mode, kpar_status status, const char *words)
+{
+    lowered l = lower_text(text, mode);
+    char copy[256];
+    ck_assert_msg(l.status == status, "%s: %s", kpar_status_name(l.status), kpar_error_message());
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *word = strtok(copy, "|"); word; word = strtok(NULL, "|"))
+        ck_assert_msg(strstr(kpar_error_message(), word) != NULL, "'%s' is not in: %s", word,
+                      kpar_error_message());
+    lowered_free(&l);
+}
+
+static kpar_value_id report_value(const lowered *l, int number)
+{
+    for (size_t i = 0; i < l->graph->n_outputs; i++)
+        if (l->graph->outputs[i].kind == KPAR_OUTPUT_REPORT && l->graph->outputs[i].index == number)
+            return l->graph->outputs[i].value;
+    ck_abort_msg("no report output %d", number);
+}
+
+static const kpar_report_entry *report(const lowered *l, const char *name)
+{
+    for (int i = 0; i < l->lowering.n_reports; i++)
+        if (strcmp(l->lowering.reports[i].name, name) == 0) return &l->lowering.reports[i];
+    ck_abort_msg("no report '%s'", name);
+}
+
+static double reported(const lowered *l, const evaluation *e, const char *name)
+{
+    const kpar_report_entry *entry = report(l, name);
+    double value = e->values[report_value(l, entry->value)][0];
+    return entry->weight < 0 ? value : value / e->values[report_value(l, entry->weight)][0];
+}
+
+static kpar_value_id prediction(const lowered *l, int index)
+{
+    for (size_t i = 0; i < l->graph->n_outputs; i++)
+        if (l->graph->outputs[i].kind == KPAR_OUTPUT_PREDICTION && l->graph->outputs[i].index == index)
+            return l->graph->outputs[i].value;
+    ck_abort_msg("no prediction %d", index);
+}
+
+/* What the step makes of the variable at `path`; `before`: its value before. */
+static kpar_value_id state_of(const lowered *l, const char *path, kpar_value_id *before)
+{
+    const int variable = kpar_catalog_find(l->catalog, path);
+    ck_assert_msg(variable >= 0, "no variable %s", path);
+    for (size_t i = 0; i < l->graph->n_states; i++)
+        if (l->graph->states[i].variable == variable) {
+            if (before) *before = l->graph->states[i].value;
+            return l->graph->states[i].next;
+        }
+    ck_abort_msg("no state of %s", path);
+}
+
+/* A catalog that has `path` or not. */
+static const kpar_variable *variable(const lowered *l, const char *path)
+{
+    const int index = kpar_catalog_find(l->catalog, path);
+    return index < 0 ? NULL : &l->catalog->variables[index];
+}
+
+#endif
