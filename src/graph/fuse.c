@@ -114,22 +114,22 @@ static void emit(const fusion *f, kpar_rebuild *r, kpar_op_id id)
 {
     const kpar_graph *g = f->graph;
     const form *result = &f->forms[id];
-    kpar_rebuild_copy(r, id);
-    if (g->ops[id].kind != KPAR_OP_MAP) return;
-    kpar_op *op = &r->graph->ops[r->graph->n_ops - 1];
-    const kpar_op *anchor = result->anchor >= 0 ? &g->ops[result->anchor] : NULL;
-    const int first = anchor ? anchor->n_inputs : 0;
-    kpar_value_id *inputs = kpar_arena_alloc(g->arena, (size_t)(first + result->n_inputs + 1) * sizeof *inputs);
-    if (anchor) {
-        op->kind = anchor->kind;
-        op->attributes = anchor->attributes;
-        for (int i = 0; i < first; i++) inputs[i] = kpar_rebuild_source(r, anchor->inputs[i]);
+    kpar_op op = g->ops[id];
+    if (op.kind == KPAR_OP_MAP) {
+        const kpar_op *anchor = result->anchor >= 0 ? &g->ops[result->anchor] : NULL;
+        const int first = anchor ? anchor->n_inputs : 0;
+        kpar_value_id *inputs = kpar_arena_alloc(g->arena, (size_t)(first + result->n_inputs + 1) * sizeof *inputs);
+        for (int i = 0; i < first; i++) inputs[i] = anchor->inputs[i];
+        for (int i = 0; i < result->n_inputs; i++) inputs[first + i] = result->inputs[i];
+        if (anchor) {
+            op.kind = anchor->kind;
+            op.attributes = anchor->attributes;
+        }
+        op.attributes.expression = result->expression;
+        op.inputs = inputs;
+        op.n_inputs = first + result->n_inputs;
     }
-    for (int i = 0; i < result->n_inputs; i++) inputs[first + i] = kpar_rebuild_source(r, result->inputs[i]);
-    op = &r->graph->ops[r->graph->n_ops - 1];
-    op->attributes.expression = result->expression;
-    op->inputs = inputs;
-    op->n_inputs = first + result->n_inputs;
+    kpar_rebuild_append(r, &op);
 }
 
 kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
