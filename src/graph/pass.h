@@ -26,6 +26,8 @@ typedef struct kpar_rebuild {
 void kpar_rebuild_begin(kpar_rebuild *rebuild, const kpar_graph *old);
 kpar_value_id kpar_rebuild_source(kpar_rebuild *rebuild, kpar_value_id old); /* copies a source if it is not there */
 void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id op);                /* copies op with mapped inputs */
+/* The same of a changed copy of an old op, whose inputs and outputs are old values. */
+void kpar_rebuild_append(kpar_rebuild *rebuild, const kpar_op *op);
 void kpar_rebuild_end(kpar_rebuild *rebuild);                                /* maps states and outputs, frees `value` */
 
 #endif

@@ -16,9 +16,10 @@ kpar_value_id kpar_rebuild_source(kpar_rebuild *rebuild, kpar_value_id old)
     return rebuild->value[old] = (kpar_value_id)g->n_values - 1;
 }
 
-void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id id)
+void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id id) { kpar_rebuild_append(rebuild, &rebuild->old->ops[id]); }
+
+void kpar_rebuild_append(kpar_rebuild *rebuild, const kpar_op *old)
 {
-    const kpar_op *old = &rebuild->old->ops[id];
     kpar_graph *g = rebuild->graph;
     kpar_value_id *inputs = kpar_arena_alloc(g->arena, (size_t)old->n_inputs * sizeof *inputs);
     kpar_value_id *outputs = kpar_arena_alloc(g->arena, (size_t)old->n_outputs * sizeof *outputs);
