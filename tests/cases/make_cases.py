@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""Makes reference cases with Keras in the format of README.md, for what an MLP can hold.
+
+usage: KERAS_BACKEND=tensorflow make_cases.py [CASE...]     all of them without arguments
+
+Each case goes to data/CASE beside this script. Two runs give the same numbers, not the same bytes: Keras dates its files.
+"""
+import io, json, os, sys, zipfile, zlib
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+import h5py, keras, numpy as np, tensorflow as tf
+from keras import layers, losses, optimizers
+from check_case import tolerances
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BATCH, STEPS, CHECK_STEPS = 8, 5, (1, 5)
+ROWS = BATCH * STEPS
+
+ACTIVATIONS = ["linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "tanh", "sigmoid", "silu", "softplus", "softsign",
+               "hard_sigmoid", "hard_silu", "hard_tanh", "exponential", "mish", "log_sigmoid", "tanh_shrink", "squareplus", "softmax"]
+
+
+# Data: features are normal; labels follow from nothing, which trains as well as any.
+
+def features(rng, *shape): return rng.normal(size=(ROWS, *shape)).astype("float32")
+
+
+def classes(rng, n, *shape): return rng.integers(0, n, size=(ROWS, *shape)).astype("int32")
+
+
+def one_hot(rng, n): return np.eye(n, dtype="float32")[classes(rng, n)]
+
+
+def dense_stack(units, inputs=12, activation="tanh", last="softmax"):
+    hidden = [layers.Dense(n, activation=activation) for n in units[:-1]]
+    return keras.Sequential([layers.Input((inputs,)), *hidden, layers.Dense(units[-1], activation=last)])
+
+
+def compiled(model, loss, optimizer=None, metrics=("accuracy",), **more):
+    model.compile(optimizer or optimizers.SGD(0.1), loss, metrics=list(metrics) if isinstance(metrics, tuple) else metrics, **more)
+    return model
+
+
+# Cases: each returns model, x, y and what else there is. A docstring is the case's "about".
+
+def functional_branches(rng):
+    """Functional: Rescaling, two branches with Reshape, Flatten and activation layers, Add"""
+    x = layers.Input((12,))
+    scaled = layers.Rescaling(0.5, offset=-0.1)(x)
+    left = layers.Activation("relu")(layers.Dense(8)(scaled))
+    right = layers.Dense(4, activation="tanh")(layers.Reshape((3, 4))(scaled))
+    right = layers.Activation("gelu")(layers.Dense(8)(layers.Flatten()(right)))
+    both = layers.Activation("sigmoid")(layers.Add()([left, right]))
+    model = keras.Model(x, layers.Activation("softmax")(layers.Dense(5)(both)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
+
+
+def activation_layers(rng):
+    """Functional: every activation as a layer on one hidden layer, and the layers ReLU, LeakyReLU, ELU and Softmax; their sum"""
+    x = layers.Input((12,))
+    hidden = layers.Dense(8)(x)
+    branches = [layers.Activation(name)(hidden) for name in ACTIVATIONS]
+    branches += [layers.ReLU(max_value=0.8, negative_slope=0.1, threshold=0.05)(hidden), layers.LeakyReLU(negative_slope=0.3)(hidden),
+                 layers.ELU(alpha=0.7)(hidden), layers.Softmax()(hidden)]
+    total = layers.Rescaling(0.1)(layers.Add()(branches))
+    model = keras.Model(x, layers.Dense(5, activation="softmax")(total))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
+
+
+def merge_layers(rng):
+    """Functional: Add, Subtract, Multiply, Average, Maximum, Minimum and Concatenate of two branches"""
+    x = layers.Input((12,))
+    a, b = layers.Dense(6, activation="tanh")(x), layers.Dense(6, activation="sigmoid")(x)
+    merged = [merge()([a, b]) for merge in (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum)]
+    model = keras.Model(x, layers.Dense(5, activation="softmax")(layers.Concatenate()(merged)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
+
+
+def two_inputs_two_outputs(rng):
+    """Functional: two inputs, two outputs with different losses and loss weights"""
+    left, right = layers.Input((5,), name="left"), layers.Input((4,), name="right")
+    both = layers.Concatenate()([layers.Dense(6, activation="tanh")(left), layers.Dense(6, activation="relu")(right)])
+    kind, size = layers.Dense(4, activation="softmax", name="kind")(both), layers.Dense(1, name="size")(both)
+    model = keras.Model({"left": left, "right": right}, {"kind": kind, "size": size})
+    compiled(model, {"kind": "sparse_categorical_crossentropy", "size": "mean_squared_error"}, metrics={"kind": ["accuracy"]},
+             loss_weights={"kind": 1.0, "size": 0.5})
+    return dict(model=model, x={"left": features(rng, 5), "right": features(rng, 4)}, y={"kind": classes(rng, 4), "size": features(rng, 1)})
+
+
+def loss_mse(rng):
+    """mean squared error over 3 outputs"""
+    return dict(model=compiled(dense_stack([16, 3], last=None), losses.MeanSquaredError(), metrics=()), x=features(rng, 12), y=features(rng, 3))
+
+
+def loss_mean_with_sample_weight(rng):
+    """reduction mean_with_sample_weight: the denominator is the sum of the batch's weights; one weight is zero"""
+    weights = rng.uniform(0.2, 3, size=ROWS).astype("float32")
+    weights[3] = 0
+    model = compiled(dense_stack([16, 5]), losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"))
+    return dict(model=model, x=features(rng, 12), y=classes(rng, 5), sample_weight=weights)
+
+
+def opt_sgd_nesterov(rng):
+    """SGD with Nesterov momentum"""
+    model = compiled(dense_stack([16, 16, 5]), "sparse_categorical_crossentropy", optimizers.SGD(0.05, momentum=0.9, nesterov=True))
+    return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
+
+
+def dropout_zero(rng):
+    """Dropout of rate 0 between dense layers"""
+    model = keras.Sequential([layers.Input((12,)), layers.Dense(16, activation="relu"), layers.Dropout(0.0),
+                              layers.Dense(16, activation="tanh"), layers.Dropout(0.0), layers.Dense(5, activation="softmax")])
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
+
+
+def five_outputs_deep(rng):
+    """dense 12-16-16-16-5: four stages; 5 outputs do not divide by 2"""
+    model = compiled(dense_stack([16, 16, 16, 5]), "sparse_categorical_crossentropy", optimizers.SGD(0.05, momentum=0.9))
+    return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
+
+
+def deep_mlp8(rng):
+    """eight dense layers"""
+    model = compiled(dense_stack([16, 14, 12, 16, 10, 12, 14, 5]), "sparse_categorical_crossentropy")
+    return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
+
+
+def binary_crossentropy(rng):
+    """binary cross-entropy of one sigmoid output"""
+    model = compiled(dense_stack([16, 1], last="sigmoid"), losses.BinaryCrossentropy())
+    return dict(model=model, x=features(rng, 12), y=classes(rng, 2, 1).astype("float32"))
+
+
+def binary_crossentropy_logits(rng):
+    """binary cross-entropy from logits"""
+    model = compiled(dense_stack([16, 1], last=None), losses.BinaryCrossentropy(from_logits=True), metrics=())
+    return dict(model=model, x=features(rng, 12), y=classes(rng, 2, 1).astype("float32"))
+
+
+def categorical_crossentropy(rng):
+    """categorical cross-entropy of softmax outputs with one-hot labels"""
+    return dict(model=compiled(dense_stack([16, 5]), losses.CategoricalCrossentropy()), x=features(rng, 12), y=one_hot(rng, 5))
+
+
+def categorical_crossentropy_smooth(rng):
+    """categorical cross-entropy with label smoothing 0.1"""
+    model = compiled(dense_stack([16, 5]), losses.CategoricalCrossentropy(label_smoothing=0.1))
+    return dict(model=model, x=features(rng, 12), y=one_hot(rng, 5))
+
+
+def dense_rank3(rng):
+    """dense layers on (batch, 6, 8): the loss is a mean over batch and time"""
+    model = keras.Sequential([layers.Input((6, 8)), layers.Dense(10, activation="tanh"), layers.Dense(5, activation="softmax")])
+    return dict(model=compiled(model, losses.SparseCategoricalCrossentropy()), x=features(rng, 6, 8), y=classes(rng, 5, 6))
+
+
+CASES = [functional_branches, activation_layers, merge_layers, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
+         opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
+         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3]
+
+# Large for their weights: HDF5 and the config have much that repeats.
+DEFLATED = [activation_layers, deep_mlp8]
+
+
+# What Keras does with a case.
+
+def randomize(model, rng):
+    """random numbers in all weights, biases too, so that none equals another"""
+    model.set_weights([rng.normal(0, 1 / np.sqrt(w.shape[0]) if w.ndim > 1 else 0.2, size=w.shape).astype("float32") for w in model.get_weights()])
+
+
+def datasets(path):
+    found = {}
+    with h5py.File(io.BytesIO(zipfile.ZipFile(path).read("model.weights.h5")), "r") as file:
+        file.visititems(lambda name, item: found.__setitem__(name, item[()]) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def rows_of(data, step):
+    """the rows of one step of an array, or of a dictionary of arrays"""
+    if data is None: return None
+    part = slice(step * BATCH, (step + 1) * BATCH)
+    return {name: array[part] for name, array in data.items()} if isinstance(data, dict) else data[part]
+
+
+def named(prefix, value):
+    return {f"{prefix}/{name}": np.asarray(item) for name, item in value.items()} if isinstance(value, dict) else {prefix: np.asarray(value)}
+
+
+def deflate(path):
+    """packs the entries, which Keras stores as they are and reads either way"""
+    with zipfile.ZipFile(path) as stored: entries = [(entry.filename, stored.read(entry)) for entry in stored.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in entries: packed.writestr(name, content)
+
+
+def weight_paths(model, path):
+    """the dataset of each trainable variable, found by its value"""
+    stored = {name: array for name, array in datasets(path).items() if not name.startswith("optimizer/")}
+    paths = []
+    for variable in model.trainable_variables:
+        same = [name for name, array in stored.items() if np.array_equal(array, variable.numpy())]
+        assert len(same) == 1, (variable.path, same)
+        paths += same
+    return paths
+
+
+def gradients(path, x, y, weights):
+    model = keras.saving.load_model(path)
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), sample_weight=weights, training=True)
+    values = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    return {"grad/" + name: value.numpy() for name, value in zip(weight_paths(model, path), values)}
+
+
+def steps(path, case, scratch):
+    model, found, logs, rates = keras.saving.load_model(path), {}, [], []
+    for step in range(STEPS):
+        rates.append(float(model.optimizer.learning_rate))
+        model.reset_metrics()
+        logs.append(model.train_on_batch(rows_of(case["x"], step), rows_of(case["y"], step), sample_weight=rows_of(case["w"], step), return_dict=True))
+        if step + 1 not in CHECK_STEPS: continue
+        model.save(scratch)
+        found.update({f"step{step + 1}/{name}": array for name, array in datasets(scratch).items()})
+    found.update({"step_logs/" + name: np.array([float(log[name]) for log in logs]) for name in logs[0]})
+    return {**found, "learning_rate": np.array(rates)}
+
+
+def expected(path, case, scratch):
+    x, y, weights = (rows_of(case[key], 0) for key in "xyw")
+    model = keras.saving.load_model(path)
+    found = named("output", keras.tree.map_structure(lambda value: value.numpy(), model(x, training=False)))
+    found.update(named("eval", model.evaluate(x, y, batch_size=BATCH, sample_weight=weights, return_dict=True, verbose=0)))
+    found.update(gradients(path, x, y, weights))
+    found.update(steps(path, case, scratch))
+    history = keras.saving.load_model(path).fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0).history
+    return {**found, **named("epoch_logs", {name: values[0] for name, values in history.items()})}
+
+
+def make(function):
+    name, seed = function.__name__, zlib.crc32(function.__name__.encode())
+    folder = os.path.join(HERE, "data", name)
+    path, scratch = os.path.join(folder, "model.keras"), os.path.join(folder, "scratch.keras")
+    os.makedirs(folder, exist_ok=True)
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    case = function(rng)
+    model, case["w"] = case.pop("model"), case.get("sample_weight")
+    randomize(model, rng)
+    model.save(path)
+    if function in DEFLATED: deflate(path)
+    arrays = {**named("x", case["x"]), **named("y", case["y"])}
+    if case["w"] is not None: arrays["sample_weight"] = case["w"]
+    np.savez_compressed(os.path.join(folder, "data.npz"), **arrays)
+    values = expected(path, case, scratch)
+    os.remove(scratch)
+    np.savez_compressed(os.path.join(folder, "expected.npz"), **values)
+    facts = dict(name=name, about=function.__doc__, format="keras", mode="steps", batch_size=BATCH, steps=STEPS, check_steps=CHECK_STEPS, seed=seed)
+    for key, data in (("inputs", case["x"]), ("outputs", case["y"])):
+        if isinstance(data, dict): facts[key] = list(data)
+    facts.update(keras_version=keras.__version__, backend=keras.backend.backend(), numpy_version=np.__version__, params=model.count_params())
+    facts["tolerance"] = tolerances({}, values, facts)["tolerance"]
+    with open(os.path.join(folder, "case.json"), "w") as file: file.write(json.dumps(facts, indent=1) + "\n")
+    print(f"{name}: {model.count_params()} parameters, losses {np.array2string(values['step_logs/loss'], precision=4)}")
+
+
+def main(wanted):
+    by_name = {function.__name__: function for function in CASES}
+    unknown = [name for name in wanted if name not in by_name]
+    if unknown: sys.exit(f"no case {', '.join(unknown)}; there are {', '.join(by_name)}")
+    for name in wanted or by_name: make(by_name[name])
+
+
+if __name__ == "__main__": main(sys.argv[1:])
