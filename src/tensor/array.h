@@ -18,7 +18,8 @@ int64_t kpar_count(int rank, const int64_t *dims);
 
 static inline int64_t kpar_array_count(const kpar_array *array) { return kpar_count(array->rank, array->dims); }
 
-/* Allocates zeroed data. */
+/* Allocates zeroed data. KPAR_ENOMEM where the system refuses or the bytes overflow, KPAR_EFORMAT for a rank above
+ * KPAR_MAX_RANK or a negative dimension; *array is then empty, so destroying it is harmless. */
 kpar_status kpar_array_create(kpar_array *array, kpar_dtype dtype, int rank, const int64_t *dims) KPAR_MUST_USE;
 void kpar_array_destroy(kpar_array *array);
 
@@ -28,7 +29,7 @@ typedef struct kpar_slice {
     int64_t start[KPAR_MAX_RANK], size[KPAR_MAX_RANK];
 } kpar_slice;
 
-/* "(3, 4)" into `text`; returns text. For messages. */
+/* "(3, 4)", "(3,)" or "()" into `text`; returns text. For messages. */
 enum { KPAR_SHAPE_TEXT = 128 };
 const char *kpar_shape_text(char text[KPAR_SHAPE_TEXT], int rank, const int64_t *dims);
 
