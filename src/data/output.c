@@ -12,14 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct kpar_output {
+struct kpar_new_file {
     char *path, *temporary;
     int descriptor;
 };
 
 static atomic_int calls, failing_call;
 
-int kpar_output_fail_at(int call)
+int kpar_new_file_fail_at(int call)
 {
     atomic_store(&failing_call, call);
     return atomic_exchange(&calls, 0);
@@ -34,12 +34,12 @@ static bool injected(void)
     return true;
 }
 
-static kpar_status failed(const kpar_output *output, const char *what)
+static kpar_status failed(const kpar_new_file *output, const char *what)
 {
     return kpar_fail(KPAR_EIO, "%s: %s: %s", output->path, what, strerror(errno));
 }
 
-static void destroy(kpar_output *output)
+static void destroy(kpar_new_file *output)
 {
     if (output->descriptor >= 0) close(output->descriptor);
     kpar_free(output->path);
@@ -59,13 +59,13 @@ static kpar_status find_target(const char *path, char **target)
     return KPAR_OK;
 }
 
-kpar_status kpar_output_create(const char *path, kpar_output **output)
+kpar_status kpar_new_file_create(const char *path, kpar_new_file **output)
 {
     *output = NULL;
     char *target = NULL;
     KPAR_TRY(find_target(path, &target));
     size_t bytes = strlen(target) + 32;
-    kpar_output *made = kpar_alloc_zeroed(1, sizeof *made);
+    kpar_new_file *made = kpar_alloc_zeroed(1, sizeof *made);
     made->path = target;
     made->temporary = kpar_alloc(bytes);
     snprintf(made->temporary, bytes, "%s.tmp-%ld", target, (long)getpid());
@@ -80,7 +80,7 @@ kpar_status kpar_output_create(const char *path, kpar_output **output)
     return KPAR_OK;
 }
 
-kpar_status kpar_output_write(kpar_output *output, const void *bytes, size_t length)
+kpar_status kpar_new_file_write(kpar_new_file *output, const void *bytes, size_t length)
 {
     const char *next = bytes;
     while (length) {
@@ -93,7 +93,7 @@ kpar_status kpar_output_write(kpar_output *output, const void *bytes, size_t len
     return KPAR_OK;
 }
 
-void kpar_output_sync_folder(const char *folder)
+void kpar_new_file_sync_folder(const char *folder)
 {
     int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) return;
@@ -106,11 +106,11 @@ static void sync_parent(const char *path)
     char *folder = kpar_strdup(path);
     char *slash = strrchr(folder, '/');
     if (slash) slash[slash == folder] = '\0';
-    kpar_output_sync_folder(slash ? folder : ".");
+    kpar_new_file_sync_folder(slash ? folder : ".");
     kpar_free(folder);
 }
 
-kpar_status kpar_output_commit(kpar_output *output)
+kpar_status kpar_new_file_commit(kpar_new_file *output)
 {
     kpar_status status = KPAR_OK;
     if (injected() || fsync(output->descriptor))
@@ -118,7 +118,7 @@ kpar_status kpar_output_commit(kpar_output *output)
     else if (injected() || rename(output->temporary, output->path))
         status = failed(output, "cannot be renamed into place");
     if (status != KPAR_OK) {
-        kpar_output_abandon(output);
+        kpar_new_file_abandon(output);
         return status;
     }
     sync_parent(output->path);
@@ -126,19 +126,19 @@ kpar_status kpar_output_commit(kpar_output *output)
     return KPAR_OK;
 }
 
-void kpar_output_abandon(kpar_output *output)
+void kpar_new_file_abandon(kpar_new_file *output)
 {
     if (!output) return;
     unlink(output->temporary);
     destroy(output);
 }
 
-kpar_status kpar_output_file(const char *path, const void *bytes, size_t length)
+kpar_status kpar_new_file_put(const char *path, const void *bytes, size_t length)
 {
-    kpar_output *output = NULL;
-    KPAR_TRY(kpar_output_create(path, &output));
-    kpar_status status = kpar_output_write(output, bytes, length);
-    if (status == KPAR_OK) return kpar_output_commit(output);
-    kpar_output_abandon(output);
+    kpar_new_file *output = NULL;
+    KPAR_TRY(kpar_new_file_create(path, &output));
+    kpar_status status = kpar_new_file_write(output, bytes, length);
+    if (status == KPAR_OK) return kpar_new_file_commit(output);
+    kpar_new_file_abandon(output);
     return status;
 }

@@ -13,7 +13,7 @@ enum { SLICE_ELEMENTS = 1 << 18 };
 /* Both sides of a dataset, a slice of each as doubles. Widening keeps a float's sign and NaN, so that equal bits here
  * are equal bits there; 64-bit integers are compared before they become doubles. */
 typedef struct pair {
-    kpar_dataset a, b;
+    kpar_stored a, b;
     double a_values[SLICE_ELEMENTS], b_values[SLICE_ELEMENTS];
     double largest; /* absolute difference; NaN where only one side is NaN */
     bool equal;
@@ -47,8 +47,8 @@ static kpar_status compare_slice(pair *p, const kpar_slice *slice)
 {
     size_t count = (size_t)kpar_count(slice->rank, slice->size);
     hid_t type = common_type(p);
-    KPAR_TRY(kpar_dataset_read(&p->a, slice, type, p->a_values));
-    KPAR_TRY(kpar_dataset_read(&p->b, slice, type, p->b_values));
+    KPAR_TRY(kpar_stored_read(&p->a, slice, type, p->a_values));
+    KPAR_TRY(kpar_stored_read(&p->b, slice, type, p->b_values));
     if (memcmp(p->a_values, p->b_values, count * sizeof *p->a_values) == 0) return KPAR_OK;
     p->equal = false;
     if (type == H5T_NATIVE_INT64) {
@@ -88,13 +88,13 @@ static kpar_status compare_opened(pair *p, const char *path, kpar_text *text)
 static kpar_status compare_dataset(pair *p, kpar_keras_file *a, kpar_keras_file *b, const char *path,
                                    kpar_text *text)
 {
-    KPAR_TRY(kpar_dataset_open(a->weights, a->path, path, &p->a));
-    kpar_status status = kpar_dataset_open(b->weights, b->path, path, &p->b);
+    KPAR_TRY(kpar_stored_open(a->h5.id, a->path, path, &p->a));
+    kpar_status status = kpar_stored_open(b->h5.id, b->path, path, &p->b);
     if (status == KPAR_OK) {
         status = compare_opened(p, path, text);
-        kpar_dataset_close(&p->b);
+        kpar_stored_close(&p->b);
     }
-    kpar_dataset_close(&p->a);
+    kpar_stored_close(&p->a);
     return status;
 }
 
@@ -107,7 +107,7 @@ static kpar_status compare_listed(kpar_keras_file *a, kpar_keras_file *b, kpar_t
     char *cursor = paths->bytes;
     for (char *line; status == KPAR_OK && (line = kpar_next_line(&cursor));) {
         p->equal = false;
-        if (kpar_store_has(b->weights, line))
+        if (kpar_store_has(b->h5.id, line))
             status = compare_dataset(p, a, b, line, text);
         else
             kpar_text_printf(text, "%-48s only in %s\n", line, a->path);
@@ -122,7 +122,7 @@ static void list_missing(kpar_keras_file *a, kpar_keras_file *b, kpar_text *path
 {
     char *cursor = paths->bytes;
     for (char *line; (line = kpar_next_line(&cursor));) {
-        if (kpar_store_has(a->weights, line)) continue;
+        if (kpar_store_has(a->h5.id, line)) continue;
         kpar_text_printf(text, "%-48s only in %s\n", line, b->path);
         *equal = false;
     }
@@ -137,8 +137,8 @@ static kpar_status compare_files(kpar_keras_file *a, kpar_keras_file *b, kpar_te
     KPAR_TRY(kpar_keras_verify(b));
     KPAR_TRY(kpar_keras_open_weights(a));
     KPAR_TRY(kpar_keras_open_weights(b));
-    KPAR_TRY_OR(status, done, kpar_store_list(a->weights, a->path, &in_a));
-    KPAR_TRY_OR(status, done, kpar_store_list(b->weights, b->path, &in_b));
+    KPAR_TRY_OR(status, done, kpar_store_list(a->h5.id, a->path, &in_a));
+    KPAR_TRY_OR(status, done, kpar_store_list(b->h5.id, b->path, &in_b));
     KPAR_TRY_OR(status, done, compare_listed(a, b, &in_a, text, equal));
     list_missing(a, b, &in_b, text, equal);
 done:

@@ -210,16 +210,18 @@ static void place(graph *g, node *n)
 /* Sweeps until all have a place. Layers stand by depth, so that one sweep does unless layers are shared. */
 static kpar_status order(graph *g)
 {
-    for (size_t placed = 0, before = 1; placed < g->n_nodes; before = placed) {
-        if (placed == before)
-            return kpar_fail(KPAR_EFORMAT, "%s: layers feed each other in a circle", g->d->file);
+    size_t placed = 0, before;
+    do {
+        before = placed;
         for (size_t i = 0; i < g->n_nodes; i++)
             if (g->nodes[i].call < 0 && is_ready(g, &g->nodes[i])) {
                 place(g, &g->nodes[i]);
                 placed++;
             }
-    }
-    return KPAR_OK;
+    } while (placed > before && placed < g->n_nodes);
+    return placed == g->n_nodes
+               ? KPAR_OK
+               : kpar_fail(KPAR_EFORMAT, "%s: layers feed each other in a circle", g->d->file);
 }
 
 static kpar_status check_sources(const graph *g)

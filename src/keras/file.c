@@ -59,7 +59,7 @@ static kpar_status open_path(kpar_keras_file *file)
 kpar_status kpar_keras_open(const char *path, kpar_keras_file **file)
 {
     kpar_keras_file *f = kpar_alloc_zeroed(1, sizeof *f);
-    *f = (kpar_keras_file){.path = kpar_strdup(path), .fd = -1, .weights = -1};
+    *f = (kpar_keras_file){.path = kpar_strdup(path), .fd = -1, .h5 = {-1, -1}};
     kpar_status status = open_path(f);
     *file = status == KPAR_OK ? f : NULL;
     if (status != KPAR_OK) kpar_keras_close(f);
@@ -69,7 +69,7 @@ kpar_status kpar_keras_open(const char *path, kpar_keras_file **file)
 void kpar_keras_close(kpar_keras_file *file)
 {
     if (!file) return;
-    if (file->weights >= 0) H5Fclose(file->weights);
+    kpar_window_close(&file->h5);
     kpar_archive_close(file->archive);
     if (file->fd >= 0) close(file->fd);
     kpar_free_aligned(file->config);
@@ -98,7 +98,7 @@ kpar_status kpar_keras_verify(kpar_keras_file *file)
 kpar_status kpar_keras_open_weights(kpar_keras_file *file)
 {
     kpar_store_quiet();
-    if (file->weights >= 0) return KPAR_OK;
+    if (file->h5.id >= 0) return KPAR_OK;
     if (!file->archive)
         return kpar_fail(KPAR_EUSAGE, "%s: has no weights, it is a model in JSON", file->path);
     if (kpar_archive_has(file->archive, "model.weights.npz"))
@@ -108,8 +108,8 @@ kpar_status kpar_keras_open_weights(kpar_keras_file *file)
             file->path, KPAR_ENTRY_WEIGHTS);
     kpar_window window;
     KPAR_TRY(kpar_archive_window(file->archive, KPAR_ENTRY_WEIGHTS, &window));
-    file->weights = kpar_window_open(&window);
-    return file->weights >= 0
-               ? KPAR_OK
-               : kpar_store_fail(KPAR_EFORMAT, file->path, KPAR_ENTRY_WEIGHTS " cannot be opened");
+    if (kpar_window_open(&window, &file->h5)) return KPAR_OK;
+    kpar_status status = kpar_store_fail(KPAR_EFORMAT, file->path, KPAR_ENTRY_WEIGHTS " cannot be opened");
+    kpar_window_close(&file->h5);
+    return status;
 }

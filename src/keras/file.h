@@ -11,7 +11,7 @@ struct kpar_keras_file {
     kpar_archive *archive; /* NULL: a JSON file */
     char *config;
     size_t config_length;
-    hid_t weights; /* HDF5 file; -1 until first needed */
+    kpar_window_file h5; /* the weights; not open until first needed */
     size_t bytes_read;
 };
 

@@ -17,18 +17,18 @@ typedef struct settings {
     int *error; /* NULL: read only */
 } settings;
 
-typedef struct file {
+typedef struct driver_file {
     H5FD_t base; /* HDF5's part comes first */
     settings to;
     haddr_t end; /* of what HDF5 has allocated */
-} file;
+} driver_file;
 
 static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t max)
 {
     (void)name, (void)flags, (void)max;
     const settings *to = H5Pget_driver_info(access);
     if (!to) return NULL;
-    file *f = kpar_alloc_zeroed(1, sizeof *f);
+    driver_file *f = kpar_alloc_zeroed(1, sizeof *f);
     f->to = *to;
     return &f->base;
 }
@@ -50,27 +50,27 @@ static herr_t query(const H5FD_t *base, unsigned long *flags)
 static haddr_t get_allocated(const H5FD_t *base, H5FD_mem_t type)
 {
     (void)type;
-    return ((const file *)base)->end;
+    return ((const driver_file *)base)->end;
 }
 
 static herr_t set_allocated(H5FD_t *base, H5FD_mem_t type, haddr_t address)
 {
     (void)type;
-    ((file *)base)->end = address;
+    ((driver_file *)base)->end = address;
     return 0;
 }
 
 static haddr_t get_size(const H5FD_t *base, H5FD_mem_t type)
 {
     (void)type;
-    return ((const file *)base)->to.window.size;
+    return ((const driver_file *)base)->to.window.size;
 }
 
 static herr_t read_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size,
                          void *buffer)
 {
     (void)type, (void)transfer;
-    const kpar_window *window = &((const file *)base)->to.window;
+    const kpar_window *window = &((const driver_file *)base)->to.window;
     if (address > window->size || size > window->size - address) return -1;
     return kpar_io_read(window->fd, buffer, size, window->offset + address) ? 0 : -1;
 }
@@ -79,7 +79,7 @@ static herr_t write_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t
                           const void *buffer)
 {
     (void)type, (void)transfer;
-    settings *to = &((file *)base)->to;
+    settings *to = &((driver_file *)base)->to;
     if (!to->error) return -1;
     if (!*to->error && !kpar_io_write(to->window.fd, buffer, size, to->window.offset + address))
         *to->error = errno;
@@ -91,7 +91,7 @@ static herr_t write_bytes(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t
 static herr_t truncate_file(H5FD_t *base, hid_t transfer, hbool_t closing)
 {
     (void)transfer, (void)closing;
-    file *f = (file *)base;
+    driver_file *f = (driver_file *)base;
     if (!f->to.error || f->end == f->to.window.size) return 0;
     if (!*f->to.error && !kpar_io_resize(f->to.window.fd, f->end)) *f->to.error = errno;
     f->to.window.size = f->end;
@@ -119,33 +119,33 @@ static const H5FD_class_t driver = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
-/* An access property list that leads to the driver. The list and later the file keep the driver registered. */
-static hid_t access_through(const settings *to)
+static bool open_through(const settings *to, bool create, kpar_window_file *file)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), id = H5FDregister(&driver);
-    bool made = access >= 0 && id >= 0 && H5Pset_driver(access, id, to) >= 0 &&
-                H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0;
-    if (id >= 0) H5FDunregister(id);
-    if (made) return access;
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    *file = (kpar_window_file){-1, H5FDregister(&driver)};
+    bool ready = access >= 0 && file->driver >= 0 && H5Pset_driver(access, file->driver, to) >= 0 &&
+                 H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0;
+    if (ready && create) file->id = H5Fcreate("weights", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    if (ready && !create) file->id = H5Fopen("weights", H5F_ACC_RDONLY, access);
     if (access >= 0) H5Pclose(access);
-    return -1;
+    return file->id >= 0;
 }
 
-hid_t kpar_window_open(const kpar_window *window)
+bool kpar_window_open(const kpar_window *window, kpar_window_file *file)
 {
-    hid_t access = access_through(&(settings){*window, NULL});
-    if (access < 0) return -1;
-    hid_t opened = H5Fopen("weights", H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    return opened;
+    return open_through(&(settings){*window, NULL}, false, file);
 }
 
-hid_t kpar_window_create(int fd, int *error)
+bool kpar_window_create(int fd, int *error, kpar_window_file *file)
 {
     *error = 0;
-    hid_t access = access_through(&(settings){{fd, 0, 0}, error});
-    if (access < 0) return -1;
-    hid_t created = H5Fcreate("weights", H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    H5Pclose(access);
-    return created;
+    return open_through(&(settings){{fd, 0, 0}, error}, true, file);
+}
+
+bool kpar_window_close(kpar_window_file *file)
+{
+    bool closed = file->id < 0 || H5Fclose(file->id) >= 0;
+    if (file->driver >= 0) H5FDunregister(file->driver);
+    *file = (kpar_window_file){-1, -1};
+    return closed;
 }

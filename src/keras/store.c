@@ -52,7 +52,7 @@ hid_t kpar_store_type(kpar_dtype dtype)
 }
 
 /* A small file must not make us wait for or hold gigabytes that it only declares. */
-static kpar_status check_storage(const kpar_dataset *d, hid_t creation)
+static kpar_status check_storage(const kpar_stored *d, hid_t creation)
 {
     static const size_t plausible = 1000, small = 1 << 20;
     size_t bytes = d->element_bytes, chunk = d->element_bytes;
@@ -76,7 +76,7 @@ static kpar_status check_storage(const kpar_dataset *d, hid_t creation)
     return KPAR_OK;
 }
 
-static kpar_status read_shape(kpar_dataset *d)
+static kpar_status read_shape(kpar_stored *d)
 {
     hsize_t sizes[H5S_MAX_RANK];
     hid_t space = H5Dget_space(d->id);
@@ -93,7 +93,7 @@ static kpar_status read_shape(kpar_dataset *d)
     return KPAR_OK;
 }
 
-static kpar_status examine(kpar_dataset *d)
+static kpar_status examine(kpar_stored *d)
 {
     KPAR_TRY(read_shape(d));
     hid_t type = H5Dget_type(d->id), creation = H5Dget_create_plist(d->id);
@@ -115,16 +115,16 @@ static kpar_status examine(kpar_dataset *d)
     return status;
 }
 
-kpar_status kpar_dataset_open(hid_t store, const char *file, const char *path, kpar_dataset *dataset)
+kpar_status kpar_stored_open(hid_t store, const char *file, const char *path, kpar_stored *dataset)
 {
-    *dataset = (kpar_dataset){.id = H5Dopen2(store, path, H5P_DEFAULT), .file = file, .path = path};
+    *dataset = (kpar_stored){.id = H5Dopen2(store, path, H5P_DEFAULT), .file = file, .path = path};
     if (dataset->id < 0) return kpar_store_fail(KPAR_EFORMAT, file, path);
     kpar_status status = examine(dataset);
-    if (status != KPAR_OK) kpar_dataset_close(dataset);
+    if (status != KPAR_OK) kpar_stored_close(dataset);
     return status;
 }
 
-void kpar_dataset_close(kpar_dataset *dataset)
+void kpar_stored_close(kpar_stored *dataset)
 {
     if (dataset->id >= 0) H5Dclose(dataset->id);
     dataset->id = -1;
@@ -135,7 +135,7 @@ typedef struct spaces {
     hid_t file, memory;
 } spaces;
 
-static bool make_spaces(const kpar_dataset *dataset, const kpar_slice *slice, spaces *s)
+static bool make_spaces(const kpar_stored *dataset, const kpar_slice *slice, spaces *s)
 {
     hsize_t start[KPAR_MAX_RANK], size[KPAR_MAX_RANK];
     *s = (spaces){H5S_ALL, H5S_ALL};
@@ -156,7 +156,7 @@ static void close_spaces(spaces *s)
     if (s->memory > 0) H5Sclose(s->memory);
 }
 
-kpar_status kpar_dataset_read(const kpar_dataset *dataset, const kpar_slice *slice, hid_t type, void *values)
+kpar_status kpar_stored_read(const kpar_stored *dataset, const kpar_slice *slice, hid_t type, void *values)
 {
     spaces s;
     if (kpar_count(slice->rank, slice->size) == 0) return KPAR_OK;
@@ -167,7 +167,7 @@ kpar_status kpar_dataset_read(const kpar_dataset *dataset, const kpar_slice *sli
     return status;
 }
 
-kpar_status kpar_dataset_write(const kpar_dataset *dataset, const kpar_slice *slice, hid_t type,
+kpar_status kpar_stored_write(const kpar_stored *dataset, const kpar_slice *slice, hid_t type,
                                const void *values)
 {
     spaces s;

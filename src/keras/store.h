@@ -13,28 +13,28 @@ void kpar_store_quiet(void);
 /* "file: what: HDF5's innermost error". */
 kpar_status kpar_store_fail(kpar_status status, const char *file, const char *what);
 
-typedef struct kpar_dataset {
+typedef struct kpar_stored {
     hid_t id;
     const char *file, *path; /* borrowed, for messages */
     int rank;
     int64_t dims[KPAR_MAX_RANK];
     size_t element_bytes; /* in the file */
     H5T_class_t kind;
-} kpar_dataset;
+} kpar_stored;
 
 /* Opens a dataset. One that keeps its data in other files, has more dimensions than kpar knows, or declares far more
  * than is stored is refused. */
-kpar_status kpar_dataset_open(hid_t store, const char *file, const char *path,
-                              kpar_dataset *dataset) KPAR_MUST_USE;
-void kpar_dataset_close(kpar_dataset *dataset);
+kpar_status kpar_stored_open(hid_t store, const char *file, const char *path,
+                              kpar_stored *dataset) KPAR_MUST_USE;
+void kpar_stored_close(kpar_stored *dataset);
 
 /* HDF5's type in memory; negative for types that no weight has. */
 hid_t kpar_store_type(kpar_dtype dtype);
 
 /* A slice to or from dense memory of type `type`. */
-kpar_status kpar_dataset_read(const kpar_dataset *dataset, const kpar_slice *slice, hid_t type,
+kpar_status kpar_stored_read(const kpar_stored *dataset, const kpar_slice *slice, hid_t type,
                               void *values) KPAR_MUST_USE;
-kpar_status kpar_dataset_write(const kpar_dataset *dataset, const kpar_slice *slice, hid_t type,
+kpar_status kpar_stored_write(const kpar_stored *dataset, const kpar_slice *slice, hid_t type,
                                const void *values) KPAR_MUST_USE;
 
 bool kpar_store_has(hid_t store, const char *path);

@@ -12,7 +12,7 @@ static bool is_optimizers(const kpar_variable *variable)
            variable->kind == KPAR_VARIABLE_SLOT;
 }
 
-static bool same_shape(const kpar_variable *variable, const kpar_dataset *dataset)
+static bool same_shape(const kpar_variable *variable, const kpar_stored *dataset)
 {
     size_t bytes = (size_t)variable->rank * sizeof *variable->dims;
     return variable->rank == dataset->rank && memcmp(variable->dims, dataset->dims, bytes) == 0;
@@ -20,16 +20,16 @@ static bool same_shape(const kpar_variable *variable, const kpar_dataset *datase
 
 static kpar_status check_variable(kpar_keras_file *file, const kpar_variable *variable)
 {
-    kpar_dataset dataset;
+    kpar_stored dataset;
     char expected[KPAR_SHAPE_TEXT], found[KPAR_SHAPE_TEXT];
-    if (!kpar_store_has(file->weights, variable->path))
+    if (!kpar_store_has(file->h5.id, variable->path))
         return kpar_fail(KPAR_EFORMAT,
                          "%s: %s is missing (%s of layer '%s'); the weights are of another model or damaged",
                          file->path, variable->path, variable->name, variable->layer);
-    KPAR_TRY(kpar_dataset_open(file->weights, file->path, variable->path, &dataset));
+    KPAR_TRY(kpar_stored_open(file->h5.id, file->path, variable->path, &dataset));
     bool same = same_shape(variable, &dataset);
     kpar_shape_text(found, dataset.rank, dataset.dims);
-    kpar_dataset_close(&dataset);
+    kpar_stored_close(&dataset);
     if (same) return KPAR_OK;
     return kpar_fail(
         KPAR_EFORMAT,
@@ -94,7 +94,7 @@ kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *
     int datasets = 0;
     *has_optimizer = false;
     KPAR_TRY(kpar_keras_open_weights(file));
-    kpar_status status = kpar_store_list(file->weights, file->path, &paths);
+    kpar_status status = kpar_store_list(file->h5.id, file->path, &paths);
     if (status == KPAR_OK) status = check_layers(file, catalog);
     if (status == KPAR_OK) status = check_left_over(file, catalog, &paths, &datasets);
     kpar_text_clear(&paths);
@@ -110,11 +110,11 @@ kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *
 static kpar_status read_variable(kpar_keras_file *file, const kpar_variable *variable,
                                  const kpar_slice *slice, void *values)
 {
-    kpar_dataset dataset;
-    KPAR_TRY(kpar_dataset_open(file->weights, file->path, variable->path, &dataset));
-    kpar_status status = kpar_dataset_read(&dataset, slice, kpar_store_type(variable->dtype), values);
+    kpar_stored dataset;
+    KPAR_TRY(kpar_stored_open(file->h5.id, file->path, variable->path, &dataset));
+    kpar_status status = kpar_stored_read(&dataset, slice, kpar_store_type(variable->dtype), values);
     file->bytes_read += (size_t)kpar_count(slice->rank, slice->size) * dataset.element_bytes;
-    kpar_dataset_close(&dataset);
+    kpar_stored_close(&dataset);
     return status;
 }
 

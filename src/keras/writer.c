@@ -11,8 +11,9 @@
 
 typedef struct writer {
     const char *path;
-    hid_t store, links; /* the file; properties that make the groups on the way */
-    int error;          /* errno of a failed write, see kpar_window_create */
+    kpar_window_file h5;
+    hid_t links; /* properties that make the groups on the way */
+    int error;   /* errno of a failed write, see kpar_window_create */
     const kpar_catalog *catalog;
     bool with_optimizer;
     kpar_fetch fetch;
@@ -42,7 +43,7 @@ static kpar_status write_group(const writer *w, const kpar_variable_group *group
 {
     path->length = 0;
     kpar_text_printf(path, "%s%svars", group->path, *group->path ? "/" : "");
-    hid_t made = H5Gcreate2(w->store, kpar_text_get(path), w->links, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t made = H5Gcreate2(w->h5.id, kpar_text_get(path), w->links, H5P_DEFAULT, H5P_DEFAULT);
     bool written = made >= 0 && write_name(made, group->name);
     kpar_status status = written ? KPAR_OK : kpar_store_fail(KPAR_EIO, w->path, kpar_text_get(path));
     if (made >= 0) H5Gclose(made);
@@ -89,13 +90,13 @@ static hid_t create_dataset(const writer *w, const kpar_variable *variable, hid_
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(creation, false);
-    hid_t made = H5Dcreate2(w->store, variable->path, type, space, w->links, creation, H5P_DEFAULT);
+    hid_t made = H5Dcreate2(w->h5.id, variable->path, type, space, w->links, creation, H5P_DEFAULT);
     H5Pclose(creation);
     H5Sclose(space);
     return made;
 }
 
-static kpar_status write_slices(const writer *w, int index, const kpar_dataset *dataset)
+static kpar_status write_slices(const writer *w, int index, const kpar_stored *dataset)
 {
     const kpar_variable *variable = &w->catalog->variables[index];
     kpar_slice slice = {0};
@@ -103,7 +104,7 @@ static kpar_status write_slices(const writer *w, int index, const kpar_dataset *
     size_t bytes = kpar_dtype_bytes(variable->dtype);
     while (kpar_slice_next(variable->rank, variable->dims, bytes, KPAR_SAVE_SLICE_BYTES, &slice, &started)) {
         KPAR_TRY(w->fetch(w->context, index, &slice, w->values));
-        KPAR_TRY(kpar_dataset_write(dataset, &slice, kpar_store_type(variable->dtype), w->values));
+        KPAR_TRY(kpar_stored_write(dataset, &slice, kpar_store_type(variable->dtype), w->values));
         if (w->error) return write_failed(w);
     }
     return KPAR_OK;
@@ -116,13 +117,13 @@ static kpar_status write_variable(const writer *w, int index)
     if (type < 0)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: %s: values of type %s are not written", w->path,
                          variable->path, kpar_dtype_name(variable->dtype));
-    kpar_dataset dataset = {.id = create_dataset(w, variable, type),
+    kpar_stored dataset = {.id = create_dataset(w, variable, type),
                             .file = w->path,
                             .path = variable->path,
                             .rank = variable->rank};
     if (dataset.id < 0) return kpar_store_fail(KPAR_EIO, w->path, variable->path);
     kpar_status status = write_slices(w, index, &dataset);
-    kpar_dataset_close(&dataset);
+    kpar_stored_close(&dataset);
     return status;
 }
 
@@ -138,11 +139,11 @@ static kpar_status write_all(const writer *w)
 /* Writes and closes; closing writes what HDF5 has kept back. */
 static kpar_status fill(writer *w, int fd)
 {
-    w->store = kpar_window_create(fd, &w->error);
-    if (w->store < 0)
-        return w->error ? write_failed(w) : kpar_store_fail(KPAR_EIO, w->path, "no weights file can be made");
-    kpar_status status = write_all(w);
-    if (H5Fclose(w->store) < 0 && status == KPAR_OK)
+    kpar_status status = KPAR_OK;
+    if (!kpar_window_create(fd, &w->error, &w->h5))
+        status = kpar_store_fail(KPAR_EIO, w->path, "no weights file can be made");
+    if (status == KPAR_OK) status = write_all(w);
+    if (!kpar_window_close(&w->h5) && status == KPAR_OK)
         status = kpar_store_fail(KPAR_EIO, w->path, "weights cannot be closed");
     return status == KPAR_OK && w->error ? write_failed(w) : status;
 }

@@ -128,10 +128,10 @@ static kpar_status keep_rows(csv *log, int64_t first_epoch)
     FILE *old = first_epoch > 0 ? fopen(log->path, "r") : NULL;
     if (!old)
         return first_epoch > 0 && errno != ENOENT ? failed(log->path, "cannot be read")
-                                                  : kpar_output_file(log->path, "", 0);
+                                                  : kpar_new_file_put(log->path, "", 0);
     read_kept(old, first_epoch, log, &kept);
     fclose(old);
-    kpar_status status = kpar_output_file(log->path, kpar_text_get(&kept), kept.length);
+    kpar_status status = kpar_new_file_put(log->path, kpar_text_get(&kept), kept.length);
     kpar_text_clear(&kept);
     return status;
 }

@@ -121,7 +121,7 @@ static kpar_status run_file_end(kpar_consumer *consumer, const kpar_event *event
     char *text = json_dumps(document, JSON_INDENT(1));
     json_decref(document);
     if (!text) return kpar_fail(KPAR_EINTERNAL, "%s: the run cannot be written as JSON", file->path);
-    kpar_status status = kpar_output_file(file->path, text, strlen(text));
+    kpar_status status = kpar_new_file_put(file->path, text, strlen(text));
     free(text);
     return status;
 }
@@ -139,9 +139,9 @@ static void run_file_destroy(kpar_consumer *consumer)
 kpar_status kpar_run_file_create(const char *path, kpar_consumer **consumer)
 {
     *consumer = NULL;
-    kpar_output *trial = NULL;
-    KPAR_TRY(kpar_output_create(path, &trial));
-    kpar_output_abandon(trial);
+    kpar_new_file *trial = NULL;
+    KPAR_TRY(kpar_new_file_create(path, &trial));
+    kpar_new_file_abandon(trial);
     run_file *file = kpar_alloc_zeroed(1, sizeof *file);
     file->consumer = (kpar_consumer){
         .begin = run_file_begin, .event = run_file_event, .end = run_file_end, .destroy = run_file_destroy};

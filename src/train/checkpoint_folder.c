@@ -119,7 +119,7 @@ kpar_status kpar_checkpoint_begin(const char *dir, int64_t step)
     kpar_status status = set_aside(kpar_text_get(&path), kpar_text_get(&old_path));
     if (status == KPAR_OK && mkdir(kpar_text_get(&path), 0777))
         status = kpar_fail(KPAR_EIO, "%s: cannot be made: %s", kpar_text_get(&path), strerror(errno));
-    if (status == KPAR_OK) kpar_output_sync_folder(dir);
+    if (status == KPAR_OK) kpar_new_file_sync_folder(dir);
     kpar_text_clear(&path);
     kpar_text_clear(&old_path);
     return status;

@@ -9,7 +9,7 @@
 #include <xxhash.h>
 
 struct kpar_checkpoint_writer {
-    kpar_output *output;
+    kpar_new_file *output;
     char file[32];
     uint64_t offset;
     json_t *pieces;
@@ -23,7 +23,7 @@ kpar_status kpar_checkpoint_writer_open(const char *dir, int64_t step, int rank,
     kpar_text path = {0};
     kpar_step_folder_path(dir, step, "/", &path);
     kpar_text_printf(&path, "%s", opened->file);
-    kpar_status status = kpar_output_create(kpar_text_get(&path), &opened->output);
+    kpar_status status = kpar_new_file_create(kpar_text_get(&path), &opened->output);
     kpar_text_clear(&path);
     opened->pieces = json_array();
     *writer = status == KPAR_OK ? opened : NULL;
@@ -42,7 +42,7 @@ kpar_status kpar_checkpoint_write_piece(kpar_checkpoint_writer *writer, const ch
         return kpar_fail(KPAR_EINTERNAL, "%s: slice of %d dimensions does not fit a variable of %d", path,
                          slice->rank, rank);
     piece.checksum = XXH3_64bits(values, piece.bytes);
-    KPAR_TRY(kpar_output_write(writer->output, values, piece.bytes));
+    KPAR_TRY(kpar_new_file_write(writer->output, values, piece.bytes));
     writer->offset += piece.bytes;
     if (!json_array_append_new(writer->pieces, kpar_piece_to_json(&piece, writer->file))) return KPAR_OK;
     return kpar_fail(KPAR_EINTERNAL, "%s: a variable's path is no UTF-8", writer->file);
@@ -50,7 +50,7 @@ kpar_status kpar_checkpoint_write_piece(kpar_checkpoint_writer *writer, const ch
 
 kpar_status kpar_checkpoint_writer_close(kpar_checkpoint_writer *writer, kpar_text *pieces)
 {
-    kpar_status status = kpar_output_commit(writer->output);
+    kpar_status status = kpar_new_file_commit(writer->output);
     writer->output = NULL;
     char *list = json_dumps(writer->pieces, JSON_COMPACT);
     if (status == KPAR_OK) kpar_text_printf(pieces, "%s", list);
@@ -62,7 +62,7 @@ kpar_status kpar_checkpoint_writer_close(kpar_checkpoint_writer *writer, kpar_te
 void kpar_checkpoint_writer_abandon(kpar_checkpoint_writer *writer)
 {
     if (!writer) return;
-    kpar_output_abandon(writer->output);
+    kpar_new_file_abandon(writer->output);
     json_decref(writer->pieces);
     kpar_free(writer);
 }
@@ -110,7 +110,7 @@ static kpar_status write_manifest(const char *folder, const kpar_checkpoint_fact
     if (!text) return kpar_fail(KPAR_EINTERNAL, "%s: a text of the manifest is no UTF-8", folder);
     kpar_text path = {0};
     kpar_text_printf(&path, "%s/" KPAR_CHECKPOINT_MANIFEST, folder);
-    kpar_status status = kpar_output_file(kpar_text_get(&path), text, strlen(text));
+    kpar_status status = kpar_new_file_put(kpar_text_get(&path), text, strlen(text));
     kpar_text_clear(&path);
     free(text);
     return status;

@@ -392,15 +392,15 @@ END_TEST
 START_TEST(a_save_that_fails_at_any_call_keeps_what_was_there)
 {
     must_save((mesh){2, 2}, 8);
-    kpar_output_fail_at(0);
+    kpar_new_file_fail_at(0);
     must_save((mesh){2, 2}, 16);
-    int calls = kpar_output_fail_at(0);
+    int calls = kpar_new_file_fail_at(0);
     ck_assert_int_gt(calls, 10);
     for (int call = 1; call <= calls; call++)
         for (int64_t step = 16; step <= 24; step += 8) { /* over the newest one, and after it */
-            kpar_output_fail_at(call);
+            kpar_new_file_fail_at(call);
             expect_failure(save((mesh){2, 2}, step, 1), KPAR_EIO, "No space left");
-            kpar_output_fail_at(0);
+            kpar_new_file_fail_at(0);
             expect_resume((mesh){1, 1}, 16);
         }
 }

@@ -763,16 +763,16 @@ START_TEST(a_write_that_fails_at_any_call_leaves_the_old_file)
 {
     float values[4] = {1, 2, 3, 4};
     const kpar_array array = {.dtype = KPAR_F32, .rank = 1, .dims = {4}, .data = values};
-    ck_assert_int_eq(kpar_output_file(path_of("keep.npy"), "old", 3), KPAR_OK);
-    kpar_output_fail_at(0);
+    ck_assert_int_eq(kpar_new_file_put(path_of("keep.npy"), "old", 3), KPAR_OK);
+    kpar_new_file_fail_at(0);
     ck_assert_int_eq(kpar_npy_write(path_of("new.npy"), &array), KPAR_OK);
-    int calls = kpar_output_fail_at(0);
+    int calls = kpar_new_file_fail_at(0);
     ck_assert_int_gt(calls, 4);
     for (int call = 1; call <= calls; call++) {
         unsigned char bytes[16];
-        kpar_output_fail_at(call);
+        kpar_new_file_fail_at(call);
         expect_failure(kpar_npy_write(path_of("keep.npy"), &array), KPAR_EIO, "No space left");
-        kpar_output_fail_at(0);
+        kpar_new_file_fail_at(0);
         ck_assert_uint_eq(read_file(path_of("keep.npy"), bytes, sizeof bytes), 3);
         char list[128];
         snprintf(list, sizeof list, "test $(ls -A '%s' | wc -l) = 2", folder);
@@ -786,11 +786,11 @@ START_TEST(links_are_followed_and_only_files_are_replaced)
     unsigned char bytes[16];
     struct stat facts;
     ck_assert_int_eq(mkfifo(path_of("pipe"), 0600), 0);
-    expect_failure(kpar_output_file(path_of("pipe"), "new", 3), KPAR_EIO, "no regular file");
-    expect_failure(kpar_output_file(folder, "new", 3), KPAR_EIO, "no regular file");
-    ck_assert_int_eq(kpar_output_file(path_of("file"), "old", 3), KPAR_OK);
+    expect_failure(kpar_new_file_put(path_of("pipe"), "new", 3), KPAR_EIO, "no regular file");
+    expect_failure(kpar_new_file_put(folder, "new", 3), KPAR_EIO, "no regular file");
+    ck_assert_int_eq(kpar_new_file_put(path_of("file"), "old", 3), KPAR_OK);
     ck_assert_int_eq(symlink("file", path_of("link")), 0);
-    ck_assert_int_eq(kpar_output_file(path_of("link"), "newer", 5), KPAR_OK);
+    ck_assert_int_eq(kpar_new_file_put(path_of("link"), "newer", 5), KPAR_OK);
     ck_assert_uint_eq(read_file(path_of("file"), bytes, sizeof bytes), 5);
     ck_assert(!lstat(path_of("link"), &facts) && S_ISLNK(facts.st_mode));
 }

@@ -365,7 +365,7 @@ END_TEST
 START_TEST(a_failed_run_leaves_the_old_run_file)
 {
     char text[16];
-    ck_assert_int_eq(kpar_output_file(path_of("run.json"), "old", 3), KPAR_OK);
+    ck_assert_int_eq(kpar_new_file_put(path_of("run.json"), "old", 3), KPAR_OK);
     kpar_report *report = run_file_report();
     run_epoch(report, 0, 1, 1, 2);
     kpar_report_destroy(report);
@@ -381,10 +381,10 @@ START_TEST(one_consumers_failure_does_not_keep_events_from_others)
     ck_assert_int_eq(kpar_csv_create(path_of("log.csv"), 0, &second), KPAR_OK);
     kpar_report_add(report, second);
     run_epoch(report, 0, 1, 1, 2);
-    kpar_output_fail_at(1);
+    kpar_new_file_fail_at(1);
     ck_assert_int_eq(kpar_report_event(report, &(kpar_event){.kind = KPAR_EVENT_RUN_END}), KPAR_EIO);
     ck_assert_ptr_nonnull(strstr(kpar_error_message(), "run.json"));
-    kpar_output_fail_at(0);
+    kpar_new_file_fail_at(0);
     kpar_report_destroy(report);
 }
 END_TEST
