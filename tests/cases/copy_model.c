@@ -1,0 +1,86 @@
+/* copy_model IN.keras OUT.keras: reads every weight of a model and all of its optimizer's state, slice by slice, and
+ * writes them again, for round_trip.py. The catalog is made from the file itself, so that any optimizer will do. */
+#include "keras/file.h"
+#include "keras/store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static kpar_status add_variable(kpar_catalog *catalog, kpar_keras_file *file, const char *path)
+{
+    bool optimizers = strncmp(path, "optimizer/", 10) == 0;
+    kpar_stored dataset;
+    KPAR_TRY(kpar_stored_open(file->h5.id, file->path, path, &dataset));
+    kpar_variable variable = {.path = path, .layer = "", .name = "", .rank = dataset.rank, .of = -1};
+    variable.kind = optimizers ? KPAR_VARIABLE_SLOT : KPAR_VARIABLE_WEIGHT;
+    variable.dtype = dataset.kind == H5T_INTEGER ? KPAR_I64 : KPAR_F32;
+    memcpy(variable.dims, dataset.dims, sizeof variable.dims);
+    kpar_stored_close(&dataset);
+    kpar_catalog_add(catalog, &variable);
+    return KPAR_OK;
+}
+
+static void add_groups(kpar_catalog *catalog, const kpar_model *model)
+{
+    const json_t *optimizer = json_object_get(model->optimizer, "config");
+    const char *name = json_string_value(json_object_get(optimizer, "name"));
+    kpar_catalog_add_group(catalog, "", model->name);
+    for (int i = 0; i < model->n_layers; i++)
+        kpar_catalog_add_group(catalog, model->layers[i].group, model->layers[i].name);
+    if (name) kpar_catalog_add_group(catalog, "optimizer", name);
+}
+
+static kpar_status fill_catalog(kpar_catalog *catalog, kpar_keras_file *file, const kpar_model *model)
+{
+    kpar_text paths = {0};
+    add_groups(catalog, model);
+    KPAR_TRY(kpar_keras_open_weights(file));
+    KPAR_TRY(kpar_store_list(file->h5.id, file->path, &paths));
+    kpar_status status = KPAR_OK;
+    char *cursor = paths.bytes;
+    for (char *line; status == KPAR_OK && (line = kpar_next_line(&cursor));)
+        status = add_variable(catalog, file, line);
+    kpar_text_clear(&paths);
+    return status;
+}
+
+typedef struct source {
+    kpar_keras_file *file;
+    kpar_catalog *catalog;
+} source;
+
+static kpar_status fetch(void *context, int variable, const kpar_slice *slice, void *values)
+{
+    const source *from = context;
+    return kpar_keras_read(from->file, &from->catalog->variables[variable], slice, values);
+}
+
+static kpar_status copy(kpar_keras_file *file, const char *target)
+{
+    size_t length;
+    const char *config = kpar_keras_config(file, &length);
+    kpar_model *model;
+    bool has_optimizer;
+    KPAR_TRY(kpar_keras_describe(file->path, config, length, &model));
+    source from = {file, kpar_catalog_create()};
+    kpar_status status = fill_catalog(from.catalog, file, model);
+    if (status == KPAR_OK) status = kpar_keras_check_weights(file, from.catalog, &has_optimizer);
+    if (status == KPAR_OK)
+        status = kpar_keras_save(target, config, length, from.catalog, has_optimizer, fetch, &from);
+    kpar_catalog_destroy(from.catalog);
+    kpar_model_destroy(model);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    kpar_keras_file *file;
+    if (argc != 3) return fprintf(stderr, "usage: copy_model IN.keras OUT.keras\n"), 2;
+    kpar_status status = kpar_keras_open(argv[1], &file);
+    if (status == KPAR_OK) {
+        status = copy(file, argv[2]);
+        kpar_keras_close(file);
+    }
+    if (status != KPAR_OK) fprintf(stderr, "copy_model: %s\n", kpar_error_message());
+    return status != KPAR_OK;
+}

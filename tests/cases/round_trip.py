@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Copies .keras files with kpar's reader and writer and lets Keras judge the copies.
+
+usage: round_trip.py COPY_MODEL CASE...
+
+COPY_MODEL  the program tests/cases/copy_model
+CASE        a folder with model.keras and data.npz
+
+A copy passes when its archive is laid out as Keras's own, and when Keras finds in it the weights, the optimizer state and the
+predictions of the original, and the same weights after one more training step.
+Exit status 0 all pass, 1 one does not, 77 Keras is not installed.
+"""
+import io, json, os, subprocess, sys, tempfile, zipfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+try:
+    import h5py, keras, numpy as np
+except ImportError as missing:
+    print("skipped:", missing)
+    sys.exit(77)
+
+# The InputLayer of a Sequential is a layer of the config that Keras gives no group.
+EXTRA_GROUPS = {"layers/input_layer", "layers/input_layer/vars"}
+
+
+def check_archive(path):
+    """the entries' order and how they are stored, as Keras does it"""
+    archive = zipfile.ZipFile(path)
+    names = [entry.filename for entry in archive.infolist()]
+    assert names == ["metadata.json", "config.json", "model.weights.h5"], names
+    for entry in archive.infolist():
+        assert (entry.compress_type, entry.extra, entry.flag_bits) == (zipfile.ZIP_STORED, b"", 0), entry
+    assert archive.testzip() is None
+    assert set(json.loads(archive.read("metadata.json"))) == {"keras_version", "date_saved"}
+
+
+def layout(path):
+    """{path: facts} of the weights file, and the config"""
+    archive = zipfile.ZipFile(path)
+    facts = {}
+
+    def visit(name, thing):
+        facts[name] = dict(thing.attrs)
+        if isinstance(thing, h5py.Dataset):
+            layout = thing.id.get_create_plist().get_layout()
+            facts[name] = (thing.shape, thing.dtype.str, layout, thing[()].tobytes())
+    h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r").visititems(visit)
+    return facts, archive.read("config.json")
+
+
+def values(model):
+    variables = list(model.variables) + (list(model.optimizer.variables) if model.optimizer else [])
+    return [np.array(v) for v in variables]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b))
+
+
+def arrays(data, which, model_names):
+    """data.npz's x or y as fit takes them"""
+    if which in data: return data[which]
+    named = {key.split("/", 1)[1]: data[key] for key in data if key.startswith(which + "/")}
+    return [named[name] for name in model_names]
+
+
+def rows(a, n):
+    return [v[:n] for v in a] if isinstance(a, list) else a[:n]
+
+
+def predictions(model, x):
+    y = model.predict(x, verbose=0)
+    return y if isinstance(y, list) else [y]
+
+
+def check(program, case, folder):
+    original, copied = os.path.join(case, "model.keras"), os.path.join(folder, "copy.keras")
+    subprocess.run([program, original, copied], check=True)
+    check_archive(copied)
+    (wanted, config), (found, copied_config) = layout(original), layout(copied)
+    assert config == copied_config, "config.json"
+    assert set(wanted) - set(found) == set(), "missing groups"
+    assert set(found) - set(wanted) <= EXTRA_GROUPS, set(found) - set(wanted)
+    assert all(found[path] == wanted[path] for path in wanted), [p for p in wanted if found[p] != wanted[p]]
+    a, b = keras.models.load_model(original), keras.models.load_model(copied)
+    assert same(values(a), values(b)), "weights or optimizer state"
+    data = np.load(os.path.join(case, "data.npz"))
+    x, y = arrays(data, "x", a.input_names if hasattr(a, "input_names") else []), arrays(data, "y", a.output_names)
+    assert same(predictions(a, x), predictions(b, x)), "predictions"
+    for model in (a, b): model.train_on_batch(rows(x, 8), rows(y, 8))
+    assert same(values(a), values(b)), "weights after a step"
+
+
+def main(program, *cases):
+    failed = 0
+    for case in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                check(program, case, folder)
+                print("ok", case)
+            except (AssertionError, subprocess.CalledProcessError) as difference:
+                print("DIFFERENT", case, difference)
+                failed = 1
+    return failed
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3: sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

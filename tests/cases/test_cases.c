@@ -1,0 +1,79 @@
+/* The reference cases on all meshes, ranks as threads of this process.
+ *
+ *     test_cases [FILTER]    only titles that contain FILTER
+ */
+#include "case_runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const everywhere[] = {"opt_sgd", "opt_sgd_momentum", "opt_adam", "opt_resume", "lr_exponential", "fit_split", "functional_branches", "loss_mse",
+                                         "loss_mean_with_sample_weight", "opt_sgd_nesterov", "dropout_zero", "five_outputs_deep", "binary_crossentropy",
+                                         "binary_crossentropy_logits", "categorical_crossentropy", "categorical_crossentropy_smooth", "dense_rank3",
+                                         "activation_layers", "merge_layers", "two_inputs_two_outputs", "deep_mlp8", NULL};
+
+/* Every layout that a case is run on. Pipelines: 1, 2 and 4 microbatches under both schedules. */
+static const kpar_case_options layouts[] = {
+    {.mesh = {1, 1, 1}}, {.mesh = {1, 1, 1}, .device = "reference"}, {.mesh = {1, 1, 1}, .microbatches = 4},
+    {.mesh = {2, 1, 1}, .zero = 1}, {.mesh = {2, 1, 1}}, {.mesh = {3, 1, 1}, .zero = 1}, {.mesh = {4, 1, 1}, .zero = 1}, {.mesh = {4, 1, 1}},
+    {.mesh = {1, 2, 1}}, {.mesh = {1, 2, 1}, .microbatches = 2}, {.mesh = {1, 2, 1}, .microbatches = 4}, {.mesh = {1, 2, 1}, .microbatches = 2, .schedule = "gpipe"},
+    {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "gpipe"}, {.mesh = {1, 1, 2}}, {.mesh = {1, 1, 2}, .split_features = true},
+    {.mesh = {2, 2, 1}, .zero = 1, .microbatches = 2}, {.mesh = {1, 2, 2}, .microbatches = 2}, {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2},
+    {.mesh = {2, 1, 1}, .zero = 1, .choice = "all_reduce:exchange,reduce_scatter:exchange,all_gather:exchange"},
+    {.mesh = {3, 1, 1}, .zero = 1, .choice = "all_reduce:ring,reduce_scatter:ring,all_gather:ring"},
+    {.mesh = {2, 1, 2}, .choice = "all_reduce:whole,reduce_scatter:whole,all_gather:whole", .zero = 1},
+    {.mesh = {1, 1, 1}, .leaves = 8}, {.mesh = {3, 1, 1}, .leaves = 8, .zero = 1}, {.mesh = {2, 2, 1}, .leaves = 8},
+    {.mesh = {2, 1, 1}, .without_passes = "simplify,fuse,bucket"}, {.mesh = {1, 2, 1}, .microbatches = 2, .without_passes = "simplify,fuse,bucket"},
+    {.mesh = {1, 1, 2}, .without_passes = "simplify,fuse,bucket"},
+};
+
+/* Deeper pipelines need deeper models. */
+static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
+static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}}, {.mesh = {1, 4, 1}, .microbatches = 4}, {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "gpipe"}, {.mesh = {1, 4, 2}, .microbatches = 2}};
+
+typedef struct totals {
+    int passed, failed;
+    const char *filter, *data, *folder;
+} totals;
+
+static void run_one(totals *t, const char *name, kpar_case_options options)
+{
+    char folder[1024], output[1024], title[512];
+    double worst = 0;
+    snprintf(folder, sizeof folder, "%s/%s", t->data, name);
+    snprintf(output, sizeof output, "%s/trained.keras", t->folder);
+    options.folder = folder;
+    options.output = output;
+    kpar_case_title(&options, title, sizeof title);
+    if (t->filter && !strstr(title, t->filter)) return;
+    kpar_status status = kpar_case_run_local(&options, &worst);
+    if (status == KPAR_OK) {
+        t->passed++;
+        printf("ok   %-90s %.2f of its tolerance\n", title, worst);
+    } else {
+        t->failed++;
+        printf("FAIL %-90s %s\n", title, kpar_error_message());
+    }
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    char folder[] = "/tmp/kpar-cases-XXXXXX", path[64];
+    const char *source = getenv("srcdir");
+    char data[1024];
+    snprintf(data, sizeof data, "%s/tests/cases/data", source ? source : ".");
+    if (!mkdtemp(folder)) return 1;
+    totals t = {.filter = argc > 1 ? argv[1] : NULL, .data = data, .folder = folder};
+    for (int i = 0; everywhere[i]; i++)
+        for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) run_one(&t, everywhere[i], layouts[k]);
+    for (int i = 0; deep[i]; i++)
+        for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++) run_one(&t, deep[i], deep_layouts[k]);
+    snprintf(path, sizeof path, "%s/trained.keras", folder);
+    unlink(path);
+    rmdir(folder);
+    printf("%d passed, %d failed\n", t.passed, t.failed);
+    return t.failed ? 1 : 0;
+}
