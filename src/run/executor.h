@@ -14,27 +14,36 @@ typedef struct kpar_executor kpar_executor;
 
 typedef struct kpar_executor_options {
     double stall_seconds; /* a wait longer than this is KPAR_ESTALL, naming rank, instruction and whom it waits for; 0: 60 */
-    uint64_t lane_seed;   /* not 0: at each turn a lane that may go on is picked at random (Philox) */
+    uint64_t lane_seed;   /* not 0: at each turn a lane that may go on is picked at random (Philox), and what is under
+                             way between ranks moves only when it is picked */
+    size_t finite_bytes;  /* kernel outputs of float32 and float64 up to this size are looked at after each kernel: a value
+                             that is not finite is KPAR_ENUMERIC, naming layer and instruction. 0: none, SIZE_MAX: all,
+                             64: scalars such as the loss, before the update makes state of them */
 } kpar_executor_options;
 
-/* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective. The
- * programs outlive the executor. Creates the communicator's window. */
+/* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective, with
+ * the same programs in the same order on all ranks; if one fails all do, with its message. The programs outlive the
+ * executor. Creates the communicator's window. */
 kpar_status kpar_executor_create(kpar_comm *comm, const kpar_device_class *device, const kpar_device_options *device_options,
                                  const kpar_program *const *programs, int n_programs, const kpar_executor_options *options,
                                  kpar_executor **executor) KPAR_MUST_USE;
-void kpar_executor_destroy(kpar_executor *executor);
+void kpar_executor_destroy(kpar_executor *executor); /* NULL: nothing. Not collective */
 
-/* Runs the first n_start instructions of a program. */
+/* Runs the first n_start instructions of a program. As with kpar_executor_run all ranks do, and none begins a list of
+ * another program before its peers are in it only if that program's messages and flags order it: in doubt, a barrier. */
 kpar_status kpar_executor_start(kpar_executor *executor, int program) KPAR_MUST_USE;
 
-/* Runs the rest once. */
+/* Runs the rest once. An error names layer and instruction; after one only kpar_executor_first_not_finite, memory and
+ * destroy make sense. */
 kpar_status kpar_executor_run(kpar_executor *executor, int program) KPAR_MUST_USE;
 
 /* Own memory at a place; valid between runs. */
 void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place);
 
-/* Replays the kernels of the last run on what lies in memory now, local kernels only, and returns the index of the first
- * instruction that writes a float that is not finite, -1 if none. For messages after a loss that is not finite. */
+/* Replays, in list order, the kernels up to the update that read own memory only, on what lies in memory now, and returns
+ * the index of the first instruction that writes a float that is not finite, -1 if none. For messages after a loss that
+ * is not finite. Overwrites memory; what was received is taken as it lies there; memory that was used again since, and
+ * state that the update has already spoiled, mislead it: best after a run that ended with KPAR_ENUMERIC. */
 int kpar_executor_first_not_finite(kpar_executor *executor, int program);
 
 typedef struct kpar_executor_times {

@@ -1,0 +1,64 @@
+/* What the files of the executor share. */
+#ifndef KPAR_RUN_EXECUTOR_INTERNAL_H
+#define KPAR_RUN_EXECUTOR_INTERNAL_H
+
+#include "run/executor.h"
+
+/* One of a program's two lists: the start or the run. */
+typedef struct kpar_run_list {
+    int first, end;
+    int *lanes[KPAR_LANE_COUNT]; /* indices of each lane's instructions */
+    int n_lane[KPAR_LANE_COUNT];
+    int flag_base;      /* the list's flag 0 among the window's flags */
+    uint64_t runs;      /* begun: what its signals set and its waits wait for */
+    size_t moved_bytes; /* in one run, on this rank's account */
+} kpar_run_list;
+
+enum { KPAR_LIST_START, KPAR_LIST_RUN, KPAR_LISTS };
+
+/* A program ready to run. */
+typedef struct kpar_loaded {
+    const kpar_program *program;
+    kpar_kernel **kernels;
+    void ***places; /* [instruction][place] */
+    int *groups;    /* the communicator's number of each group */
+    bool *ended;    /* [instruction]: in this run */
+    kpar_run_list lists[KPAR_LISTS];
+} kpar_loaded;
+
+/* An asynchronous instruction that is under way. */
+typedef struct kpar_under_way {
+    kpar_request *request;
+    int index;
+} kpar_under_way;
+
+struct kpar_executor {
+    kpar_comm *comm;
+    const kpar_device_class *class;
+    kpar_device *device;
+    kpar_executor_options options;
+    kpar_arena *arena; /* of bookkeeping */
+    void *memory;      /* own window */
+    kpar_loaded *programs;
+    int n_programs;
+    kpar_under_way *under_way;
+    int n_under_way;
+    uint64_t turns; /* for random lanes */
+    kpar_executor_times times;
+};
+
+/* Runs a list once, from beginning to end. */
+kpar_status kpar_executor_replay(kpar_executor *executor, kpar_loaded *loaded, kpar_run_list *list) KPAR_MUST_USE;
+
+/* Makes the groups of all ranks' programs known to the communicator. Collective. */
+kpar_status kpar_executor_make_groups(kpar_executor *executor) KPAR_MUST_USE;
+
+/* KPAR_ESTALL with what the rank waits for. heads[lane]: the instruction at which the lane stands, or -1. */
+kpar_status kpar_executor_stalled(const kpar_executor *executor, const kpar_loaded *loaded,
+                                  const int heads[KPAR_LANE_COUNT], double seconds) KPAR_MUST_USE;
+
+/* The number of the output of a kernel instruction that has a float that is not finite, -1 if none. Outputs of more than
+ * `bytes` bytes are not looked at. */
+int kpar_not_finite_output(const kpar_loaded *loaded, int index, size_t bytes);
+
+#endif
