@@ -1,4 +1,4 @@
 # Tests of the tree itself: the order of the folders, the exported symbols.
-dist_check_SCRIPTS = tests/check_layers.sh tests/check_symbols.sh
-TESTS += $(dist_check_SCRIPTS)
+dist_check_SCRIPTS += tests/check_layers.sh tests/check_symbols.sh
+TESTS += tests/check_layers.sh tests/check_symbols.sh
 tests/check_symbols.log: libkpar.la

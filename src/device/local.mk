@@ -1,1 +1,13 @@
-# Sources of src/device.
+# Sources of src/device. The vector loops need math functions that set no errno and selects that may be computed
+# on both sides.
+AM_CFLAGS += -fno-math-errno -fno-trapping-math
+libkpar_core_la_SOURCES += src/device/device.h src/device/device.c src/device/spec.h src/device/spec.c src/device/check.c \
+	src/device/null/null.c \
+	src/device/reference/reference.c src/device/reference/rules.h src/device/reference/rules_arithmetic.c \
+	src/device/reference/rules_move.c src/device/reference/rules_rows.c \
+	src/device/cpu/cpu.h src/device/cpu/cpu.c src/device/cpu/elementwise.c src/device/cpu/evaluator.h \
+	src/device/cpu/evaluator.c src/device/cpu/lane_program.h src/device/cpu/lane_program.c src/device/cpu/lanes.h \
+	src/device/cpu/lanes_loops.h src/device/cpu/lanes_f32.c src/device/cpu/lanes_f64.c src/device/cpu/matmul.c \
+	src/device/cpu/matmul_loops.h src/device/cpu/matmul_loops.c src/device/cpu/move.c src/device/cpu/onednn.h \
+	src/device/cpu/onednn.c src/device/cpu/parallel.h src/device/cpu/parallel.c src/device/cpu/random.c \
+	src/device/cpu/reduce.c src/device/cpu/rows.c src/device/cpu/vector.h src/device/cpu/vector_math.h

@@ -168,7 +168,7 @@ kpar_status kpar_stored_read(const kpar_stored *dataset, const kpar_slice *slice
 }
 
 kpar_status kpar_stored_write(const kpar_stored *dataset, const kpar_slice *slice, hid_t type,
-                               const void *values)
+                              const void *values)
 {
     spaces s;
     bool written = make_spaces(dataset, slice, &s) &&

@@ -25,7 +25,7 @@ typedef struct kpar_stored {
 /* Opens a dataset. One that keeps its data in other files, has more dimensions than kpar knows, or declares far more
  * than is stored is refused. */
 kpar_status kpar_stored_open(hid_t store, const char *file, const char *path,
-                              kpar_stored *dataset) KPAR_MUST_USE;
+                             kpar_stored *dataset) KPAR_MUST_USE;
 void kpar_stored_close(kpar_stored *dataset);
 
 /* HDF5's type in memory; negative for types that no weight has. */
@@ -33,9 +33,9 @@ hid_t kpar_store_type(kpar_dtype dtype);
 
 /* A slice to or from dense memory of type `type`. */
 kpar_status kpar_stored_read(const kpar_stored *dataset, const kpar_slice *slice, hid_t type,
-                              void *values) KPAR_MUST_USE;
+                             void *values) KPAR_MUST_USE;
 kpar_status kpar_stored_write(const kpar_stored *dataset, const kpar_slice *slice, hid_t type,
-                               const void *values) KPAR_MUST_USE;
+                              const void *values) KPAR_MUST_USE;
 
 bool kpar_store_has(hid_t store, const char *path);
 

@@ -118,9 +118,9 @@ static kpar_status write_variable(const writer *w, int index)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: %s: values of type %s are not written", w->path,
                          variable->path, kpar_dtype_name(variable->dtype));
     kpar_stored dataset = {.id = create_dataset(w, variable, type),
-                            .file = w->path,
-                            .path = variable->path,
-                            .rank = variable->rank};
+                           .file = w->path,
+                           .path = variable->path,
+                           .rank = variable->rank};
     if (dataset.id < 0) return kpar_store_fail(KPAR_EIO, w->path, variable->path);
     kpar_status status = write_slices(w, index, &dataset);
     kpar_stored_close(&dataset);

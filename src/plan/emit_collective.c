@@ -227,7 +227,7 @@ static kpar_status emit_flag(collecting *c, const kpar_step *step)
             for (int t = 0; t < terms; t++) all[n++] = data_place(c, world_rank(c, i), t, 0, c->shape.total);
         }
     }
-    kpar_draft *draft = kpar_emit_draft(e, signal ? KPAR_INSTRUCTION_SIGNAL : KPAR_INSTRUCTION_WAIT, KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, all, n, n);
+    kpar_draft *draft = kpar_emit_draft(e, signal ? KPAR_INSTRUCTION_SIGNAL : KPAR_INSTRUCTION_WAIT, KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, all, n, 0);
     draft->instruction.channel = flag_number(c, step->flag);
     if (!signal) draft->instruction.peer = world_rank(c, step->peer);
     return KPAR_OK;

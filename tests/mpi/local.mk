@@ -1,1 +1,4 @@
-# Tests in tests/mpi.
+# Tests that start ranks with an mpirun.
+dist_check_SCRIPTS += tests/mpi/test_kparrun.sh
+TESTS += tests/mpi/test_kparrun.sh
+tests/mpi/test_kparrun.log: kparrun

@@ -16,3 +16,4 @@ include tests/unit/model.mk
 include tests/unit/plan.mk
 include tests/unit/executor.mk
 include tests/unit/train.mk
+include tests/unit/launch.mk
