@@ -57,10 +57,11 @@ def same(a, b):
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b))
 
 
-def arrays(data, which, structure):
+def arrays(data, which, model):
     """data.npz's x or y in the structure of the model's inputs or outputs, the first eight rows"""
     if which in data: return data[which][:8]
     named = {key.split("/", 1)[1]: data[key][:8] for key in data if key.startswith(which + "/")}
+    structure = model.input if which == "x" else model.output
     return named if isinstance(structure, dict) else list(named.values())
 
 
@@ -79,7 +80,7 @@ def check(program, case, folder):
     a, b = keras.models.load_model(original), keras.models.load_model(copied)
     assert same(values(a), values(b)), "weights or optimizer state"
     data = np.load(os.path.join(case, "data.npz"))
-    x, y = arrays(data, "x", a.input), arrays(data, "y", a.output)
+    x, y = arrays(data, "x", a), arrays(data, "y", a)
     assert same(predictions(a, x), predictions(b, x)), "predictions"
     for model in (a, b): model.train_on_batch(x, y)
     assert same(values(a), values(b)), "weights after a step"
