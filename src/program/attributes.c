@@ -7,7 +7,10 @@
 #include <limits.h>
 #include <string.h>
 
-#define ROW(member, kind, count) {#member, offsetof(kpar_attributes, member), KPAR_FIELD_##kind, count}
+#define ROW(member, kind, count)                                                                             \
+    {                                                                                                        \
+#member, offsetof(kpar_attributes, member), KPAR_FIELD_##kind, count                                 \
+    }
 static const kpar_attribute_row rows[] = {
     ROW(transpose_a, BOOL, 1),
     ROW(transpose_b, BOOL, 1),
@@ -34,8 +37,9 @@ _Static_assert(sizeof(kpar_reduction) == sizeof(int) && sizeof(kpar_dtype) == si
                "enums are read and written as int");
 
 static const size_t field_bytes[] = {
-    [KPAR_FIELD_BOOL] = sizeof(bool),       [KPAR_FIELD_INT] = sizeof(int),       [KPAR_FIELD_INT64] = sizeof(int64_t),
-    [KPAR_FIELD_UINT64] = sizeof(uint64_t), [KPAR_FIELD_DOUBLE] = sizeof(double), [KPAR_FIELD_DTYPE] = sizeof(kpar_dtype),
+    [KPAR_FIELD_BOOL] = sizeof(bool),        [KPAR_FIELD_INT] = sizeof(int),
+    [KPAR_FIELD_INT64] = sizeof(int64_t),    [KPAR_FIELD_UINT64] = sizeof(uint64_t),
+    [KPAR_FIELD_DOUBLE] = sizeof(double),    [KPAR_FIELD_DTYPE] = sizeof(kpar_dtype),
     [KPAR_FIELD_SHAPE] = sizeof(kpar_shape),
 };
 
@@ -95,8 +99,10 @@ uint64_t kpar_attributes_hash(uint64_t hash, const kpar_attributes *attributes)
 {
     for (int i = 0; i < N_ROWS; i++) {
         const void *at = member(attributes, &rows[i], 0);
-        if (rows[i].kind == KPAR_FIELD_SHAPE) hash = hash_shape(hash, at);
-        else hash = kpar_hash(hash, at, (size_t)rows[i].count * field_bytes[rows[i].kind]);
+        if (rows[i].kind == KPAR_FIELD_SHAPE)
+            hash = hash_shape(hash, at);
+        else
+            hash = kpar_hash(hash, at, (size_t)rows[i].count * field_bytes[rows[i].kind]);
     }
     return hash_expression(hash, attributes->expression);
 }
@@ -112,19 +118,34 @@ static bool is_zero(const void *at, size_t bytes)
 static void print_shape(kpar_text *text, const kpar_shape *shape)
 {
     for (int i = 0; i < shape->rank; i++)
-        kpar_text_printf(text, "%s%lld%s", i ? "," : "", (long long)shape->dims[i].size, shape->dims[i].batch ? "b" : "");
+        kpar_text_printf(text, "%s%lld%s", i ? "," : "", (long long)shape->dims[i].size,
+                         shape->dims[i].batch ? "b" : "");
 }
 
 static void print_field(kpar_text *text, kpar_field_kind kind, const void *at)
 {
     switch (kind) {
-    case KPAR_FIELD_BOOL: kpar_text_printf(text, "%d", *(const bool *)at); break;
-    case KPAR_FIELD_INT: kpar_text_printf(text, "%d", *(const int *)at); break;
-    case KPAR_FIELD_INT64: kpar_text_printf(text, "%lld", (long long)*(const int64_t *)at); break;
-    case KPAR_FIELD_UINT64: kpar_text_printf(text, "%llu", (unsigned long long)*(const uint64_t *)at); break;
-    case KPAR_FIELD_DOUBLE: kpar_text_number(text, *(const double *)at); break;
-    case KPAR_FIELD_DTYPE: kpar_text_printf(text, "%s", kpar_dtype_name(*(const kpar_dtype *)at)); break;
-    case KPAR_FIELD_SHAPE: print_shape(text, at); break;
+    case KPAR_FIELD_BOOL:
+        kpar_text_printf(text, "%d", *(const bool *)at);
+        break;
+    case KPAR_FIELD_INT:
+        kpar_text_printf(text, "%d", *(const int *)at);
+        break;
+    case KPAR_FIELD_INT64:
+        kpar_text_printf(text, "%lld", (long long)*(const int64_t *)at);
+        break;
+    case KPAR_FIELD_UINT64:
+        kpar_text_printf(text, "%llu", (unsigned long long)*(const uint64_t *)at);
+        break;
+    case KPAR_FIELD_DOUBLE:
+        kpar_text_number(text, *(const double *)at);
+        break;
+    case KPAR_FIELD_DTYPE:
+        kpar_text_printf(text, "%s", kpar_dtype_name(*(const kpar_dtype *)at));
+        break;
+    case KPAR_FIELD_SHAPE:
+        print_shape(text, at);
+        break;
     }
 }
 
@@ -194,10 +215,14 @@ static bool parse_field(kpar_field_kind kind, char *value, void *at)
         if (!parse_integer(value, INT64_MIN, INT64_MAX, &number)) return false;
         *(int64_t *)at = number;
         return true;
-    case KPAR_FIELD_UINT64: return parse_unsigned(value, at);
-    case KPAR_FIELD_DOUBLE: return kpar_parse_whole_number(value, at);
-    case KPAR_FIELD_DTYPE: return kpar_dtype_parse(value, at);
-    case KPAR_FIELD_SHAPE: return parse_dim(value, at);
+    case KPAR_FIELD_UINT64:
+        return parse_unsigned(value, at);
+    case KPAR_FIELD_DOUBLE:
+        return kpar_parse_whole_number(value, at);
+    case KPAR_FIELD_DTYPE:
+        return kpar_dtype_parse(value, at);
+    case KPAR_FIELD_SHAPE:
+        return parse_dim(value, at);
     }
     return false;
 }

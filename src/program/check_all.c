@@ -34,8 +34,15 @@ static kpar_status replay_checked(const kpar_program *const *programs, int n, co
     checker c = {.clocks = kpar_clocks_create(programs, n, matches)};
     c.races = kpar_races_create(programs, n, c.clocks);
     kpar_replay_plan plan = {
-        .programs = programs, .n = n, .matches = matches, .first_list = 0, .last_list = 2,
-        .context = &c, .begins = begins, .starts = starts, .ends = ends,
+        .programs = programs,
+        .n = n,
+        .matches = matches,
+        .first_list = 0,
+        .last_list = 2,
+        .context = &c,
+        .begins = begins,
+        .starts = starts,
+        .ends = ends,
     };
     kpar_status status = kpar_replay(&plan);
     kpar_races_destroy(c.races);
@@ -54,7 +61,8 @@ static kpar_status check_windows(const kpar_program *const *programs, int rank)
             size_t arena = programs[place->rank < 0 ? rank : place->rank]->arena_bytes;
             if (place->offset <= arena && place->bytes <= arena - place->offset) continue;
             char text[KPAR_REF_TEXT];
-            return kpar_fail(KPAR_EINTERNAL, "programs: %s: place %d ends behind the arena of rank %d, %zu bytes",
+            return kpar_fail(KPAR_EINTERNAL,
+                             "programs: %s: place %d ends behind the arena of rank %d, %zu bytes",
                              kpar_ref_text(text, programs, (kpar_ref){rank, (int)i}), p, place->rank, arena);
         }
     }
@@ -65,7 +73,8 @@ kpar_status kpar_programs_check(const kpar_program *const *programs, int n)
 {
     for (int rank = 0; rank < n; rank++) {
         if (programs[rank]->rank != rank || programs[rank]->world != n)
-            return kpar_fail(KPAR_EINTERNAL, "programs: expected the program of rank %d of %d, found rank %d of %d", rank, n,
+            return kpar_fail(KPAR_EINTERNAL,
+                             "programs: expected the program of rank %d of %d, found rank %d of %d", rank, n,
                              programs[rank]->rank, programs[rank]->world);
         KPAR_TRY(kpar_program_check(programs[rank]));
     }

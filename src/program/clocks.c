@@ -14,7 +14,8 @@ typedef struct snapshot {
 
 /* What is known of an instruction before anything runs. */
 typedef struct facts {
-    int first_waiter[KPAR_LANE_COUNT]; /* index of the first instruction of the lane that waits for it; INT_MAX: none */
+    int first_waiter
+        [KPAR_LANE_COUNT]; /* index of the first instruction of the lane that waits for it; INT_MAX: none */
     int n_waiters;
 } facts;
 
@@ -26,11 +27,11 @@ struct kpar_clocks {
     kpar_arena *arena;
     unsigned **free; /* clocks that nobody reads any more */
     size_t n_free, free_capacity;
-    facts **facts;         /* [rank][index] */
+    facts **facts;               /* [rank][index] */
     snapshot **snapshots[LISTS]; /* [list][rank][index] */
     snapshot *joins[LISTS];      /* [list][join] */
-    unsigned **lanes;      /* [rank and lane] */
-    unsigned **ended;      /* [rank]: all asynchronous instructions that have ended */
+    unsigned **lanes;            /* [rank and lane] */
+    unsigned **ended;            /* [rank]: all asynchronous instructions that have ended */
 };
 
 static size_t lane_entry(int rank, int lane) { return (size_t)rank * KPAR_LANE_COUNT + (size_t)lane; }
@@ -61,7 +62,10 @@ static unsigned *take_clock(kpar_clocks *c)
     return kpar_arena_alloc(c->arena, c->length * sizeof(unsigned));
 }
 
-static void copy_clock(const kpar_clocks *c, unsigned *to, const unsigned *from) { memcpy(to, from, c->length * sizeof *to); }
+static void copy_clock(const kpar_clocks *c, unsigned *to, const unsigned *from)
+{
+    memcpy(to, from, c->length * sizeof *to);
+}
 
 static void join_clock(const kpar_clocks *c, unsigned *restrict into, const unsigned *restrict other)
 {
@@ -99,7 +103,8 @@ void kpar_clocks_begins(kpar_clocks *c, int rank, int list)
 {
     unsigned *clock = c->ended[rank];
     for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) join_clock(c, clock, c->lanes[lane_entry(rank, lane)]);
-    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) clock[lane_entry(rank, lane)] = list_position(c, rank, list);
+    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++)
+        clock[lane_entry(rank, lane)] = list_position(c, rank, list);
     for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) copy_clock(c, c->lanes[lane_entry(rank, lane)], clock);
 }
 
@@ -134,7 +139,8 @@ static void end_synchronous(kpar_clocks *c, kpar_node node)
     unsigned *clock = c->lanes[lane_entry(node.rank, (int)in->lane)];
     const kpar_match *match = &c->matches->of[node.rank][node.index];
     if (in->kind == KPAR_INSTRUCTION_WAIT)
-        read_snapshot(c, snapshot_of(c, (kpar_node){match->other.rank, node.list, match->other.index}), clock);
+        read_snapshot(c, snapshot_of(c, (kpar_node){match->other.rank, node.list, match->other.index}),
+                      clock);
     int remote = in->kind == KPAR_INSTRUCTION_SIGNAL ? match->n : 0;
     keep(c, snapshot_of(c, node), clock, waiters(c, node) + remote);
 }
@@ -147,7 +153,8 @@ void kpar_clocks_ends(kpar_clocks *c, kpar_node node)
         return;
     }
     snapshot *own = snapshot_of(c, node);
-    if (in->kind == KPAR_INSTRUCTION_RECEIVE) { /* that the send has ended too says nothing: it may be eager */
+    if (in->kind ==
+        KPAR_INSTRUCTION_RECEIVE) { /* that the send has ended too says nothing: it may be eager */
         kpar_ref send = c->matches->of[node.rank][node.index].other;
         read_snapshot(c, snapshot_of(c, (kpar_node){send.rank, node.list, send.index}), own->clock);
     }
@@ -163,7 +170,8 @@ bool kpar_clocks_ordered(const kpar_clocks *c, kpar_node earlier, kpar_node now)
 {
     const kpar_instruction *in = instruction_at(c, earlier);
     const unsigned *clock = c->lanes[lane_entry(now.rank, (int)instruction_at(c, now)->lane)];
-    if (!kpar_instruction_is_asynchronous(in->kind)) return is_reached(c, earlier, (int)in->lane, earlier.index, clock);
+    if (!kpar_instruction_is_asynchronous(in->kind))
+        return is_reached(c, earlier, (int)in->lane, earlier.index, clock);
     unsigned next_list = list_position(c, earlier.rank, earlier.list + 1);
     for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) {
         int waiter = c->facts[earlier.rank][earlier.index].first_waiter[lane];
@@ -192,7 +200,8 @@ static void collect_facts(kpar_clocks *c, int rank)
 kpar_clocks *kpar_clocks_create(const kpar_program *const *programs, int n, const kpar_matches *matches)
 {
     kpar_clocks *c = kpar_alloc_zeroed(1, sizeof *c);
-    *c = (kpar_clocks){.programs = programs, .matches = matches, .n = n, .length = (size_t)n * KPAR_LANE_COUNT};
+    *c = (kpar_clocks){
+        .programs = programs, .matches = matches, .n = n, .length = (size_t)n * KPAR_LANE_COUNT};
     c->arena = kpar_arena_create();
     c->facts = kpar_arena_alloc(c->arena, (size_t)n * sizeof *c->facts);
     c->lanes = kpar_arena_alloc(c->arena, c->length * sizeof *c->lanes);
@@ -206,7 +215,8 @@ kpar_clocks *kpar_clocks_create(const kpar_program *const *programs, int n, cons
         c->joins[list] = kpar_arena_alloc(c->arena, (size_t)matches->n_joins * sizeof **c->joins);
         c->snapshots[list] = kpar_arena_alloc(c->arena, (size_t)n * sizeof **c->snapshots);
         for (int rank = 0; rank < n; rank++)
-            c->snapshots[list][rank] = kpar_arena_alloc(c->arena, programs[rank]->n_instructions * sizeof ***c->snapshots);
+            c->snapshots[list][rank] =
+                kpar_arena_alloc(c->arena, programs[rank]->n_instructions * sizeof ***c->snapshots);
     }
     return c;
 }

@@ -68,11 +68,20 @@ static void collect(matcher *m, kpar_ref ref)
     const kpar_instruction *in = instruction_at(m, ref);
     int list = kpar_list_of(m->programs[ref.rank], ref.index);
     switch (in->kind) {
-    case KPAR_INSTRUCTION_SEND: add(&m->sends, ref, ref.rank, in->peer, in->channel, list); break;
-    case KPAR_INSTRUCTION_RECEIVE: add(&m->receives, ref, in->peer, ref.rank, in->channel, list); break;
-    case KPAR_INSTRUCTION_SIGNAL: add(&m->signals, ref, ref.rank, in->channel, list, 0); break;
-    case KPAR_INSTRUCTION_WAIT: add(&m->waits, ref, in->peer, in->channel, list, 0); break;
-    default: break;
+    case KPAR_INSTRUCTION_SEND:
+        add(&m->sends, ref, ref.rank, in->peer, in->channel, list);
+        break;
+    case KPAR_INSTRUCTION_RECEIVE:
+        add(&m->receives, ref, in->peer, ref.rank, in->channel, list);
+        break;
+    case KPAR_INSTRUCTION_SIGNAL:
+        add(&m->signals, ref, ref.rank, in->channel, list, 0);
+        break;
+    case KPAR_INSTRUCTION_WAIT:
+        add(&m->waits, ref, in->peer, in->channel, list, 0);
+        break;
+    default:
+        break;
     }
 }
 
@@ -107,7 +116,8 @@ static kpar_status check_one_lane(const matcher *m, const entries *list, size_t 
 static kpar_status match_message(matcher *m, size_t i)
 {
     kpar_ref send = m->sends.items[i].ref, receive = m->receives.items[i].ref;
-    size_t sent = instruction_at(m, send)->places[0].bytes, received = instruction_at(m, receive)->places[0].bytes;
+    size_t sent = instruction_at(m, send)->places[0].bytes,
+           received = instruction_at(m, receive)->places[0].bytes;
     if (sent != received) {
         char how[96];
         snprintf(how, sizeof how, "but %zu bytes are sent and %zu received", sent, received);
@@ -184,8 +194,10 @@ static void collect_calls(const matcher *m, int rank, call **calls, size_t *n, s
         const kpar_instruction *in = &program->instructions[i];
         if (in->kind != KPAR_INSTRUCTION_COLLECTIVE) continue;
         int list = kpar_list_of(program, (int)i);
-        KPAR_PUSH(*calls, *n, *capacity) = (call){.group = &program->groups[in->group], .list = list,
-                                                  .number = numbers[in->group][list]++, .ref = {rank, (int)i}};
+        KPAR_PUSH(*calls, *n, *capacity) = (call){.group = &program->groups[in->group],
+                                                  .list = list,
+                                                  .number = numbers[in->group][list]++,
+                                                  .ref = {rank, (int)i}};
     }
     kpar_free(numbers);
 }
@@ -206,7 +218,8 @@ static kpar_status match_call(matcher *m, const call *calls, size_t left, int jo
         if (!there || calls[i].ref.rank != group->ranks[i])
             return no_counterpart(m, calls[0].ref, group->ranks[i], "collective");
         if (!same_call(instruction_at(m, calls[0].ref), instruction_at(m, calls[i].ref), group->n))
-            return differ(m, calls[0].ref, calls[i].ref, "but they are not the same collective of the same size");
+            return differ(m, calls[0].ref, calls[i].ref,
+                          "but they are not the same collective of the same size");
         match_at(m, calls[i].ref)->join = join;
     }
     return KPAR_OK;

@@ -28,7 +28,8 @@ typedef struct kpar_matches {
 
 /* Fails with KPAR_EINTERNAL naming ranks and instructions where something has no counterpart or a different one. The
  * programs pass kpar_program_check. */
-kpar_status kpar_matches_make(const kpar_program *const *programs, int n, kpar_matches *matches) KPAR_MUST_USE;
+kpar_status kpar_matches_make(const kpar_program *const *programs, int n,
+                              kpar_matches *matches) KPAR_MUST_USE;
 void kpar_matches_free(kpar_matches *matches);
 
 /* "rank 1, instruction 7 (send 'dense/send' of microbatch 0)" into text; returns text. */
@@ -36,6 +37,9 @@ enum { KPAR_REF_TEXT = 160 };
 const char *kpar_ref_text(char text[KPAR_REF_TEXT], const kpar_program *const *programs, kpar_ref ref);
 
 /* The list that an instruction belongs to: 0 start, 1 run. */
-static inline int kpar_list_of(const kpar_program *program, int index) { return (size_t)index >= program->n_start; }
+static inline int kpar_list_of(const kpar_program *program, int index)
+{
+    return (size_t)index >= program->n_start;
+}
 
 #endif

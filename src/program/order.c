@@ -45,8 +45,8 @@ typedef struct order {
      * lane that relies on the end of the asynchronous i. */
     int started[KPAR_LANE_COUNT][KPAR_LANE_COUNT];
     int (*known)[KPAR_LANE_COUNT];
-    int last[KPAR_LANE_COUNT];  /* the lane's last instruction so far that is not asynchronous */
-    int fence[KPAR_LANE_COUNT]; /* the lane's last WAIT without places */
+    int last[KPAR_LANE_COUNT];     /* the lane's last instruction so far that is not asynchronous */
+    int fence[KPAR_LANE_COUNT];    /* the lane's last WAIT without places */
     list unknown[KPAR_LANE_COUNT]; /* asynchronous instructions since the lane's last SIGNAL without places */
 } order;
 
@@ -141,8 +141,10 @@ static void record_access(order *o, int self, int place)
     tracker *t = tracker_of(o, &in->places[place]);
     kpar_cut_range range = cut_out(t, &in->places[place]);
     if (range.first == range.end) return;
-    if (is_written(in, place)) record_write(self, t, range);
-    else record_read(o, self, t, range);
+    if (is_written(in, place))
+        record_write(self, t, range);
+    else
+        record_read(o, self, t, range);
 }
 
 static bool touches_windows(const kpar_instruction *in)
@@ -258,7 +260,8 @@ static void begin(order *o)
         const kpar_instruction *in = &program->instructions[i];
         o->seen[i] = NONE;
         for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) o->known[i][lane] = NONE;
-        for (int p = 0; p < in->n_places; p++) kpar_segments_add(&tracker_of(o, &in->places[p])->segments, &in->places[p]);
+        for (int p = 0; p < in->n_places; p++)
+            kpar_segments_add(&tracker_of(o, &in->places[p])->segments, &in->places[p]);
     }
     for (int rank = 0; rank < program->world; rank++) {
         tracker *t = &o->trackers[rank];

@@ -35,10 +35,10 @@ const char *kpar_collective_name(kpar_collective collective)
 const char *kpar_slot_name(kpar_slot_kind kind)
 {
     static const char *const names[] = {
-        [KPAR_SLOT_VARIABLE] = "variable",           [KPAR_SLOT_FEATURE] = "feature",
-        [KPAR_SLOT_LABEL] = "label",                 [KPAR_SLOT_SAMPLE_WEIGHT] = "sample_weight",
-        [KPAR_SLOT_ROW_MASK] = "row_mask",           [KPAR_SLOT_ROW_POSITION] = "row_position",
-        [KPAR_SLOT_PREDICTION] = "prediction",       [KPAR_SLOT_REPORT] = "report",
+        [KPAR_SLOT_VARIABLE] = "variable",     [KPAR_SLOT_FEATURE] = "feature",
+        [KPAR_SLOT_LABEL] = "label",           [KPAR_SLOT_SAMPLE_WEIGHT] = "sample_weight",
+        [KPAR_SLOT_ROW_MASK] = "row_mask",     [KPAR_SLOT_ROW_POSITION] = "row_position",
+        [KPAR_SLOT_PREDICTION] = "prediction", [KPAR_SLOT_REPORT] = "report",
     };
     return names[kind];
 }
@@ -64,7 +64,8 @@ void kpar_program_destroy(kpar_program *program)
     kpar_free(program);
 }
 
-const kpar_slot *kpar_program_slot(const kpar_program *program, kpar_slot_kind kind, int index, int microbatch)
+const kpar_slot *kpar_program_slot(const kpar_program *program, kpar_slot_kind kind, int index,
+                                   int microbatch)
 {
     for (size_t i = 0; i < program->n_slots; i++) {
         const kpar_slot *slot = &program->slots[i];
@@ -90,7 +91,8 @@ static bool kernel_equal(const kpar_kernel_spec *a, const kpar_kernel_spec *b)
 
 static uint64_t kernel_hash(const kpar_kernel_spec *kernel)
 {
-    const int64_t numbers[] = {kernel->op, kernel->n_inputs, kernel->n_outputs, kernel->row_elements, kernel->row_start};
+    const int64_t numbers[] = {kernel->op, kernel->n_inputs, kernel->n_outputs, kernel->row_elements,
+                               kernel->row_start};
     uint64_t hash = kpar_hash(KPAR_HASH_START, numbers, sizeof numbers);
     for (int i = 0; i < kernel->n_inputs + kernel->n_outputs; i++) {
         const kpar_tensor_spec *tensor = &kernel->tensors[i];
@@ -188,8 +190,11 @@ size_t kpar_program_moved_bytes(const kpar_program *program, const kpar_instruct
         for (int i = 0; i < instruction->n_places; i++)
             if (instruction->places[i].rank >= 0) bytes += instruction->places[i].bytes;
         return bytes;
-    case KPAR_INSTRUCTION_SEND: return instruction->places[0].bytes;
-    case KPAR_INSTRUCTION_COLLECTIVE: return collective_bytes(program, instruction);
-    default: return 0;
+    case KPAR_INSTRUCTION_SEND:
+        return instruction->places[0].bytes;
+    case KPAR_INSTRUCTION_COLLECTIVE:
+        return collective_bytes(program, instruction);
+    default:
+        return 0;
     }
 }

@@ -35,7 +35,8 @@ static kpar_status race(const kpar_races *r, kpar_node a, kpar_node b, int rank)
 {
     char a_text[KPAR_REF_TEXT], b_text[KPAR_REF_TEXT];
     const char *when = a.list == b.list ? "" : " in its run after";
-    return kpar_fail(KPAR_EINTERNAL, "programs: %s and %s%s touch the same memory of rank %d, but nothing orders them",
+    return kpar_fail(KPAR_EINTERNAL,
+                     "programs: %s and %s%s touch the same memory of rank %d, but nothing orders them",
                      kpar_ref_text(a_text, r->programs, (kpar_ref){a.rank, a.index}),
                      kpar_ref_text(b_text, r->programs, (kpar_ref){b.rank, b.index}), when, rank);
 }
@@ -74,7 +75,8 @@ static void split_at(memory *m, size_t cut)
     size_t from = kpar_segments_split(&m->segments, cut);
     if (from == cut) return;
     const history *source = &m->histories[from];
-    m->histories[cut] = (history){.write = source->write, .n_reads = source->n_reads, .capacity = source->n_reads};
+    m->histories[cut] =
+        (history){.write = source->write, .n_reads = source->n_reads, .capacity = source->n_reads};
     if (source->n_reads == 0) return;
     m->histories[cut].reads = kpar_alloc(source->n_reads * sizeof *source->reads);
     memcpy(m->histories[cut].reads, source->reads, source->n_reads * sizeof *source->reads);
@@ -82,7 +84,8 @@ static void split_at(memory *m, size_t cut)
 
 static void record_write(memory *m, kpar_node now, kpar_cut_range range)
 {
-    for (size_t at = range.first; at < range.end; at = kpar_segments_next(&m->segments, at)) forget(&m->histories[at]);
+    for (size_t at = range.first; at < range.end; at = kpar_segments_next(&m->segments, at))
+        forget(&m->histories[at]);
     kpar_segments_join(&m->segments, range);
     m->histories[range.first].write = now;
 }

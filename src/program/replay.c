@@ -33,7 +33,8 @@ static void push_event(kpar_replay_state *s, double seconds, kpar_node node)
     size_t at = s->n_events;
     kpar_replay_event event = {.seconds = seconds, .number = s->numbers++, .node = node};
     KPAR_PUSH(s->events, s->n_events, s->events_capacity) = event;
-    for (; at > 0 && before(&event, &s->events[(at - 1) / 2]); at = (at - 1) / 2) s->events[at] = s->events[(at - 1) / 2];
+    for (; at > 0 && before(&event, &s->events[(at - 1) / 2]); at = (at - 1) / 2)
+        s->events[at] = s->events[(at - 1) / 2];
     s->events[at] = event;
 }
 
@@ -85,14 +86,17 @@ static void end_node(kpar_replay_state *s, kpar_node node)
 
 static void end_after(kpar_replay_state *s, double seconds, kpar_node node)
 {
-    if (seconds > s->now) push_event(s, seconds, node);
-    else end_node(s, node);
+    if (seconds > s->now)
+        push_event(s, seconds, node);
+    else
+        end_node(s, node);
 }
 
 static void start_kernel(kpar_replay_state *s, kpar_node node)
 {
     const kpar_replay_plan *plan = s->plan;
-    double seconds = plan->kernel_seconds ? plan->kernel_seconds(plan->context, (kpar_ref){node.rank, node.index}) : 0;
+    double seconds =
+        plan->kernel_seconds ? plan->kernel_seconds(plan->context, (kpar_ref){node.rank, node.index}) : 0;
     s->ranks[node.rank].busy = true;
     end_after(s, s->now + seconds, node);
 }
@@ -110,7 +114,8 @@ static void start_message(kpar_replay_state *s, kpar_node node)
     kpar_node send = sends ? node : peer, receive = sends ? peer : node;
     kpar_replay_rank *from = &s->ranks[send.rank], *to = &s->ranks[receive.rank];
     double begin = maximum(s->now, maximum(from->sends_until, to->receives_until));
-    double seconds = plan->message_seconds ? plan->message_seconds(plan->context, (kpar_ref){send.rank, send.index}) : 0;
+    double seconds =
+        plan->message_seconds ? plan->message_seconds(plan->context, (kpar_ref){send.rank, send.index}) : 0;
     from->sends_until = to->receives_until = begin + seconds;
     end_after(s, begin + seconds, send);
     end_after(s, begin + seconds, receive);
@@ -130,7 +135,8 @@ static void give_signal(kpar_replay_state *s, kpar_node node)
 static void start_wait(kpar_replay_state *s, kpar_node node)
 {
     kpar_ref signal = s->plan->matches->of[node.rank][node.index].other;
-    if (*kpar_replay_progress(s, (kpar_node){signal.rank, node.list, signal.index}) == KPAR_NODE_ENDED) end_node(s, node);
+    if (*kpar_replay_progress(s, (kpar_node){signal.rank, node.list, signal.index}) == KPAR_NODE_ENDED)
+        end_node(s, node);
 }
 
 static void start_collective(kpar_replay_state *s, kpar_node node)
@@ -141,9 +147,12 @@ static void start_collective(kpar_replay_state *s, kpar_node node)
     int first = matches->join_first[join], end = matches->join_first[join + 1];
     int *arrived = &s->arrived[node.list - plan->first_list][join];
     if (++*arrived < end - first) return;
-    double seconds = plan->collective_seconds ? plan->collective_seconds(plan->context, (kpar_ref){node.rank, node.index}) : 0;
+    double seconds = plan->collective_seconds
+                         ? plan->collective_seconds(plan->context, (kpar_ref){node.rank, node.index})
+                         : 0;
     for (int i = first; i < end; i++)
-        end_after(s, s->now + seconds, (kpar_node){matches->joined[i].rank, node.list, matches->joined[i].index});
+        end_after(s, s->now + seconds,
+                  (kpar_node){matches->joined[i].rank, node.list, matches->joined[i].index});
 }
 
 static void (*const starters[KPAR_INSTRUCTION_COUNT])(kpar_replay_state *, kpar_node) = {
@@ -192,7 +201,7 @@ static kpar_status run(kpar_replay_state *s)
 {
     for (int rank = 0; rank < s->plan->n; rank++) begin_list(s, rank, s->plan->first_list);
     while (s->queue_length > 0 || s->n_events > 0) {
-        for (; s->queue_length > 0; ) {
+        for (; s->queue_length > 0;) {
             int rank = s->queue[s->queue_first];
             s->queue_first = (s->queue_first + 1) % (size_t)s->plan->n;
             s->queue_length--;

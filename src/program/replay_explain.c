@@ -38,8 +38,8 @@ static kpar_ref missing_member(const kpar_replay_state *s, kpar_node node)
 {
     const kpar_matches *matches = s->plan->matches;
     int i = matches->join_first[matches->of[node.rank][node.index].join];
-    while (*kpar_replay_progress(s, (kpar_node){matches->joined[i].rank, node.list, matches->joined[i].index}) !=
-           KPAR_NODE_AHEAD)
+    while (*kpar_replay_progress(s, (kpar_node){matches->joined[i].rank, node.list,
+                                                matches->joined[i].index}) != KPAR_NODE_AHEAD)
         i++;
     return matches->joined[i];
 }
@@ -53,7 +53,10 @@ static kpar_node blocker(const kpar_replay_state *s, kpar_node node)
     return (kpar_node){other.rank, node.list, other.index};
 }
 
-static bool same(kpar_node a, kpar_node b) { return a.rank == b.rank && a.list == b.list && a.index == b.index; }
+static bool same(kpar_node a, kpar_node b)
+{
+    return a.rank == b.rank && a.list == b.list && a.index == b.index;
+}
 
 /* A node that is on the circle: two walk, one twice as fast, until they meet. */
 static kpar_node on_circle(const kpar_replay_state *s, kpar_node from)
@@ -79,9 +82,10 @@ static kpar_status deadlock(const kpar_replay_state *s, kpar_node from)
 {
     kpar_node a = next_that_needs_a_peer(s, on_circle(s, from)), b = next_that_needs_a_peer(s, a);
     char a_text[KPAR_REF_TEXT], b_text[KPAR_REF_TEXT];
-    return kpar_fail(KPAR_EINTERNAL, "programs: deadlock: %s waits for rank %d, while %s waits for rank %d",
-                     kpar_ref_text(a_text, s->plan->programs, (kpar_ref){a.rank, a.index}), blocker(s, a).rank,
-                     kpar_ref_text(b_text, s->plan->programs, (kpar_ref){b.rank, b.index}), blocker(s, b).rank);
+    return kpar_fail(
+        KPAR_EINTERNAL, "programs: deadlock: %s waits for rank %d, while %s waits for rank %d",
+        kpar_ref_text(a_text, s->plan->programs, (kpar_ref){a.rank, a.index}), blocker(s, a).rank,
+        kpar_ref_text(b_text, s->plan->programs, (kpar_ref){b.rank, b.index}), blocker(s, b).rank);
 }
 
 kpar_status kpar_replay_explain(const kpar_replay_state *s)

@@ -7,10 +7,11 @@
 enum { KPAR_NODE_AHEAD, KPAR_NODE_STARTED, KPAR_NODE_ENDED };
 
 typedef struct kpar_replay_rank {
-    int list, end, left;       /* the list it is in, the index behind the list, instructions not ended */
-    int head[KPAR_LANE_COUNT]; /* next instruction of each lane, or the one under way if it is not asynchronous; -1: none */
-    bool busy;                 /* a kernel runs */
-    bool queued;               /* is to be visited */
+    int list, end, left; /* the list it is in, the index behind the list, instructions not ended */
+    int head
+        [KPAR_LANE_COUNT]; /* next instruction of each lane, or the one under way if it is not asynchronous; -1: none */
+    bool busy;             /* a kernel runs */
+    bool queued;           /* is to be visited */
     double sends_until, receives_until;
 } kpar_replay_rank;
 
@@ -43,7 +44,8 @@ static inline int kpar_replay_unended_wait(const kpar_replay_state *s, kpar_node
 {
     const kpar_instruction *in = &s->plan->programs[node.rank]->instructions[node.index];
     for (int i = 0; i < in->n_waits; i++)
-        if (*kpar_replay_progress(s, (kpar_node){node.rank, node.list, in->waits[i]}) != KPAR_NODE_ENDED) return in->waits[i];
+        if (*kpar_replay_progress(s, (kpar_node){node.rank, node.list, in->waits[i]}) != KPAR_NODE_ENDED)
+            return in->waits[i];
     return -1;
 }
 

@@ -31,7 +31,8 @@ void kpar_segments_seal(kpar_segments *segments)
     if (segments->n > 0) qsort(segments->cuts, segments->n, sizeof *segments->cuts, compare_offsets);
     size_t kept = 0;
     for (size_t i = 0; i < segments->n; i++)
-        if (kept == 0 || segments->cuts[kept - 1] != segments->cuts[i]) segments->cuts[kept++] = segments->cuts[i];
+        if (kept == 0 || segments->cuts[kept - 1] != segments->cuts[i])
+            segments->cuts[kept++] = segments->cuts[i];
     segments->n = kept;
     segments->active = kpar_alloc(words(segments) * sizeof *segments->active);
     kpar_segments_reset(segments);
@@ -55,8 +56,10 @@ static size_t find_cut(const kpar_segments *segments, size_t offset)
     size_t low = 0, high = segments->n;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (segments->cuts[middle] <= offset) low = middle;
-        else high = middle;
+        if (segments->cuts[middle] <= offset)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }
@@ -64,7 +67,8 @@ static size_t find_cut(const kpar_segments *segments, size_t offset)
 kpar_cut_range kpar_segments_find(const kpar_segments *segments, const kpar_place *place)
 {
     if (place->bytes == 0) return (kpar_cut_range){0, 0};
-    return (kpar_cut_range){find_cut(segments, place->offset), find_cut(segments, place->offset + place->bytes)};
+    return (kpar_cut_range){find_cut(segments, place->offset),
+                            find_cut(segments, place->offset + place->bytes)};
 }
 
 size_t kpar_segments_split(kpar_segments *segments, size_t at)
@@ -91,6 +95,7 @@ size_t kpar_segments_next(const kpar_segments *segments, size_t at)
 
 void kpar_segments_join(kpar_segments *segments, kpar_cut_range range)
 {
-    for (size_t at = kpar_segments_next(segments, range.first); at < range.end; at = kpar_segments_next(segments, at))
+    for (size_t at = kpar_segments_next(segments, range.first); at < range.end;
+         at = kpar_segments_next(segments, at))
         segments->active[at / WORD_BITS] &= ~(UINT64_C(1) << at % WORD_BITS);
 }

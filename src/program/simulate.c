@@ -24,7 +24,8 @@ static double kernel_seconds(void *context, kpar_ref ref)
     const kpar_instruction *in = instruction_at(s, ref);
     double seconds = s->costs->kernel_seconds(s->costs->context, &s->programs[ref.rank]->kernels[in->kernel]);
     for (int i = 0; i < in->n_places; i++)
-        if (in->places[i].rank >= 0) seconds += move_seconds(s, in->places[i].rank, ref.rank, in->places[i].bytes);
+        if (in->places[i].rank >= 0)
+            seconds += move_seconds(s, in->places[i].rank, ref.rank, in->places[i].bytes);
     if (in->lane == KPAR_LANE_COMPUTE) s->ranks[ref.rank].compute_seconds += seconds;
     return seconds;
 }
@@ -59,7 +60,8 @@ static void ends(void *context, kpar_node node, double now)
     const simulation *s = context;
     kpar_simulated_rank *rank = &s->ranks[node.rank];
     rank->end_seconds = now;
-    rank->sent_bytes += kpar_program_moved_bytes(s->programs[node.rank], instruction_at(s, (kpar_ref){node.rank, node.index}));
+    rank->sent_bytes += kpar_program_moved_bytes(s->programs[node.rank],
+                                                 instruction_at(s, (kpar_ref){node.rank, node.index}));
 }
 
 kpar_status kpar_programs_simulate(const kpar_program *const *programs, int n, const kpar_costs *costs,
@@ -73,9 +75,16 @@ kpar_status kpar_programs_simulate(const kpar_program *const *programs, int n, c
     kpar_matches matches;
     KPAR_TRY(kpar_matches_make(programs, n, &matches));
     kpar_replay_plan plan = {
-        .programs = programs, .n = n, .matches = &matches, .first_list = 1, .last_list = 1, .context = &s,
-        .kernel_seconds = kernel_seconds, .message_seconds = message_seconds,
-        .collective_seconds = collective_seconds, .ends = ends,
+        .programs = programs,
+        .n = n,
+        .matches = &matches,
+        .first_list = 1,
+        .last_list = 1,
+        .context = &s,
+        .kernel_seconds = kernel_seconds,
+        .message_seconds = message_seconds,
+        .collective_seconds = collective_seconds,
+        .ends = ends,
     };
     kpar_status status = kpar_replay(&plan);
     kpar_matches_free(&matches);

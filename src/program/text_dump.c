@@ -13,9 +13,12 @@ static void dump_quoted(kpar_text *text, const char *key, const char *value)
 {
     kpar_text_printf(text, " %s=\"", key);
     for (; *value; value++) {
-        if (*value == '"' || *value == '\\') kpar_text_printf(text, "\\%c", *value);
-        else if (*value == '\n') kpar_text_append(text, "\\n", 2);
-        else kpar_text_append(text, value, 1);
+        if (*value == '"' || *value == '\\')
+            kpar_text_printf(text, "\\%c", *value);
+        else if (*value == '\n')
+            kpar_text_append(text, "\\n", 2);
+        else
+            kpar_text_append(text, value, 1);
     }
     kpar_text_append(text, "\"", 1);
 }
@@ -23,8 +26,10 @@ static void dump_quoted(kpar_text *text, const char *key, const char *value)
 /* What stands before element i of a list: its key, or the separator. */
 static void dump_head(kpar_text *text, const char *key, char separator, int i)
 {
-    if (i == 0) kpar_text_printf(text, " %s=", key);
-    else kpar_text_append(text, &separator, 1);
+    if (i == 0)
+        kpar_text_printf(text, " %s=", key);
+    else
+        kpar_text_append(text, &separator, 1);
 }
 
 static void dump_integers(kpar_text *text, const char *key, const int *values, int n)
@@ -88,7 +93,8 @@ static void dump_kernel(kpar_text *text, size_t index, const kpar_kernel_spec *k
 
 static void dump_slot(kpar_text *text, const kpar_slot *slot)
 {
-    kpar_text_printf(text, "slot kind=%s index=%d microbatch=%d", kpar_slot_name(slot->kind), slot->index, slot->microbatch);
+    kpar_text_printf(text, "slot kind=%s index=%d microbatch=%d", kpar_slot_name(slot->kind), slot->index,
+                     slot->microbatch);
     dump_tensors(text, "tensor", &slot->tensor, 1);
     dump_slice(text, &slot->slice);
     if (slot->owner) kpar_text_printf(text, " owner=1");
@@ -98,8 +104,9 @@ static void dump_slot(kpar_text *text, const kpar_slot *slot)
 
 static void dump_collective(kpar_text *text, const kpar_program *program, const kpar_instruction *in)
 {
-    kpar_text_printf(text, " collective=%s reduction=%d type=%s group=%d", kpar_collective_name(in->collective),
-                     (int)in->reduction, kpar_dtype_name(in->dtype), in->group);
+    kpar_text_printf(text, " collective=%s reduction=%d type=%s group=%d",
+                     kpar_collective_name(in->collective), (int)in->reduction, kpar_dtype_name(in->dtype),
+                     in->group);
     if (in->counts) dump_sizes(text, "counts", in->counts, program->groups[in->group].n);
 }
 
@@ -107,10 +114,18 @@ static void dump_collective(kpar_text *text, const kpar_program *program, const 
 static void dump_particulars(kpar_text *text, const kpar_program *program, const kpar_instruction *in)
 {
     switch (in->kind) {
-    case KPAR_INSTRUCTION_KERNEL: kpar_text_printf(text, " kernel=%d", in->kernel); break;
-    case KPAR_INSTRUCTION_SIGNAL: kpar_text_printf(text, " channel=%d", in->channel); break;
-    case KPAR_INSTRUCTION_COLLECTIVE: dump_collective(text, program, in); break;
-    default: kpar_text_printf(text, " peer=%d channel=%d", in->peer, in->channel); break;
+    case KPAR_INSTRUCTION_KERNEL:
+        kpar_text_printf(text, " kernel=%d", in->kernel);
+        break;
+    case KPAR_INSTRUCTION_SIGNAL:
+        kpar_text_printf(text, " channel=%d", in->channel);
+        break;
+    case KPAR_INSTRUCTION_COLLECTIVE:
+        dump_collective(text, program, in);
+        break;
+    default:
+        kpar_text_printf(text, " peer=%d channel=%d", in->peer, in->channel);
+        break;
     }
 }
 
@@ -118,7 +133,8 @@ static void dump_instruction(kpar_text *text, const kpar_program *program, size_
 {
     const kpar_instruction *in = &program->instructions[index];
     kpar_text_printf(text, "instruction index=%zu kind=%s lane=%s phase=%s microbatch=%d", index,
-                     kpar_instruction_name(in->kind), kpar_lane_name(in->lane), kpar_phase_name(in->phase), in->microbatch);
+                     kpar_instruction_name(in->kind), kpar_lane_name(in->lane), kpar_phase_name(in->phase),
+                     in->microbatch);
     dump_particulars(text, program, in);
     int n_reads = in->n_places - in->n_writes;
     dump_places(text, "reads", in->places, n_reads);
@@ -131,9 +147,10 @@ static void dump_instruction(kpar_text *text, const kpar_program *program, size_
 
 void kpar_program_dump(const kpar_program *program, kpar_text *text)
 {
-    kpar_text_printf(text, "program rank=%d world=%d arena=%zu state=%zu flags=%d microbatches=%d rows=%d start=%zu\n",
-                     program->rank, program->world, program->arena_bytes, program->state_bytes, program->n_flags,
-                     program->microbatches, program->rows, program->n_start);
+    kpar_text_printf(
+        text, "program rank=%d world=%d arena=%zu state=%zu flags=%d microbatches=%d rows=%d start=%zu\n",
+        program->rank, program->world, program->arena_bytes, program->state_bytes, program->n_flags,
+        program->microbatches, program->rows, program->n_start);
     for (size_t i = 0; i < program->n_groups; i++) {
         kpar_text_printf(text, "group index=%zu", i);
         dump_integers(text, "ranks", program->groups[i].ranks, program->groups[i].n);

@@ -257,7 +257,8 @@ static bool parse_tensor(reader *r, char *value, void *member)
     if (!kpar_dtype_parse(value, &tensor->dtype)) return false;
     if (!*dims) return true;
     for (char *element; (element = next_element(&dims, ',')); tensor->rank++)
-        if (tensor->rank == KPAR_MAX_RANK || !parse_int64(r, element, &tensor->dims[tensor->rank])) return false;
+        if (tensor->rank == KPAR_MAX_RANK || !parse_int64(r, element, &tensor->dims[tensor->rank]))
+            return false;
     return true;
 }
 
@@ -273,7 +274,8 @@ static bool parse_outputs(reader *r, char *value, void *member)
 {
     (void)member;
     for (char *element; (element = next_element(&value, ';'));)
-        if (!parse_tensor(r, element, &KPAR_PUSH(r->outputs, r->n_outputs, r->outputs_capacity))) return false;
+        if (!parse_tensor(r, element, &KPAR_PUSH(r->outputs, r->n_outputs, r->outputs_capacity)))
+            return false;
     return true;
 }
 
@@ -297,7 +299,8 @@ static kpar_status complete_header(reader *r)
 static kpar_status check_index(const reader *r, int index)
 {
     if (index == r->line.index) return KPAR_OK;
-    return kpar_fail(KPAR_EFORMAT, "program: line %d: expected index %d, found %d", r->number, index, r->line.index);
+    return kpar_fail(KPAR_EFORMAT, "program: line %d: expected index %d, found %d", r->number, index,
+                     r->line.index);
 }
 
 static kpar_status complete_group(reader *r)
@@ -337,21 +340,26 @@ static kpar_status complete_instruction(reader *r)
     in->waits = r->waits;
     in->n_waits = (int)r->n_waits;
     if (r->n_counts > 0) {
-        if ((size_t)in->group >= r->program->n_groups || (size_t)r->program->groups[in->group].n != r->n_counts)
+        if ((size_t)in->group >= r->program->n_groups ||
+            (size_t)r->program->groups[in->group].n != r->n_counts)
             return malformed(r, "a count for each rank of a group above", "another number");
         in->counts = r->counts;
     }
     return check_index(r, kpar_program_append(r->program, in));
 }
 
-#define FIELD(key, needed, parse, member) {key, needed, parse, offsetof(line, member)}
+#define FIELD(key, needed, parse, member)                                                                    \
+    {                                                                                                        \
+        key, needed, parse, offsetof(line, member)                                                           \
+    }
 static const line_kind line_kinds[] = {
     {"program",
      {FIELD("rank", true, parse_natural, rank), FIELD("world", true, parse_natural, world),
-      FIELD("arena", true, parse_size, header.arena_bytes), FIELD("state", true, parse_size, header.state_bytes),
+      FIELD("arena", true, parse_size, header.arena_bytes),
+      FIELD("state", true, parse_size, header.state_bytes),
       FIELD("flags", true, parse_natural, header.n_flags),
-      FIELD("microbatches", true, parse_natural, header.microbatches), FIELD("rows", true, parse_natural, header.rows),
-      FIELD("start", true, parse_size, header.n_start)},
+      FIELD("microbatches", true, parse_natural, header.microbatches),
+      FIELD("rows", true, parse_natural, header.rows), FIELD("start", true, parse_size, header.n_start)},
      complete_header,
      false},
     {"group",
@@ -377,14 +385,17 @@ static const line_kind line_kinds[] = {
      {FIELD("index", true, parse_natural, index), FIELD("kind", true, parse_kind, instruction.kind),
       FIELD("lane", true, parse_lane, instruction.lane), FIELD("phase", true, parse_phase, instruction.phase),
       FIELD("microbatch", true, parse_int, instruction.microbatch),
-      FIELD("kernel", false, parse_natural, instruction.kernel), FIELD("peer", false, parse_natural, instruction.peer),
+      FIELD("kernel", false, parse_natural, instruction.kernel),
+      FIELD("peer", false, parse_natural, instruction.peer),
       FIELD("channel", false, parse_natural, instruction.channel),
       FIELD("collective", false, parse_collective, instruction.collective),
       FIELD("reduction", false, parse_reduction, instruction.reduction),
-      FIELD("type", false, parse_dtype, instruction.dtype), FIELD("group", false, parse_natural, instruction.group),
+      FIELD("type", false, parse_dtype, instruction.dtype),
+      FIELD("group", false, parse_natural, instruction.group),
       FIELD("counts", false, parse_counts, instruction), FIELD("reads", false, parse_reads, instruction),
       FIELD("writes", false, parse_writes, instruction), FIELD("waits", false, parse_waits, instruction),
-      FIELD("layer", true, parse_string, instruction.layer), FIELD("what", true, parse_string, instruction.what)},
+      FIELD("layer", true, parse_string, instruction.layer),
+      FIELD("what", true, parse_string, instruction.what)},
      complete_instruction,
      false},
 };
@@ -404,8 +415,10 @@ static bool unquote(char **at, char **value)
     char *from = *at + 1, *to = *at;
     *value = to;
     for (; *from && *from != '"'; from++) {
-        if (*from == '\\' && from[1]) from++;
-        else if (*from == '\\') return false;
+        if (*from == '\\' && from[1])
+            from++;
+        else if (*from == '\\')
+            return false;
         else {
             *to++ = *from;
             continue;
@@ -437,7 +450,8 @@ static bool parse_attribute(reader *r, const char *key, const char *value)
     int n;
     const kpar_attribute_row *rows = kpar_attribute_rows(&n);
     for (int i = 0; i < n; i++)
-        if (strcmp(rows[i].name, key) == 0) return kpar_attribute_parse(&rows[i], value, &r->line.kernel.attributes);
+        if (strcmp(rows[i].name, key) == 0)
+            return kpar_attribute_parse(&rows[i], value, &r->line.kernel.attributes);
     return false;
 }
 

@@ -21,8 +21,10 @@ static void *resolve(const kpar_executor *executor, const kpar_place *place)
 static kpar_status unreachable(const kpar_program *program, size_t index, int rank)
 {
     const kpar_instruction *in = &program->instructions[index];
-    return kpar_fail(KPAR_EINTERNAL, "layer '%s': instruction %zu '%s' on rank %d needs the window of rank %d, which is not reachable",
-                     in->layer, index, in->what, program->rank, rank);
+    return kpar_fail(
+        KPAR_EINTERNAL,
+        "layer '%s': instruction %zu '%s' on rank %d needs the window of rank %d, which is not reachable",
+        in->layer, index, in->what, program->rank, rank);
 }
 
 static kpar_status resolve_places(kpar_executor *executor, kpar_loaded *loaded)
@@ -44,7 +46,8 @@ static kpar_status resolve_places(kpar_executor *executor, kpar_loaded *loaded)
     return KPAR_OK;
 }
 
-static void fill_list(kpar_executor *executor, const kpar_program *program, kpar_run_list *list, int first, int end)
+static void fill_list(kpar_executor *executor, const kpar_program *program, kpar_run_list *list, int first,
+                      int end)
 {
     list->first = first;
     list->end = end;
@@ -105,10 +108,12 @@ static kpar_status number_flags(kpar_executor *executor, int *n_flags)
     *n_flags = 0;
     for (int i = 0; i < executor->n_programs && status == KPAR_OK; i++) {
         int most = 0;
-        status = kpar_comm_all_gather(executor->comm, &executor->programs[i].program->n_flags, all, sizeof *all);
+        status =
+            kpar_comm_all_gather(executor->comm, &executor->programs[i].program->n_flags, all, sizeof *all);
         for (int rank = 0; rank < size && status == KPAR_OK; rank++)
             if (all[rank] > most) most = all[rank];
-        for (int list = 0; list < KPAR_LISTS; list++, *n_flags += most) executor->programs[i].lists[list].flag_base = *n_flags;
+        for (int list = 0; list < KPAR_LISTS; list++, *n_flags += most)
+            executor->programs[i].lists[list].flag_base = *n_flags;
     }
     kpar_free(all);
     return status;
@@ -119,7 +124,8 @@ static kpar_status create_window(kpar_executor *executor)
     size_t bytes = 0;
     int n_flags;
     for (int i = 0; i < executor->n_programs; i++)
-        if (executor->programs[i].program->arena_bytes > bytes) bytes = executor->programs[i].program->arena_bytes;
+        if (executor->programs[i].program->arena_bytes > bytes)
+            bytes = executor->programs[i].program->arena_bytes;
     KPAR_TRY(number_flags(executor, &n_flags));
     return kpar_comm_window_create(executor->comm, bytes, n_flags, &executor->memory);
 }
@@ -138,9 +144,10 @@ static kpar_status prepare(kpar_executor *executor, const kpar_device_options *d
     return kpar_executor_make_groups(executor);
 }
 
-kpar_status kpar_executor_create(kpar_comm *comm, const kpar_device_class *device, const kpar_device_options *device_options,
-                                 const kpar_program *const *programs, int n_programs, const kpar_executor_options *options,
-                                 kpar_executor **out)
+kpar_status kpar_executor_create(kpar_comm *comm, const kpar_device_class *device,
+                                 const kpar_device_options *device_options,
+                                 const kpar_program *const *programs, int n_programs,
+                                 const kpar_executor_options *options, kpar_executor **out)
 {
     enum { STALL_SECONDS = 60 };
     kpar_executor *executor = kpar_alloc_zeroed(1, sizeof *executor);
@@ -189,6 +196,9 @@ kpar_status kpar_executor_run(kpar_executor *executor, int program)
     return kpar_executor_replay(executor, loaded, &loaded->lists[KPAR_LIST_RUN]);
 }
 
-void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place) { return resolve(executor, place); }
+void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place)
+{
+    return resolve(executor, place);
+}
 
 kpar_executor_times kpar_executor_times_get(const kpar_executor *executor) { return executor->times; }

@@ -13,10 +13,13 @@
 typedef struct kpar_executor kpar_executor;
 
 typedef struct kpar_executor_options {
-    double stall_seconds; /* a wait longer than this is KPAR_ESTALL, naming rank, instruction and whom it waits for; 0: 60 */
-    uint64_t lane_seed;   /* not 0: at each turn a lane that may go on is picked at random (Philox), and what is under
+    double
+        stall_seconds; /* a wait longer than this is KPAR_ESTALL, naming rank, instruction and whom it waits for; 0: 60 */
+    uint64_t
+        lane_seed; /* not 0: at each turn a lane that may go on is picked at random (Philox), and what is under
                              way between ranks moves only when it is picked */
-    size_t finite_bytes;  /* kernel outputs of float32 and float64 up to this size are looked at after each kernel: a value
+    size_t
+        finite_bytes; /* kernel outputs of float32 and float64 up to this size are looked at after each kernel: a value
                              that is not finite is KPAR_ENUMERIC, naming layer and instruction. 0: none, SIZE_MAX: all,
                              64: scalars such as the loss, before the update makes state of them */
 } kpar_executor_options;
@@ -24,8 +27,10 @@ typedef struct kpar_executor_options {
 /* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective, with
  * the same programs in the same order on all ranks; if one fails all do, with its message. The programs outlive the
  * executor. Creates the communicator's window. */
-kpar_status kpar_executor_create(kpar_comm *comm, const kpar_device_class *device, const kpar_device_options *device_options,
-                                 const kpar_program *const *programs, int n_programs, const kpar_executor_options *options,
+kpar_status kpar_executor_create(kpar_comm *comm, const kpar_device_class *device,
+                                 const kpar_device_options *device_options,
+                                 const kpar_program *const *programs, int n_programs,
+                                 const kpar_executor_options *options,
                                  kpar_executor **executor) KPAR_MUST_USE;
 void kpar_executor_destroy(kpar_executor *executor); /* NULL: nothing. Not collective */
 

@@ -48,7 +48,8 @@ struct kpar_executor {
 };
 
 /* Runs a list once, from beginning to end. */
-kpar_status kpar_executor_replay(kpar_executor *executor, kpar_loaded *loaded, kpar_run_list *list) KPAR_MUST_USE;
+kpar_status kpar_executor_replay(kpar_executor *executor, kpar_loaded *loaded,
+                                 kpar_run_list *list) KPAR_MUST_USE;
 
 /* Makes the groups of all ranks' programs known to the communicator. Collective. */
 kpar_status kpar_executor_make_groups(kpar_executor *executor) KPAR_MUST_USE;

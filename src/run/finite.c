@@ -51,7 +51,8 @@ int kpar_executor_first_not_finite(kpar_executor *executor, int program)
     for (int i = list->first; i < list->end; i++) {
         const kpar_instruction *in = &loaded->program->instructions[i];
         if (!is_local_forward(in)) continue;
-        if (executor->class->run(executor->device, loaded->kernels[in->kernel], loaded->places[i]) != KPAR_OK) return i;
+        if (executor->class->run(executor->device, loaded->kernels[in->kernel], loaded->places[i]) != KPAR_OK)
+            return i;
         if (kpar_not_finite_output(loaded, i, SIZE_MAX) >= 0) return i;
     }
     return -1;

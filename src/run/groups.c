@@ -51,7 +51,10 @@ typedef struct known_list {
     size_t n, capacity;
 } known_list;
 
-static bool same(const int *a, const int *b) { return a[0] == b[0] && memcmp(a + 1, b + 1, (size_t)a[0] * sizeof *a) == 0; }
+static bool same(const int *a, const int *b)
+{
+    return a[0] == b[0] && memcmp(a + 1, b + 1, (size_t)a[0] * sizeof *a) == 0;
+}
 
 static const known *find(const known_list *list, const int *group)
 {
@@ -76,8 +79,10 @@ static void take_numbers(kpar_executor *executor, const numbers *own, const know
     const int *at = own->items;
     for (int p = 0; p < executor->n_programs; p++) {
         kpar_loaded *loaded = &executor->programs[p];
-        loaded->groups = kpar_arena_alloc(executor->arena, loaded->program->n_groups * sizeof *loaded->groups);
-        for (size_t g = 0; g < loaded->program->n_groups; g++, at += at[0] + 1) loaded->groups[g] = find(list, at)->number;
+        loaded->groups =
+            kpar_arena_alloc(executor->arena, loaded->program->n_groups * sizeof *loaded->groups);
+        for (size_t g = 0; g < loaded->program->n_groups; g++, at += at[0] + 1)
+            loaded->groups[g] = find(list, at)->number;
     }
 }
 

@@ -17,7 +17,10 @@ typedef struct replay {
     double idle_since;       /* 0: not idle */
 } replay;
 
-static const kpar_instruction *instruction_at(const replay *r, int index) { return &r->loaded->program->instructions[index]; }
+static const kpar_instruction *instruction_at(const replay *r, int index)
+{
+    return &r->loaded->program->instructions[index];
+}
 
 /* The instruction that the lane comes to next. */
 static int head(const replay *r, int lane)
@@ -45,24 +48,28 @@ static void set_ended(replay *r, int index)
 static kpar_status fail_in(const replay *r, int index, kpar_status status)
 {
     const kpar_instruction *in = instruction_at(r, index);
-    return kpar_fail_in(status, "layer '%s': instruction %d (%s '%s')", in->layer, index, kpar_instruction_name(in->kind), in->what);
+    return kpar_fail_in(status, "layer '%s': instruction %d (%s '%s')", in->layer, index,
+                        kpar_instruction_name(in->kind), in->what);
 }
 
 static kpar_status run_kernel(replay *r, int index)
 {
     kpar_executor *executor = r->executor;
     double start = kpar_seconds();
-    kpar_status status = executor->class->run(executor->device, r->loaded->kernels[instruction_at(r, index)->kernel], r->loaded->places[index]);
+    kpar_status status = executor->class->run(
+        executor->device, r->loaded->kernels[instruction_at(r, index)->kernel], r->loaded->places[index]);
     executor->times.compute_seconds += kpar_seconds() - start;
     if (status != KPAR_OK || executor->options.finite_bytes == 0) return status;
     int output = kpar_not_finite_output(r->loaded, index, executor->options.finite_bytes);
-    return output == NONE ? KPAR_OK : kpar_fail(KPAR_ENUMERIC, "output %d has a value that is not finite", output);
+    return output == NONE ? KPAR_OK
+                          : kpar_fail(KPAR_ENUMERIC, "output %d has a value that is not finite", output);
 }
 
 static size_t collective_elements(const replay *r, const kpar_instruction *in)
 {
     size_t total = 0;
-    if (in->collective == KPAR_COLLECTIVE_ALL_REDUCE) return in->places[0].bytes / kpar_dtype_bytes(in->dtype);
+    if (in->collective == KPAR_COLLECTIVE_ALL_REDUCE)
+        return in->places[0].bytes / kpar_dtype_bytes(in->dtype);
     for (int i = 0; i < r->loaded->program->groups[in->group].n; i++) total += in->counts[i];
     return total;
 }
@@ -76,8 +83,9 @@ static kpar_status start_request(replay *r, int index, kpar_request **request)
         return kpar_comm_start_send(comm, places[0], in->places[0].bytes, in->peer, in->channel, request);
     if (in->kind == KPAR_INSTRUCTION_RECEIVE)
         return kpar_comm_start_receive(comm, places[0], in->places[0].bytes, in->peer, in->channel, request);
-    return kpar_comm_start_collective(comm, r->loaded->groups[in->group], in->collective, in->reduction, in->dtype, places[0],
-                                      places[in->n_places - 1], in->counts, collective_elements(r, in), request);
+    return kpar_comm_start_collective(comm, r->loaded->groups[in->group], in->collective, in->reduction,
+                                      in->dtype, places[0], places[in->n_places - 1], in->counts,
+                                      collective_elements(r, in), request);
 }
 
 static kpar_status start_asynchronous(replay *r, int index)
@@ -153,7 +161,8 @@ static kpar_status random_turn(replay *r, bool *went)
         if (can_go(r, lane)) choices[n++] = lane;
     if (n == 0 || executor->n_under_way > 0) choices[n++] = MOVE;
     uint64_t rank = (uint64_t)kpar_comm_rank(executor->comm);
-    int chosen = choices[kpar_philox_word(executor->options.lane_seed, rank, executor->turns++) % (uint32_t)n];
+    int chosen =
+        choices[kpar_philox_word(executor->options.lane_seed, rank, executor->turns++) % (uint32_t)n];
     if (chosen == MOVE) return move(r, went);
     *went = true;
     return go(r, chosen);
@@ -184,8 +193,10 @@ static kpar_status run_all(replay *r)
     while (r->left > 0) {
         bool went = false;
         KPAR_TRY(r->executor->options.lane_seed ? random_turn(r, &went) : turn(r, &went));
-        if (went) end_idleness(r);
-        else KPAR_TRY(idle(r));
+        if (went)
+            end_idleness(r);
+        else
+            KPAR_TRY(idle(r));
     }
     return KPAR_OK;
 }

@@ -1,7 +1,10 @@
 /* The message of a rank that waits for too long: for whom, and for what. */
 #include "run/executor_internal.h"
 
-static const kpar_instruction *instruction_at(const kpar_loaded *loaded, int index) { return &loaded->program->instructions[index]; }
+static const kpar_instruction *instruction_at(const kpar_loaded *loaded, int index)
+{
+    return &loaded->program->instructions[index];
+}
 
 static void append_peer(kpar_text *text, const kpar_loaded *loaded, const kpar_instruction *in)
 {
@@ -27,14 +30,17 @@ static void append_reason(kpar_text *text, const kpar_loaded *loaded, int index,
     if (*n == MOST) kpar_text_printf(text, "; ...");
 }
 
-kpar_status kpar_executor_stalled(const kpar_executor *executor, const kpar_loaded *loaded, const int heads[KPAR_LANE_COUNT], double seconds)
+kpar_status kpar_executor_stalled(const kpar_executor *executor, const kpar_loaded *loaded,
+                                  const int heads[KPAR_LANE_COUNT], double seconds)
 {
     kpar_text text = {0};
     int n = 0;
     kpar_text_printf(&text, "rank %d has waited %.3g s", kpar_comm_rank(executor->comm), seconds);
     for (int lane = 0; lane < KPAR_LANE_COUNT; lane++)
-        if (heads[lane] >= 0 && instruction_at(loaded, heads[lane])->kind == KPAR_INSTRUCTION_WAIT) append_reason(&text, loaded, heads[lane], &n);
-    for (int i = 0; i < executor->n_under_way; i++) append_reason(&text, loaded, executor->under_way[i].index, &n);
+        if (heads[lane] >= 0 && instruction_at(loaded, heads[lane])->kind == KPAR_INSTRUCTION_WAIT)
+            append_reason(&text, loaded, heads[lane], &n);
+    for (int i = 0; i < executor->n_under_way; i++)
+        append_reason(&text, loaded, executor->under_way[i].index, &n);
     if (n == 0) kpar_text_printf(&text, " without anything under way");
     kpar_status status = kpar_fail(KPAR_ESTALL, "%s", kpar_text_get(&text));
     kpar_text_clear(&text);

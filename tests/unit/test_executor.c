@@ -24,7 +24,8 @@ static void sum_destroy(kpar_device *device) { kpar_free(device); }
 static kpar_status sum_prepare(kpar_device *device, const kpar_kernel_spec *spec, kpar_kernel **kernel)
 {
     (void)device;
-    if (spec->op != KPAR_OP_MAP) return kpar_fail(KPAR_EUNSUPPORTED, "the device of the tests knows no such op");
+    if (spec->op != KPAR_OP_MAP)
+        return kpar_fail(KPAR_EUNSUPPORTED, "the device of the tests knows no such op");
     *kernel = kpar_alloc_zeroed(1, sizeof **kernel);
     (*kernel)->spec = spec;
     return KPAR_OK;
@@ -51,8 +52,13 @@ static kpar_status sum_run(kpar_device *device, kpar_kernel *kernel, void *const
 }
 
 static const kpar_device_class sums = {
-    .name = "sums", .doc = "sums", .create = sum_create, .destroy = sum_destroy,
-    .prepare = sum_prepare, .release = sum_release, .run = sum_run,
+    .name = "sums",
+    .doc = "sums",
+    .create = sum_create,
+    .destroy = sum_destroy,
+    .prepare = sum_prepare,
+    .release = sum_release,
+    .run = sum_run,
 };
 
 /* Programs. Memory is SLOTS slots of FLOATS floats. */
@@ -71,10 +77,16 @@ static kpar_program *program(int rank, int world)
 
 static kpar_instruction instruction(kpar_instruction_kind kind, kpar_lane lane, const char *what)
 {
-    return (kpar_instruction){.kind = kind, .lane = lane, .phase = KPAR_PHASE_MICROBATCH, .microbatch = 0, .layer = "dense_2", .what = what};
+    return (kpar_instruction){.kind = kind,
+                              .lane = lane,
+                              .phase = KPAR_PHASE_MICROBATCH,
+                              .microbatch = 0,
+                              .layer = "dense_2",
+                              .what = what};
 }
 
-static void kernel(kpar_program *p, kpar_lane lane, double value, int n_inputs, const kpar_place *inputs, int out)
+static void kernel(kpar_program *p, kpar_lane lane, double value, int n_inputs, const kpar_place *inputs,
+                   int out)
 {
     kpar_tensor_spec tensors[MAX_RANKS + 1];
     kpar_place places[MAX_RANKS + 1];
@@ -83,8 +95,11 @@ static void kernel(kpar_program *p, kpar_lane lane, double value, int n_inputs, 
         places[i] = i < n_inputs ? inputs[i] : own(out);
     }
     kpar_instruction i = instruction(KPAR_INSTRUCTION_KERNEL, lane, "dense_2/sum");
-    i.kernel = kpar_program_kernel(p, &(kpar_kernel_spec){.op = KPAR_OP_MAP, .n_inputs = n_inputs, .n_outputs = 1,
-                                                          .tensors = tensors, .attributes = {.value = value}});
+    i.kernel = kpar_program_kernel(p, &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                          .n_inputs = n_inputs,
+                                                          .n_outputs = 1,
+                                                          .tensors = tensors,
+                                                          .attributes = {.value = value}});
     i.places = places;
     i.n_places = n_inputs + 1;
     i.n_writes = 1;
@@ -99,7 +114,8 @@ static void add(kpar_program *p, double value, int in, int out)
 
 static int message(kpar_program *p, kpar_instruction_kind kind, int peer, int channel, int number)
 {
-    kpar_instruction i = instruction(kind, KPAR_LANE_COMM, kind == KPAR_INSTRUCTION_SEND ? "dense_2/send" : "dense_2/receive");
+    kpar_instruction i =
+        instruction(kind, KPAR_LANE_COMM, kind == KPAR_INSTRUCTION_SEND ? "dense_2/send" : "dense_2/receive");
     const kpar_place place = own(number);
     i.peer = peer;
     i.channel = channel;
@@ -131,7 +147,7 @@ typedef struct job {
     kpar_program *programs[MAX_RANKS][2]; /* [rank][program] */
     int n_programs;
     kpar_executor_options options;
-    unsigned idle;      /* bit for a rank that makes its executor but does not run */
+    unsigned idle;        /* bit for a rank that makes its executor but does not run */
     bool find_not_finite; /* after the runs */
     /* out */
     kpar_status status[MAX_RANKS];
@@ -179,7 +195,8 @@ static void *run_rank(void *argument)
     const kpar_device_options device_options = {0};
     const kpar_program *programs[] = {j->programs[rank][0], j->programs[rank][1]};
     kpar_executor *executor;
-    kpar_status status = kpar_executor_create(t->comm, &sums, &device_options, programs, j->n_programs, &j->options, &executor);
+    kpar_status status = kpar_executor_create(t->comm, &sums, &device_options, programs, j->n_programs,
+                                              &j->options, &executor);
     if (status == KPAR_OK) {
         status = run_programs(j, rank, executor, t->comm);
         if (status != KPAR_OK) snprintf(j->error[rank], sizeof j->error[rank], "%s", kpar_error_message());
@@ -212,7 +229,8 @@ static void run_job(job *j)
 static void run_well(job *j)
 {
     run_job(j);
-    for (int rank = 0; rank < j->n; rank++) ck_assert_msg(j->status[rank] == KPAR_OK, "rank %d: %s", rank, j->error[rank]);
+    for (int rank = 0; rank < j->n; rank++)
+        ck_assert_msg(j->status[rank] == KPAR_OK, "rank %d: %s", rank, j->error[rank]);
 }
 
 /* Orders what was written, and lets the checker see it unless there are several programs. */
@@ -269,7 +287,8 @@ START_TEST(a_pipeline_gives_what_it_says)
     for (int n = 1; n <= MAX_RANKS; n++) {
         make_job(&j, n, write_pipeline);
         run_well(&j);
-        for (int rank = 0; rank < n; rank++) ck_assert_float_eq(j.memory[rank][2][3], pipeline_sum(rank, j.runs));
+        for (int rank = 0; rank < n; rank++)
+            ck_assert_float_eq(j.memory[rank][2][3], pipeline_sum(rank, j.runs));
         ck_assert(pipeline_is_right(&j));
         ck_assert_uint_eq(j.times[0].sent_bytes, n > 1 ? 3 * 4 * BYTES : 0);
         free_job(&j);
@@ -341,7 +360,8 @@ START_TEST(a_windowed_sum_is_the_same_on_all_ranks)
         make_job(&j, n, write_windowed_sum);
         j.runs = 5;
         run_well(&j);
-        for (int rank = 0; rank < n; rank++) ck_assert_float_eq(j.memory[rank][1][7], windowed_sum(n, j.runs));
+        for (int rank = 0; rank < n; rank++)
+            ck_assert_float_eq(j.memory[rank][1][7], windowed_sum(n, j.runs));
         ck_assert_uint_eq(j.times[0].sent_bytes, (size_t)(5 * (n - 1)) * BYTES);
         free_job(&j);
     }
@@ -355,7 +375,8 @@ START_TEST(a_windowed_sum_is_the_same_in_any_order_of_lanes)
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         j.options.lane_seed = seed;
         run_well(&j);
-        for (int rank = 0; rank < 3; rank++) ck_assert_float_eq(j.memory[rank][1][0], windowed_sum(3, j.runs));
+        for (int rank = 0; rank < 3; rank++)
+            ck_assert_float_eq(j.memory[rank][1][0], windowed_sum(3, j.runs));
     }
     free_job(&j);
 }
@@ -373,7 +394,8 @@ START_TEST(start_and_run_count_their_flags_by_themselves)
     static job j;
     make_job(&j, 3, write_start_and_run);
     run_well(&j);
-    for (int rank = 0; rank < 3; rank++) ck_assert_float_eq(j.memory[rank][1][0], windowed_sum(3, j.runs + 1));
+    for (int rank = 0; rank < 3; rank++)
+        ck_assert_float_eq(j.memory[rank][1][0], windowed_sum(3, j.runs + 1));
     free_job(&j);
 }
 END_TEST
@@ -404,7 +426,8 @@ static void write_collective(kpar_program *p)
     i.places = places;
     i.n_places = 2;
     i.n_writes = 1;
-    if (p->rank % 2 == 0) kpar_program_group(p, (const int[]){p->rank}, 1); /* so that numbers differ between ranks */
+    if (p->rank % 2 == 0)
+        kpar_program_group(p, (const int[]){p->rank}, 1); /* so that numbers differ between ranks */
     i.group = kpar_program_group(p, ranks, p->world);
     kpar_program_append(p, &i);
     add(p, 0, 1, 0);
@@ -416,7 +439,8 @@ START_TEST(whole_collectives_sum_over_their_group)
     for (int n = 2; n <= MAX_RANKS; n++) {
         make_job(&j, n, write_collective);
         run_well(&j);
-        for (int rank = 0; rank < n; rank++) ck_assert_float_eq(j.memory[rank][0][5], windowed_sum(n, j.runs));
+        for (int rank = 0; rank < n; rank++)
+            ck_assert_float_eq(j.memory[rank][0][5], windowed_sum(n, j.runs));
         free_job(&j);
     }
 }
@@ -446,7 +470,8 @@ START_TEST(a_stalled_rank_says_for_whom_it_waits)
     run_job(&j);
     ck_assert_int_eq(j.status[1], KPAR_ESTALL);
     ck_assert_ptr_nonnull(strstr(j.error[1], "rank 1 has waited"));
-    ck_assert_ptr_nonnull(strstr(j.error[1], "for rank 0: receive 'dense_2/receive' of microbatch 0 (instruction 0)"));
+    ck_assert_ptr_nonnull(
+        strstr(j.error[1], "for rank 0: receive 'dense_2/receive' of microbatch 0 (instruction 0)"));
     free_job(&j);
     make_job(&j, 2, write_windowed_sum);
     j.options.stall_seconds = 0.05;
@@ -467,7 +492,8 @@ START_TEST(a_failing_kernel_is_named_with_its_layer)
     make_job(&j, 1, write_failing);
     run_job(&j);
     ck_assert_int_eq(j.status[0], KPAR_EDATA);
-    ck_assert_str_eq(j.error[0], "layer 'dense_2': instruction 0 (kernel 'dense_2/sum'): this value is too small");
+    ck_assert_str_eq(j.error[0],
+                     "layer 'dense_2': instruction 0 (kernel 'dense_2/sum'): this value is too small");
     free_job(&j);
 }
 END_TEST

@@ -1,5 +1,6 @@
 /* Programs: waits, the checker, text and simulation. Programs are written by hand, with `bytes` of memory where a
  * kernel's inputs and outputs are one place each. */
+#include "base/philox.h"
 #include "program/program.h"
 
 #include <check.h>
@@ -12,12 +13,18 @@ static int copy_kernel(kpar_program *p, int64_t n, int n_inputs)
 {
     const kpar_tensor_spec t = {.dtype = KPAR_F32, .rank = 1, .dims = {n}};
     const kpar_tensor_spec tensors[] = {t, t, t, t};
-    return kpar_program_kernel(p, &(kpar_kernel_spec){.op = KPAR_OP_MAP, .n_inputs = n_inputs, .n_outputs = 1, .tensors = tensors});
+    return kpar_program_kernel(
+        p, &(kpar_kernel_spec){.op = KPAR_OP_MAP, .n_inputs = n_inputs, .n_outputs = 1, .tensors = tensors});
 }
 
 static kpar_instruction instruction(kpar_instruction_kind kind, kpar_lane lane, const char *what)
 {
-    return (kpar_instruction){.kind = kind, .lane = lane, .phase = KPAR_PHASE_MICROBATCH, .microbatch = 0, .layer = "layer", .what = what};
+    return (kpar_instruction){.kind = kind,
+                              .lane = lane,
+                              .phase = KPAR_PHASE_MICROBATCH,
+                              .microbatch = 0,
+                              .layer = "layer",
+                              .what = what};
 }
 
 static kpar_place own(size_t offset, size_t bytes) { return (kpar_place){-1, offset, bytes}; }
@@ -38,7 +45,8 @@ static int kernel(kpar_program *p, kpar_lane lane, kpar_place in, kpar_place out
 
 static int message(kpar_program *p, kpar_instruction_kind kind, int peer, int channel, kpar_place place)
 {
-    kpar_instruction i = instruction(kind, KPAR_LANE_COMM, kind == KPAR_INSTRUCTION_SEND ? "dense/send" : "dense/receive");
+    kpar_instruction i =
+        instruction(kind, KPAR_LANE_COMM, kind == KPAR_INSTRUCTION_SEND ? "dense/send" : "dense/receive");
     i.peer = peer;
     i.channel = channel;
     i.places = &place;
@@ -47,13 +55,21 @@ static int message(kpar_program *p, kpar_instruction_kind kind, int peer, int ch
     return kpar_program_append(p, &i);
 }
 
-static int send(kpar_program *p, int peer, int channel, kpar_place place) { return message(p, KPAR_INSTRUCTION_SEND, peer, channel, place); }
-
-static int receive(kpar_program *p, int peer, int channel, kpar_place place) { return message(p, KPAR_INSTRUCTION_RECEIVE, peer, channel, place); }
-
-static int flag_on(kpar_program *p, kpar_instruction_kind kind, int peer, int flag, int n_places, const kpar_place *places)
+static int send(kpar_program *p, int peer, int channel, kpar_place place)
 {
-    kpar_instruction i = instruction(kind, KPAR_LANE_COMM, kind == KPAR_INSTRUCTION_SIGNAL ? "sum/signal" : "sum/wait");
+    return message(p, KPAR_INSTRUCTION_SEND, peer, channel, place);
+}
+
+static int receive(kpar_program *p, int peer, int channel, kpar_place place)
+{
+    return message(p, KPAR_INSTRUCTION_RECEIVE, peer, channel, place);
+}
+
+static int flag_on(kpar_program *p, kpar_instruction_kind kind, int peer, int flag, int n_places,
+                   const kpar_place *places)
+{
+    kpar_instruction i =
+        instruction(kind, KPAR_LANE_COMM, kind == KPAR_INSTRUCTION_SIGNAL ? "sum/signal" : "sum/wait");
     i.peer = peer;
     i.channel = flag;
     i.places = places;
@@ -62,9 +78,15 @@ static int flag_on(kpar_program *p, kpar_instruction_kind kind, int peer, int fl
     return kpar_program_append(p, &i);
 }
 
-static int signal_flag(kpar_program *p, int flag) { return flag_on(p, KPAR_INSTRUCTION_SIGNAL, 0, flag, 0, NULL); }
+static int signal_flag(kpar_program *p, int flag)
+{
+    return flag_on(p, KPAR_INSTRUCTION_SIGNAL, 0, flag, 0, NULL);
+}
 
-static int wait_flag(kpar_program *p, int peer, int flag) { return flag_on(p, KPAR_INSTRUCTION_WAIT, peer, flag, 0, NULL); }
+static int wait_flag(kpar_program *p, int peer, int flag)
+{
+    return flag_on(p, KPAR_INSTRUCTION_WAIT, peer, flag, 0, NULL);
+}
 
 static kpar_program *program(int rank, int world)
 {
@@ -84,7 +106,10 @@ static void assert_waits(const kpar_program *p, int index, int n, ...)
     va_end(expected);
 }
 
-static kpar_status check(kpar_program **programs, int n) { return kpar_programs_check((const kpar_program *const *)programs, n); }
+static kpar_status check(kpar_program **programs, int n)
+{
+    return kpar_programs_check((const kpar_program *const *)programs, n);
+}
 
 static void assert_ok(kpar_status status) { ck_assert_msg(status == KPAR_OK, "%s", kpar_error_message()); }
 
@@ -262,6 +287,54 @@ START_TEST(every_missing_token_is_found)
             destroy(programs, 2);
         }
     ck_assert_int_ge(removed, 10);
+}
+END_TEST
+
+/* Random kernels and messages over a small memory on rank 0; rank 1 is the other end of the messages. */
+static void scramble(kpar_program **programs, uint64_t seed)
+{
+    uint64_t drawn = 0;
+    programs[0] = program(0, 2);
+    programs[1] = program(1, 2);
+    for (int i = 0; i < 24; i++) {
+        uint32_t words[4];
+        kpar_philox(seed, drawn++, 0, words);
+        kpar_place a = own(words[0] % 8 * 8, 16), b = own(words[1] % 8 * 8, 16),
+                   elsewhere = own(16 * (size_t)i, 16);
+        if (words[2] % 4 == 0) {
+            send(programs[0], 1, 0, a);
+            receive(programs[1], 0, 0, elsewhere);
+        } else if (words[2] % 4 == 1) {
+            receive(programs[0], 1, 1, a);
+            send(programs[1], 0, 1, elsewhere);
+        } else {
+            kernel(programs[0], words[2] % 4 == 2 ? KPAR_LANE_COMPUTE : KPAR_LANE_COMM, a, b);
+        }
+    }
+    kpar_program_order(programs[0]);
+    kpar_program_order(programs[1]);
+}
+
+START_TEST(waits_are_enough_and_each_is_needed)
+{
+    kpar_program *programs[2];
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        scramble(programs, seed);
+        assert_ok(check(programs, 2));
+        for (size_t i = 0; i < programs[0]->n_instructions; i++) {
+            kpar_instruction *in = &programs[0]->instructions[i];
+            for (int w = 0; w < in->n_waits; w++) {
+                const kpar_instruction whole = *in;
+                int fewer[24];
+                memcpy(fewer, in->waits, (size_t)in->n_waits * sizeof(int));
+                fewer[w] = fewer[--in->n_waits];
+                in->waits = fewer;
+                assert_fails(check(programs, 2), "rank 0", "nothing orders them");
+                *in = whole;
+            }
+        }
+        destroy(programs, 2);
+    }
 }
 END_TEST
 
@@ -482,10 +555,17 @@ static kpar_program *rich_program(void)
     p->state_bytes = 64;
     p->rows = 8;
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x sum = kpar_x_add(e, kpar_x_input(e, 0), kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, 0.1)));
-    const kpar_tensor_spec tensors[] = {
-        {.dtype = KPAR_F32, .rank = 2, .dims = {2, 3}}, {.dtype = KPAR_F64, .rank = 0}, {.dtype = KPAR_F32, .rank = 2, .dims = {2, 3}}};
-    kpar_kernel_spec spec = {.op = KPAR_OP_MAP, .n_inputs = 2, .n_outputs = 1, .tensors = tensors, .row_elements = 7, .row_start = 3};
+    kpar_x sum =
+        kpar_x_add(e, kpar_x_input(e, 0), kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, 0.1)));
+    const kpar_tensor_spec tensors[] = {{.dtype = KPAR_F32, .rank = 2, .dims = {2, 3}},
+                                        {.dtype = KPAR_F64, .rank = 0},
+                                        {.dtype = KPAR_F32, .rank = 2, .dims = {2, 3}}};
+    kpar_kernel_spec spec = {.op = KPAR_OP_MAP,
+                             .n_inputs = 2,
+                             .n_outputs = 1,
+                             .tensors = tensors,
+                             .row_elements = 7,
+                             .row_start = 3};
     spec.attributes.expression = kpar_expression_end(e, p->arena, &sum, 1);
     spec.attributes.start[1] = -4;
     spec.attributes.stop[0] = KPAR_TO_END;
@@ -494,7 +574,8 @@ static kpar_program *rich_program(void)
     spec.attributes.value = 1.0 / 3;
     spec.attributes.dtype = KPAR_I64;
     spec.attributes.accumulate = spec.attributes.transpose_b = true;
-    kpar_instruction i = instruction(KPAR_INSTRUCTION_KERNEL, KPAR_LANE_COMPUTE, "a \"quoted\\\" name\nof = two lines {");
+    kpar_instruction i =
+        instruction(KPAR_INSTRUCTION_KERNEL, KPAR_LANE_COMPUTE, "a \"quoted\\\" name\nof = two lines {");
     const kpar_place places[] = {own(0, 24), of(3, 24, 8), own(32, 24)};
     i.kernel = kpar_program_kernel(p, &spec);
     i.places = places;
@@ -518,9 +599,14 @@ static kpar_program *rich_program(void)
     c.counts = counts;
     c.microbatch = -1;
     kpar_program_append(p, &c);
-    KPAR_PUSH(p->slots, p->n_slots, p->slots_capacity) = (kpar_slot){
-        .kind = KPAR_SLOT_VARIABLE, .index = 4, .microbatch = -1, .tensor = tensors[0],
-        .slice = {.rank = 2, .start = {4, 0}, .size = {2, 3}}, .owner = true, .place = own(0, 24)};
+    KPAR_PUSH(p->slots, p->n_slots, p->slots_capacity) =
+        (kpar_slot){.kind = KPAR_SLOT_VARIABLE,
+                    .index = 4,
+                    .microbatch = -1,
+                    .tensor = tensors[0],
+                    .slice = {.rank = 2, .start = {4, 0}, .size = {2, 3}},
+                    .owner = true,
+                    .place = own(0, 24)};
     kpar_program_order(p);
     assert_ok(kpar_program_check(p));
     return p;
@@ -570,18 +656,26 @@ START_TEST(malformed_text_is_refused_with_its_line)
         {HEADER "kernel index=0 op=map expression={1: input 3 -> %0}\n", "line 2: field 'expression'"},
         {HEADER "kernel index=0 op=map expression={1: input\n", "line 2"},
         {HEADER "kernel index=0 op=map colour=blue\n", "line 2"},
-        {HEADER "instruction index=0 kind=send lane=comm phase=update microbatch=0 layer=\"x what=\"y\"\n", "line 2"},
-        {HEADER "instruction index=0 kind=send lane=comm phase=update microbatch=0 layer=\"\" what=\"\\", "line 2"},
-        {HEADER "instruction index=0 kind=collective lane=comm phase=update microbatch=0 counts=1 group=5 layer=\"\" what=\"\"", "line 2"},
-        {HEADER "instruction index=0 kind=send lane=comm phase=update microbatch=0 layer=\"\" what=\"\"", "expected one place"},
-        {HEADER "instruction index=0 kind=kernel lane=comm phase=update microbatch=0 kernel=3 layer=\"\" what=\"\"", "no such kernel"},
+        {HEADER "instruction index=0 kind=send lane=comm phase=update microbatch=0 layer=\"x what=\"y\"\n",
+         "line 2"},
+        {HEADER "instruction index=0 kind=send lane=comm phase=update microbatch=0 layer=\"\" what=\"\\",
+         "line 2"},
+        {HEADER "instruction index=0 kind=collective lane=comm phase=update microbatch=0 counts=1 group=5 "
+                "layer=\"\" what=\"\"",
+         "line 2"},
+        {HEADER "instruction index=0 kind=send lane=comm phase=update microbatch=0 layer=\"\" what=\"\"",
+         "expected one place"},
+        {HEADER
+         "instruction index=0 kind=kernel lane=comm phase=update microbatch=0 kernel=3 layer=\"\" what=\"\"",
+         "no such kernel"},
         {HEADER "slot kind=label index=0 microbatch=0 tensor=float32(4) place=60+16\n", "slot 0"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         kpar_program *p;
         ck_assert_int_eq(kpar_program_read(cases[i].text, &p), KPAR_EFORMAT);
         ck_assert_ptr_null(p);
-        ck_assert_msg(strstr(kpar_error_message(), cases[i].message) != NULL, "%s: %s", cases[i].text, kpar_error_message());
+        ck_assert_msg(strstr(kpar_error_message(), cases[i].message) != NULL, "%s: %s", cases[i].text,
+                      kpar_error_message());
     }
 }
 END_TEST
@@ -682,7 +776,8 @@ START_TEST(windows_and_collectives_cost_what_they_move)
     kernel(programs[0], KPAR_LANE_COMPUTE, of(1, 64, 16), own(64, 16));
     for (int r = 0; r < 2; r++) all_reduce(programs[r], kpar_program_group(programs[r], group, 2), 32);
     simulate(programs, 2, ranks);
-    ck_assert_double_eq(ranks[0].end_seconds, 2); /* the kernel; the ring's two turns of half the bytes beside it */
+    ck_assert_double_eq(ranks[0].end_seconds,
+                        2); /* the kernel; the ring's two turns of half the bytes beside it */
     ck_assert_double_eq(ranks[1].end_seconds, 2);
     ck_assert_uint_eq(ranks[0].sent_bytes, 16 + 32);
     ck_assert_uint_eq(ranks[1].sent_bytes, 32);
@@ -713,18 +808,19 @@ static Suite *suite(void)
         {"order",
          {reads_wait_for_the_last_write_of_another_lane, a_write_waits_for_the_send_that_still_reads,
           asynchronous_instructions_are_waited_for_in_their_own_lane, what_another_wait_implies_is_left_out,
-          the_start_is_a_list_of_its_own, a_signal_waits_for_everything_before_it, what_touches_windows_waits_for_a_wait,
-          flags_with_places_guard_only_these}},
+          the_start_is_a_list_of_its_own, a_signal_waits_for_everything_before_it,
+          what_touches_windows_waits_for_a_wait, flags_with_places_guard_only_these}},
         {"check",
-         {a_right_pipeline_passes, every_missing_token_is_found, sizes_of_messages_must_agree,
-          messages_without_counterpart_are_refused, a_wait_without_signal_is_refused,
-          two_sends_that_block_each_other_are_a_deadlock, a_swapped_send_and_receive_is_refused_naming_both_ranks,
-          flags_can_deadlock_too, a_windowed_sum_passes, a_race_from_one_run_to_the_next_is_found,
+         {a_right_pipeline_passes, every_missing_token_is_found, waits_are_enough_and_each_is_needed,
+          sizes_of_messages_must_agree, messages_without_counterpart_are_refused,
+          a_wait_without_signal_is_refused, two_sends_that_block_each_other_are_a_deadlock,
+          a_swapped_send_and_receive_is_refused_naming_both_ranks, flags_can_deadlock_too,
+          a_windowed_sum_passes, a_race_from_one_run_to_the_next_is_found,
           a_read_through_a_window_without_a_wait_is_a_race, collectives_join_their_group,
           one_program_is_checked_by_itself, many_ranks_with_many_instructions_are_checked}},
         {"text",
-         {what_is_dumped_reads_back_equal, malformed_text_is_refused_with_its_line, damaged_text_never_crashes,
-          equal_kernels_are_one}},
+         {what_is_dumped_reads_back_equal, malformed_text_is_refused_with_its_line,
+          damaged_text_never_crashes, equal_kernels_are_one}},
         {"simulate",
          {a_pipeline_takes_its_bubble, messages_hide_behind_kernels_and_share_a_port,
           windows_and_collectives_cost_what_they_move, a_rank_has_one_thread_for_the_kernels_of_all_lanes}},
