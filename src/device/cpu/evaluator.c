@@ -1,0 +1,339 @@
+/* The evaluator: uniforms once, then blocks. Of a block, inputs of the right type and shape are read where they
+ * are, others are gathered and converted into scratch memory; outputs are written where they belong, or, if an
+ * input that is still needed lies there, into scratch memory first. */
+#include "device/cpu/evaluator.h"
+
+#include "device/cpu/lane_program.h"
+#include "device/cpu/parallel.h"
+#include "device/cpu/vector.h"
+
+#include <string.h>
+
+/* Elements of a block: a block of all operands of an optimizer fits a first cache of 32 KiB. */
+enum { BLOCK = 512 };
+
+/* Blocks worth a second thread. */
+enum { BLOCKS_A_THREAD = 16 };
+
+typedef enum reading { UNIFORM, DIRECT, GATHERED } reading;
+
+/* How an input lies, with dimensions along which it advances evenly joined. */
+typedef struct operand_input {
+    kpar_dtype dtype;
+    reading how;
+    int rank;
+    int64_t dims[KPAR_MAX_RANK], strides[KPAR_MAX_RANK];
+} operand_input;
+
+struct kpar_evaluator {
+    kpar_arena *arena;
+    const kpar_expression *e;
+    kpar_lane_program *program;
+    kpar_dtype type; /* F32 or F64: what is computed in */
+    size_t bytes;    /* of an element of it */
+    int64_t count;
+    int n_given;         /* inputs that the caller gives; the rest are the outputs' old values */
+    operand_input *inputs;
+    kpar_dtype *output_types;
+    double *values;      /* of uniform scalars */
+    void **sources;      /* the inputs of a run */
+    void *const *targets; /* the outputs of a run */
+    bool *indirect;      /* outputs that go through scratch memory in this run */
+    int threads;
+    kpar_lane_operand **operands; /* a table for each thread */
+    void *memory;                 /* uniforms, then each thread's scratch blocks */
+};
+
+/* e with outputs that are added to further inputs. */
+static const kpar_expression *with_accumulation(const kpar_expression *e, kpar_arena *arena)
+{
+    const int n = e->n_scalars;
+    kpar_expression *sum = kpar_arena_alloc(arena, sizeof *sum);
+    kpar_scalar *scalars = kpar_arena_alloc(arena, ((size_t)n + 2 * (size_t)e->n_outputs) * sizeof *scalars);
+    int *outputs = kpar_arena_alloc(arena, (size_t)e->n_outputs * sizeof *outputs);
+    memcpy(scalars, e->scalars, (size_t)n * sizeof *scalars);
+    for (int i = 0; i < e->n_outputs; i++) {
+        scalars[n + 2 * i] = (kpar_scalar){.op = KPAR_SCALAR_INPUT, .index = e->n_inputs + i};
+        scalars[n + 2 * i + 1] = (kpar_scalar){.op = KPAR_SCALAR_ADD, .a = n + 2 * i, .b = e->outputs[i]};
+        outputs[i] = n + 2 * i + 1;
+    }
+    *sum = (kpar_expression){e->n_inputs + e->n_outputs, e->n_outputs, n + 2 * e->n_outputs, scalars, outputs};
+    return sum;
+}
+
+static const kpar_expression *copy_of(const kpar_expression *e, kpar_arena *arena)
+{
+    kpar_expression *copy = kpar_arena_copy(arena, e, sizeof *e);
+    copy->scalars = kpar_arena_copy(arena, e->scalars, (size_t)e->n_scalars * sizeof *e->scalars);
+    copy->outputs = kpar_arena_copy(arena, e->outputs, (size_t)e->n_outputs * sizeof *e->outputs);
+    return copy;
+}
+
+/* Whether every value of the type is one of float. */
+static bool fits_float(kpar_dtype dtype)
+{
+    return dtype == KPAR_F32 || kpar_dtype_bytes(dtype) < 4;
+}
+
+/* Joins neighbouring dimensions along which the input advances evenly; drops those of one element. */
+static void join_dimensions(operand_input *in, const kpar_tensor_spec *tensor, const kpar_tensor_spec *whole)
+{
+    int64_t strides[KPAR_MAX_RANK];
+    kpar_broadcast_strides(tensor, whole, strides);
+    in->rank = 0;
+    for (int d = 0; d < whole->rank; d++) {
+        if (whole->dims[d] == 1) continue;
+        const int last = in->rank - 1;
+        if (last >= 0 && in->strides[last] == strides[d] * whole->dims[d]) {
+            in->dims[last] *= whole->dims[d];
+            in->strides[last] = strides[d];
+            continue;
+        }
+        in->dims[in->rank] = whole->dims[d];
+        in->strides[in->rank++] = strides[d];
+    }
+}
+
+static void describe_input(kpar_evaluator *v, operand_input *in, const kpar_tensor_spec *tensor, const kpar_tensor_spec *whole)
+{
+    const int64_t count = kpar_tensor_count(tensor);
+    in->dtype = tensor->dtype;
+    join_dimensions(in, tensor, whole);
+    in->how = count == 1 ? UNIFORM : count == v->count && in->dtype == v->type ? DIRECT : GATHERED;
+}
+
+static kpar_dtype computing_type(const kpar_evaluator *v, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs)
+{
+    bool floats = true;
+    for (int i = 0; i < v->n_given; i++) floats = floats && (kpar_tensor_count(&inputs[i]) == 1 || fits_float(inputs[i].dtype));
+    for (int i = 0; i < v->e->n_outputs; i++) floats = floats && fits_float(outputs[i].dtype);
+    return floats ? KPAR_F32 : KPAR_F64;
+}
+
+static void describe(kpar_evaluator *v, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs)
+{
+    const int n = v->e->n_inputs;
+    v->count = kpar_tensor_count(&outputs[0]);
+    v->type = computing_type(v, inputs, outputs);
+    v->bytes = kpar_dtype_bytes(v->type);
+    v->inputs = kpar_arena_alloc(v->arena, ((size_t)n + 1) * sizeof *v->inputs);
+    v->output_types = kpar_arena_alloc(v->arena, (size_t)v->e->n_outputs * sizeof *v->output_types);
+    for (int i = 0; i < n; i++)
+        describe_input(v, &v->inputs[i], i < v->n_given ? &inputs[i] : &outputs[i - v->n_given], &outputs[0]);
+    for (int i = 0; i < v->e->n_outputs; i++) v->output_types[i] = outputs[i].dtype;
+}
+
+static void compile(kpar_evaluator *v)
+{
+    bool *uniform = kpar_arena_alloc(v->arena, (size_t)v->e->n_inputs + 1);
+    for (int i = 0; i < v->e->n_inputs; i++) uniform[i] = v->inputs[i].how == UNIFORM;
+    v->program = kpar_lane_compile(v->e, uniform, v->arena);
+    v->values = kpar_arena_alloc(v->arena, ((size_t)v->e->n_scalars + 1) * sizeof *v->values);
+    v->sources = kpar_arena_alloc(v->arena, ((size_t)v->e->n_inputs + 1) * sizeof *v->sources);
+    v->indirect = kpar_arena_alloc(v->arena, (size_t)v->e->n_outputs);
+}
+
+/* Tables of operands: uniforms are shared, every other operand has a block of scratch memory a thread. */
+static kpar_status lay_out(kpar_evaluator *v)
+{
+    const kpar_lane_program *p = v->program;
+    const int first_uniform = p->n_inputs + p->n_outputs, first_slot = first_uniform + p->n_uniforms, n = first_slot + p->n_slots;
+    const size_t uniform_bytes = KPAR_LANES * v->bytes, block_bytes = BLOCK * v->bytes;
+    const size_t blocks = (size_t)(n - p->n_uniforms) * (size_t)v->threads;
+    KPAR_TRY(kpar_try_alloc((size_t)p->n_uniforms * uniform_bytes + blocks * block_bytes + 1, "the blocks of an expression", &v->memory));
+    char *next = (char *)v->memory + (size_t)p->n_uniforms * uniform_bytes;
+    v->operands = kpar_arena_alloc(v->arena, (size_t)v->threads * sizeof *v->operands);
+    for (int t = 0; t < v->threads; t++) {
+        v->operands[t] = kpar_arena_alloc(v->arena, ((size_t)n + 1) * sizeof **v->operands);
+        for (int i = 0; i < n; i++) {
+            const bool uniform = i >= first_uniform && i < first_slot;
+            char *at = uniform ? (char *)v->memory + (size_t)(i - first_uniform) * uniform_bytes : next;
+            v->operands[t][i] = (kpar_lane_operand){at, uniform ? 0 : KPAR_LANES};
+            next += uniform ? 0 : block_bytes;
+        }
+    }
+    return KPAR_OK;
+}
+
+kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs,
+                                  bool accumulate, int threads, kpar_evaluator **evaluator)
+{
+    kpar_arena *arena = kpar_arena_create();
+    kpar_evaluator *v = kpar_arena_alloc(arena, sizeof *v);
+    v->arena = arena;
+    v->e = accumulate ? with_accumulation(e, arena) : copy_of(e, arena);
+    v->n_given = e->n_inputs;
+    describe(v, inputs, outputs);
+    compile(v);
+    const int64_t useful = v->count / (BLOCK * BLOCKS_A_THREAD) + 1;
+    v->threads = threads < useful ? threads : (int)useful;
+    kpar_status status = lay_out(v);
+    if (status != KPAR_OK) {
+        kpar_evaluator_destroy(v);
+        return status;
+    }
+    *evaluator = v;
+    return KPAR_OK;
+}
+
+void kpar_evaluator_destroy(kpar_evaluator *evaluator)
+{
+    if (!evaluator) return;
+    kpar_free_aligned(evaluator->memory);
+    kpar_arena_destroy(evaluator->arena);
+}
+
+static double value_of_input(const kpar_evaluator *v, int input)
+{
+    double value;
+    kpar_convert(&value, KPAR_F64, v->sources[input], v->inputs[input].dtype, 1);
+    return value;
+}
+
+/* Uniform scalars in double; those that instructions read, repeated in the computing type. */
+static void compute_uniforms(kpar_evaluator *v)
+{
+    const kpar_lane_program *p = v->program;
+    for (int i = 0; i < v->e->n_scalars; i++) {
+        const kpar_scalar *s = &v->e->scalars[i];
+        if (!p->uniform[i]) continue;
+        v->values[i] = s->op == KPAR_SCALAR_INPUT      ? value_of_input(v, s->index)
+                       : s->op == KPAR_SCALAR_CONSTANT ? s->value
+                                                       : kpar_scalar_evaluate(s->op, v->values[s->a], v->values[s->b], v->values[s->c]);
+    }
+    for (int u = 0; u < p->n_uniforms; u++) {
+        void *at = v->operands[0][p->n_inputs + p->n_outputs + u].at;
+        const double value = v->values[p->uniforms[u]];
+        for (int j = 0; j < KPAR_LANES; j++)
+            if (v->type == KPAR_F32)
+                ((float *)at)[j] = (float)value;
+            else
+                ((double *)at)[j] = value;
+    }
+}
+
+/* Outputs that cannot be written in place: of another type, or where an input lies that is read again later. */
+static void find_indirect(kpar_evaluator *v)
+{
+    const kpar_lane_program *p = v->program;
+    for (int o = 0; o < p->n_outputs; o++) {
+        v->indirect[o] = v->output_types[o] != v->type;
+        for (int i = 0; i < p->n_inputs; i++)
+            if (v->inputs[i].how == DIRECT && v->sources[i] == v->targets[o] && p->last_read[i] > p->written[o]) v->indirect[o] = true;
+    }
+}
+
+static void fill(const kpar_evaluator *v, char *target, const char *source, kpar_dtype dtype, int64_t n)
+{
+    kpar_convert(target, v->type, source, dtype, 1);
+    if (v->type == KPAR_F32)
+        for (int64_t i = 1; i < n; i++) ((float *)(void *)target)[i] = *(float *)(void *)target;
+    else
+        for (int64_t i = 1; i < n; i++) ((double *)(void *)target)[i] = *(double *)(void *)target;
+}
+
+/* n elements from `first` on of an input that is repeated or of another type: runs along the last dimension. */
+static void gather(const kpar_evaluator *v, const operand_input *in, const char *source, char *target, int64_t first, int64_t n)
+{
+    int64_t at[KPAR_MAX_RANK] = {0}, offset = 0;
+    for (int d = in->rank - 1; d >= 0; d--) {
+        at[d] = first % in->dims[d];
+        first /= in->dims[d];
+        offset += at[d] * in->strides[d];
+    }
+    const int last = in->rank - 1;
+    const size_t bytes = kpar_dtype_bytes(in->dtype);
+    while (n > 0) {
+        const int64_t left = in->dims[last] - at[last], run = left < n ? left : n;
+        const char *from = source + (size_t)offset * bytes;
+        if (in->strides[last] == 0)
+            fill(v, target, from, in->dtype, run);
+        else if (in->dtype == v->type)
+            memcpy(target, from, (size_t)run * bytes);
+        else
+            kpar_convert(target, v->type, from, in->dtype, (size_t)run);
+        target += (size_t)run * v->bytes;
+        n -= run;
+        at[last] += run;
+        offset += run * in->strides[last];
+        for (int d = last; d > 0 && at[d] == in->dims[d]; d--) {
+            offset += in->strides[d - 1] - in->dims[d] * in->strides[d];
+            at[d] = 0;
+            at[d - 1]++;
+        }
+    }
+}
+
+/* What a part of the blocks works with: the thread's table, and its scratch blocks. */
+typedef struct block_worker {
+    kpar_lane_operand *operands;
+    char *scratch; /* of input 0; the others follow, then the outputs' */
+} block_worker;
+
+static void load_block(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
+{
+    for (int i = 0; i < v->program->n_inputs; i++) {
+        const operand_input *in = &v->inputs[i];
+        char *scratch = w->scratch + (size_t)i * BLOCK * v->bytes, *source = v->sources[i];
+        if (in->how == UNIFORM || v->program->last_read[i] < 0) continue;
+        if (in->how == GATHERED)
+            gather(v, in, source, scratch, first, n);
+        else if (n % KPAR_LANES)
+            memcpy(scratch, source + (size_t)first * v->bytes, (size_t)n * v->bytes);
+        else
+            scratch = source + (size_t)first * v->bytes;
+        w->operands[i].at = scratch;
+    }
+}
+
+/* Whether a block of output o is computed in scratch memory. */
+static bool through_scratch(const kpar_evaluator *v, int o, int64_t n) { return v->indirect[o] || n % KPAR_LANES; }
+
+static void place_outputs(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
+{
+    const int inputs = v->program->n_inputs;
+    for (int o = 0; o < v->program->n_outputs; o++)
+        w->operands[inputs + o].at = through_scratch(v, o, n) ? w->scratch + (size_t)(inputs + o) * BLOCK * v->bytes
+                                                              : (char *)v->targets[o] + (size_t)first * v->bytes;
+}
+
+static void store_block(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
+{
+    for (int o = 0; o < v->program->n_outputs; o++) {
+        const kpar_dtype dtype = v->output_types[o];
+        char *target = (char *)v->targets[o] + (size_t)first * kpar_dtype_bytes(dtype);
+        if (!through_scratch(v, o, n)) continue;
+        if (dtype == v->type)
+            memcpy(target, w->operands[v->program->n_inputs + o].at, (size_t)n * v->bytes);
+        else
+            kpar_convert(target, dtype, w->operands[v->program->n_inputs + o].at, v->type, (size_t)n);
+    }
+}
+
+static void run_blocks(void *context, int worker, int64_t first_block, int64_t last_block)
+{
+    const kpar_evaluator *v = context;
+    const kpar_lane_program *p = v->program;
+    const size_t scratch_bytes = (size_t)(p->n_inputs + p->n_outputs + p->n_slots) * BLOCK * v->bytes;
+    const block_worker w = {v->operands[worker],
+                            (char *)v->memory + (size_t)p->n_uniforms * KPAR_LANES * v->bytes + (size_t)worker * scratch_bytes};
+    for (int64_t block = first_block; block < last_block; block++) {
+        const int64_t first = block * BLOCK, left = v->count - first, n = left < BLOCK ? left : BLOCK;
+        const size_t groups = (size_t)(n + KPAR_LANES - 1) / KPAR_LANES;
+        load_block(v, &w, first, n);
+        place_outputs(v, &w, first, n);
+        (v->type == KPAR_F32 ? kpar_lanes_run_f32 : kpar_lanes_run_f64)(p->code, p->n_code, w.operands, groups);
+        store_block(v, &w, first, n);
+    }
+}
+
+void kpar_evaluator_run(kpar_evaluator *evaluator, void *const *inputs, void *const *outputs)
+{
+    kpar_evaluator *v = evaluator;
+    if (v->count == 0) return;
+    for (int i = 0; i < v->e->n_inputs; i++) v->sources[i] = i < v->n_given ? inputs[i] : outputs[i - v->n_given];
+    v->targets = outputs;
+    compute_uniforms(v);
+    find_indirect(v);
+    kpar_parallel(v->threads, (v->count + BLOCK - 1) / BLOCK, run_blocks, v);
+}

@@ -1,0 +1,13 @@
+/* A matmul in plain vector loops: for products too small for a library's call, and for builds without one. */
+#ifndef KPAR_DEVICE_CPU_MATMUL_LOOPS_H
+#define KPAR_DEVICE_CPU_MATMUL_LOOPS_H
+
+#include "device/cpu/onednn.h"
+
+/* As kpar_onednn_matmul_run; zeros in the shape are fine. */
+void kpar_matmul_loops(const kpar_onednn_matmul_options *options, const float *a, const float *b, const float *bias, float *out);
+
+/* x = max(x, 0), where NaN stays. */
+void kpar_relu_loop(float *x, int64_t n);
+
+#endif

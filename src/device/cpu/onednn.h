@@ -1,0 +1,34 @@
+/* The only file that knows oneDNN: matmuls prepared once for fixed shapes, under version 2 and 3 of its C API.
+ * Without oneDNN every create fails and the CPU device uses its own loops. */
+#ifndef KPAR_DEVICE_CPU_ONEDNN_H
+#define KPAR_DEVICE_CPU_ONEDNN_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Engine and stream; one a device. */
+typedef struct kpar_onednn kpar_onednn;
+kpar_status kpar_onednn_create(kpar_onednn **onednn) KPAR_MUST_USE;
+void kpar_onednn_destroy(kpar_onednn *onednn);
+
+/* out (batch, m, n) = a (batch, m, k) x b (batch, k, n) in float32, row-major; a transposed operand lies in memory
+ * with its last two dimensions exchanged. Then + bias (n), then + what out held. (Its relu turns NaN into 0, which
+ * would hide a failure: it is not used.) */
+typedef struct kpar_onednn_matmul_options {
+    int64_t batch, m, n, k;
+    bool transpose_a, transpose_b, bias, accumulate;
+} kpar_onednn_matmul_options;
+
+typedef struct kpar_onednn_matmul kpar_onednn_matmul;
+
+/* Shapes have no zeros. Scratch memory is allocated here. */
+kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_matmul_options *options,
+                                      kpar_onednn_matmul **matmul) KPAR_MUST_USE;
+void kpar_onednn_matmul_destroy(kpar_onednn_matmul *matmul);
+
+/* `bias` is NULL without one. */
+kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias, void *out) KPAR_MUST_USE;
+
+#endif

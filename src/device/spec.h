@@ -1,0 +1,55 @@
+/* What the devices share: questions about a kernel's specification, its check, and its modelled cost. */
+#ifndef KPAR_DEVICE_SPEC_H
+#define KPAR_DEVICE_SPEC_H
+
+#include "device/device.h"
+
+static inline const kpar_tensor_spec *kpar_spec_input(const kpar_kernel_spec *spec, int i) { return &spec->tensors[i]; }
+static inline const kpar_tensor_spec *kpar_spec_output(const kpar_kernel_spec *spec, int i)
+{
+    return &spec->tensors[spec->n_inputs + i];
+}
+
+/* Elements and bytes of a tensor. */
+int64_t kpar_tensor_count(const kpar_tensor_spec *tensor);
+size_t kpar_tensor_bytes(const kpar_tensor_spec *tensor);
+
+/* Product of dims[from..to). */
+int64_t kpar_tensor_span(const kpar_tensor_spec *tensor, int from, int to);
+
+/* Inputs of the op itself; those after them are the epilogue's. */
+int kpar_spec_anchor_inputs(const kpar_kernel_spec *spec);
+
+/* The expression applied to an anchor's result, or NULL. A map has none: its expression is the op. */
+const kpar_expression *kpar_spec_epilogue(const kpar_kernel_spec *spec);
+
+/* Strides, in elements, with which `input` is read at the coordinates of `output`: 0 where it is repeated. */
+void kpar_broadcast_strides(const kpar_tensor_spec *input, const kpar_tensor_spec *output,
+                            int64_t strides[KPAR_MAX_RANK]);
+
+/* A matmul on fixed shapes: `batch` products (m, k) x (k, n). */
+typedef struct kpar_matmul_size {
+    int64_t batch, m, n, k;
+} kpar_matmul_size;
+kpar_matmul_size kpar_matmul_size_of(const kpar_kernel_spec *spec);
+
+/* A tensor as rows along one of its dimensions: `outer` x `length` x `inner`. */
+typedef struct kpar_lines {
+    int64_t outer, length, inner;
+} kpar_lines;
+kpar_lines kpar_lines_of(const kpar_tensor_spec *tensor, int dim);
+
+/* What of the Philox stream an element of a random tensor is: row r, element i of it -> index. */
+int64_t kpar_random_index(const kpar_kernel_spec *spec, int64_t position, int64_t i);
+
+/* The elements first .. first + run - 1 of a row that have consecutive indices, from element `first` on. */
+int64_t kpar_random_run(const kpar_kernel_spec *spec, int64_t first);
+
+/* Whether types, shapes and attributes fit each other; KPAR_EINTERNAL says what does not. A kernel that was
+ * checked touches no memory outside its places. */
+kpar_status kpar_spec_check(const kpar_kernel_spec *spec) KPAR_MUST_USE;
+
+/* Modelled seconds on one core of a current server: the larger of arithmetic and memory traffic. */
+double kpar_spec_seconds(const kpar_kernel_spec *spec);
+
+#endif
