@@ -1,5 +1,5 @@
-/* Reading .keras archives with libzip. An entry that declares more than its stored bytes can hold is refused before
- * anything is allocated or unpacked. */
+/* Reading .keras archives with libzip. An entry that declares more than its stored bytes can hold is refused
+ * before anything is allocated or unpacked. */
 #include "keras/archive.h"
 
 #include "keras/io.h"

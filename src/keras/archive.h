@@ -11,8 +11,8 @@
 
 typedef struct kpar_archive kpar_archive;
 
-/* Opens the archive in the open file `fd`, which stays the caller's and open as long as the archive. `path` is for
- * messages and borrowed. */
+/* Opens the archive in the open file `fd`, which stays the caller's and open as long as the archive. `path`
+ * is for messages and borrowed. */
 kpar_status kpar_archive_open(const char *path, int fd, kpar_archive **archive) KPAR_MUST_USE;
 void kpar_archive_close(kpar_archive *archive);
 
@@ -22,8 +22,8 @@ bool kpar_archive_has(kpar_archive *archive, const char *entry);
 kpar_status kpar_archive_read(kpar_archive *archive, const char *entry, char **text,
                               size_t *length) KPAR_MUST_USE;
 
-/* Where the bytes of an entry lie: in the archive itself when it is stored, else in a temporary file that it is
- * unpacked to here and that lives as long as the archive. */
+/* Where the bytes of an entry lie: in the archive itself when it is stored, else in a temporary file that it
+ * is unpacked to here and that lives as long as the archive. */
 kpar_status kpar_archive_window(kpar_archive *archive, const char *entry, kpar_window *window) KPAR_MUST_USE;
 
 /* Reads the whole entry and compares its checksum. */

@@ -10,8 +10,8 @@
 
 enum { SLICE_ELEMENTS = 1 << 18 };
 
-/* Both sides of a dataset, a slice of each as doubles. Widening keeps a float's sign and NaN, so that equal bits here
- * are equal bits there; 64-bit integers are compared before they become doubles. */
+/* Both sides of a dataset, a slice of each as doubles. Widening keeps a float's sign and NaN, so that equal
+ * bits here are equal bits there; 64-bit integers are compared before they become doubles. */
 typedef struct pair {
     kpar_stored a, b;
     double a_values[SLICE_ELEMENTS], b_values[SLICE_ELEMENTS];

@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "model/model.h"
 
-/* A model in the making. Layers and calls grow while it is read and move into the model's arena at the end. */
+/* A model in the making. Layers and calls grow while it is read and move into the model's arena in the end. */
 typedef struct kpar_description {
     kpar_model *model;
     const char *file; /* for messages */
@@ -15,8 +15,8 @@ typedef struct kpar_description {
     size_t n_calls, calls_capacity;
 } kpar_description;
 
-/* A model around layers: where its groups are and whether its layers may train. Nested models would be scopes within
- * scopes. */
+/* A model around layers: where its groups are and whether its layers may train. Nested models would be scopes
+ * within scopes. */
 typedef struct kpar_scope {
     const json_t *config; /* {"name", "layers", ...} */
     const char *group;    /* "layers" for the root */

@@ -1,5 +1,5 @@
-/* The calls of a model's layers: a chain, or a graph whose edges are (layer, call, output), put into an order in which
- * inputs come first. */
+/* The calls of a model's layers: a chain, or a graph whose edges are (layer, call, output), put into an order
+ * in which inputs come first. */
 #include "keras/describe.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* How a model is compiled: the optimizer, and for each output its loss, the loss's weight and its metrics, which Keras
- * takes as one, as a list or by the outputs' names. */
+/* How a model is compiled: the optimizer, and for each output its loss, the loss's weight and its metrics,
+ * which Keras takes as one, as a list or by the outputs' names. */
 #include "keras/describe.h"
 
 #include "model/config.h"
@@ -111,8 +111,8 @@ static kpar_status describe_losses(kpar_description *d, const json_t *loss)
     return KPAR_OK;
 }
 
-/* Keras itself stops in the first training step at a weight that is no number. Files have them where metrics were given
- * in the place of weights, and what is meant is clear. */
+/* Keras itself stops in the first training step at a weight that is no number. Files have them where metrics
+ * were given in the place of weights, and what is meant is clear. */
 static double loss_weight(const kpar_description *d, int output, const json_t *weight)
 {
     if (json_is_number(weight)) return json_number_value(weight);

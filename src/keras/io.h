@@ -1,5 +1,5 @@
-/* The few system calls that read and write model files, whole and retried. Every call that changes a file can be made
- * to fail, so that tests can show that an old file survives any failure. */
+/* The few system calls that read and write model files, whole and retried. Every call that changes a file can
+ * be made to fail, so that tests can show that an old file survives any failure. */
 #ifndef KPAR_KERAS_IO_H
 #define KPAR_KERAS_IO_H
 
@@ -17,10 +17,12 @@ bool kpar_io_resize(int fd, uint64_t bytes);
 bool kpar_io_sync(int fd);
 bool kpar_io_rename(const char *from, const char *to);
 
-/* Makes a file of a new name beside `path`, for renaming over it later: fills `name`. -1 and errno on failure. */
+/* Makes a file of a new name beside `path`, for renaming over it later: fills `name`. -1 and errno on
+ * failure. */
 int kpar_io_beside(const char *path, char *name, size_t capacity);
 
-/* A file without a name in the folder of `path`, or for NULL in $TMPDIR; gone when closed. -1 and errno on failure. */
+/* A file without a name in the folder of `path`, or for NULL in $TMPDIR; gone when closed. -1 and errno on
+ * failure. */
 int kpar_io_unnamed(const char *path);
 
 /* Makes the renaming of `path` last: syncs its folder. */

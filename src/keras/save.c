@@ -1,5 +1,5 @@
-/* Saving a .keras archive: weights into a file without a name, all three entries into a new file beside the target,
- * which then takes the target's name. Whatever fails, the target stays what it was. */
+/* Saving a .keras archive: weights into a file without a name, all three entries into a new file beside the
+ * target, which then takes the target's name. Whatever fails, the target stays what it was. */
 #include "keras/archive.h"
 #include "keras/io.h"
 #include "keras/writer.h"
@@ -25,7 +25,8 @@ static kpar_status save_failed(const char *path)
     return kpar_fail(KPAR_EIO, "%s: cannot be written: %s", path, strerror(errno));
 }
 
-/* Now by the local clock, or the second since 1970 that SOURCE_DATE_EPOCH names, so that builds can be repeated. */
+/* Now by the local clock, or the second since 1970 that SOURCE_DATE_EPOCH names, so that builds can be
+ * repeated. */
 static void metadata_text(char *text, size_t capacity)
 {
     const char *fixed = getenv("SOURCE_DATE_EPOCH");

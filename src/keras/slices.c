@@ -1,5 +1,5 @@
-/* Cutting an array into slices that are contiguous in row order: whole leading indices where they fit, else parts of
- * the first dimension whose rest does. */
+/* Cutting an array into slices that are contiguous in row order: whole leading indices where they fit, else
+ * parts of the first dimension whose rest does. */
 #include "keras/slices.h"
 
 /* The dimension that is cut: below it everything is whole, above it the size is 1. */

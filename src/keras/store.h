@@ -1,5 +1,5 @@
-/* HDF5 as a store of datasets by path: opened with their shape checked for sanity, read and written in slices. HDF5's
- * own messages are silenced; what they say ends up in ours. */
+/* HDF5 as a store of datasets by path: opened with their shape checked for sanity, read and written in
+ * slices. HDF5's own messages are silenced; what they say ends up in ours. */
 #ifndef KPAR_KERAS_STORE_H
 #define KPAR_KERAS_STORE_H
 
@@ -22,8 +22,8 @@ typedef struct kpar_stored {
     H5T_class_t kind;
 } kpar_stored;
 
-/* Opens a dataset. One that keeps its data in other files, has more dimensions than kpar knows, or declares far more
- * than is stored is refused. */
+/* Opens a dataset. One that keeps its data in other files, has more dimensions than kpar knows, or declares
+ * far more than is stored is refused. */
 kpar_status kpar_stored_open(hid_t store, const char *file, const char *path,
                              kpar_stored *dataset) KPAR_MUST_USE;
 void kpar_stored_close(kpar_stored *dataset);
@@ -39,7 +39,8 @@ kpar_status kpar_stored_write(const kpar_stored *dataset, const kpar_slice *slic
 
 bool kpar_store_has(hid_t store, const char *path);
 
-/* Paths of all datasets, each followed by a newline, in order of names. A link that leads out of the file is refused. */
+/* Paths of all datasets, each followed by a newline, in order of names. A link that leads out of the file is
+ * refused. */
 kpar_status kpar_store_list(hid_t store, const char *file, kpar_text *paths) KPAR_MUST_USE;
 
 /* Cuts the next line off a text and returns it without its newline; NULL at the end. */

@@ -1,5 +1,5 @@
-/* model.weights.h5: a group `vars` with the layer's name for every layer, also without variables, and a contiguous
- * little-endian dataset for every variable. */
+/* model.weights.h5: a group `vars` with the layer's name for every layer, also without variables, and a
+ * contiguous little-endian dataset for every variable. */
 #include "keras/writer.h"
 
 #include "keras/slices.h"

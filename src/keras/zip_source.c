@@ -1,5 +1,5 @@
-/* A libzip source over a file descriptor. Writing goes straight to the file, which is a temporary one: what is
- * committed or rolled back is decided by renaming it, not here. */
+/* A libzip source over a file descriptor. Writing goes straight to the file, which is a temporary one: what
+ * is committed or rolled back is decided by renaming it, not here. */
 #include "keras/zip_source.h"
 
 #include "keras/io.h"

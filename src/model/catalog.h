@@ -58,8 +58,8 @@ int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable);
 int kpar_catalog_find(const kpar_catalog *catalog, const char *path); /* -1: none */
 void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char *name);
 
-/* Trained weights in Keras's order (layers in config order, each layer's own order): fills `order`, whose length
- * is the return value; order may be NULL. */
+/* Trained weights in Keras's order (layers in config order, each layer's own order): fills `order`, whose
+ * length is the return value; order may be NULL. */
 int kpar_catalog_weights(const kpar_catalog *catalog, int *order);
 
 /* Initial values of a slice of a variable, row-major, in the variable's type. The same on every layout. */

@@ -176,8 +176,8 @@ bool kpar_same_name(const char *class_name, const char *name)
     }
 }
 
-/* Keras's two substitutions, (.)([A-Z][a-z]+) and ([a-z])([A-Z]), break a word before a capital that a small letter
- * follows or precedes. Keras drops other characters than letters, digits and _ first. */
+/* Keras's two substitutions, (.)([A-Z][a-z]+) and ([a-z])([A-Z]), break a word before a capital that a small
+ * letter follows or precedes. Keras drops other characters than letters, digits and _ first. */
 void kpar_snake_case(const char *class_name, char *text, size_t capacity)
 {
     size_t length = 0;

@@ -1,5 +1,5 @@
-/* Initializers: constants, and random numbers that depend on the seed, the variable's path and the element alone, so
- * that every layout of ranks starts from the same weights. Fans and widths are Keras's. */
+/* Initializers: constants, and random numbers that depend on the seed, the variable's path and the element
+ * alone, so that every layout of ranks starts from the same weights. Fans and widths are Keras's. */
 #include "model/config.h"
 #include "model/tables.h"
 
@@ -72,7 +72,8 @@ static kpar_status prepare_normal(const char *owner, const json_t *config, kpar_
     return kpar_config_number(owner, config, "stddev", 0.05, &variable->parameters[1]);
 }
 
-/* Inputs and outputs of one unit of a weight, by its shape: (inputs, outputs), or (kernel ..., inputs, outputs). */
+/* Inputs and outputs of one unit of a weight, by its shape: (inputs, outputs), or (kernel ..., inputs,
+ * outputs). */
 static void fans(const kpar_variable *variable, double *in, double *out)
 {
     int rank = variable->rank;

@@ -14,8 +14,8 @@ void kpar_model_destroy(kpar_model *model)
     kpar_arena_destroy(model->arena);
 }
 
-/* Addresses that tell which objects were one in Python: they differ from save to save. The depth is bounded by the
- * parser's own limit. */
+/* Addresses that tell which objects were one in Python: they differ from save to save. The depth is bounded
+ * by the parser's own limit. */
 static void drop_addresses(json_t *json)
 {
     if (json_is_object(json)) {

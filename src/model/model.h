@@ -12,9 +12,9 @@ typedef struct kpar_layer_row kpar_layer_row; /* model/layer.h */
 
 typedef struct kpar_layer {
     const char *class_name, *name;
-    const json_t *config;    /* the layer's own "config" object */
-    const char *group;       /* its group in model.weights.h5: "layers/dense_1" */
-    bool trainable;          /* its own flag and those of all models around it */
+    const json_t *config; /* the layer's own "config" object */
+    const char *group;    /* its group in model.weights.h5: "layers/dense_1" */
+    bool trainable;       /* its own flag and those of all models around it */
     const kpar_layer_row *row;
 } kpar_layer;
 
@@ -25,8 +25,8 @@ typedef struct kpar_tensor_ref {
 
 /* One call of a layer. Calls stand in an order in which inputs come first. */
 typedef struct kpar_call {
-    int layer;  /* index in layers */
-    int number; /* 0 for the layer's first call, 1 for the second ... */
+    int layer;    /* index in layers */
+    int number;   /* 0 for the layer's first call, 1 for the second ... */
     int n_inputs; /* 0 for an InputLayer, which is called once too */
     kpar_tensor_ref *inputs;
     const json_t *kwargs; /* NULL: none that matter (a mask of null, a stored `training`) */
@@ -51,8 +51,8 @@ typedef struct kpar_model {
     kpar_port *inputs, *outputs;
     int n_inputs, n_outputs;
 
-    /* compile_config; NULL where absent. `losses`, `loss_weights`, `metrics`, `weighted_metrics` have an entry an
-     * output: the JSON that names the loss, a number, the JSON list of metrics (or NULL). */
+    /* compile_config; NULL where absent. `losses`, `loss_weights`, `metrics`, `weighted_metrics` have an
+     * entry an output: the JSON that names the loss, a number, the JSON list of metrics (or NULL). */
     const json_t *optimizer;
     const json_t **losses;
     double *loss_weights;

@@ -1,5 +1,6 @@
-/* copy_model IN.keras OUT.keras: reads every weight of a model and all of its optimizer's state, slice by slice, and
- * writes them again, for round_trip.py. The catalog is made from the file itself, so that any optimizer will do. */
+/* copy_model IN.keras OUT.keras: reads every weight of a model and all of its optimizer's state, slice by
+ * slice, and writes them again, for round_trip.py. The catalog is made from the file itself, so that any
+ * optimizer will do. */
 #include "keras/file.h"
 #include "keras/store.h"
 

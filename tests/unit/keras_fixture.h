@@ -1,4 +1,5 @@
-/* Files for tests of src/keras: the reference cases, a folder of our own, and the catalog of the cases' model. */
+/* Files for tests of src/keras: the reference cases, a folder of our own, and the catalog of the cases'
+ * model. */
 #ifndef KPAR_TESTS_KERAS_FIXTURE_H
 #define KPAR_TESTS_KERAS_FIXTURE_H
 

@@ -4,15 +4,25 @@
 #include "model/config.h"
 #include "model/tables.h"
 
-
-
 static kpar_model *model;
+static size_t blocks_before;
 
-static void set_up(void) { model = NULL; }
+static void set_up(void)
+{
+    model = NULL;
+    blocks_before = kpar_alloc_live();
+}
 
-static void tear_down(void) { kpar_model_destroy(model); }
+static void tear_down(void)
+{
+    kpar_model_destroy(model);
+    ck_assert_uint_eq(kpar_alloc_live(), blocks_before);
+}
 
-static kpar_status describe(const char *config) { return kpar_keras_describe("m.keras", config, strlen(config), &model); }
+static kpar_status describe(const char *config)
+{
+    return kpar_keras_describe("m.keras", config, strlen(config), &model);
+}
 
 #define ck_describes(config) ck_assert_msg(describe(config) == KPAR_OK, "%s", kpar_error_message())
 
@@ -21,34 +31,41 @@ static void refused(const char *config, kpar_status status, const char *word, co
 {
     ck_assert_int_eq(describe(config), status);
     ck_assert_ptr_null(model);
-    ck_assert_msg(strstr(kpar_error_message(), "m.keras: ") == kpar_error_message(), "%s", kpar_error_message());
-    ck_assert_msg(strstr(kpar_error_message(), word) && strstr(kpar_error_message(), other), "'%s' and '%s' in: %s", word, other,
+    ck_assert_msg(strstr(kpar_error_message(), "m.keras: ") == kpar_error_message(), "%s",
                   kpar_error_message());
+    ck_assert_msg(strstr(kpar_error_message(), word) && strstr(kpar_error_message(), other),
+                  "'%s' and '%s' in: %s", word, other, kpar_error_message());
 }
 
 /* Pieces of configs. */
 #define NO_COMPILE "null"
-#define INPUT_CONFIG(name) "{\"name\": \"" name "\", \"batch_shape\": [null, 4], \"dtype\": \"float32\", \"sparse\": false}"
-#define DENSE_CONFIG(name) "{\"name\": \"" name "\", \"units\": 3, \"activation\": \"relu\", \"use_bias\": true}"
-#define LAYER(class_name, config) "{\"module\": \"keras.layers\", \"class_name\": \"" class_name "\", \"config\": " config "}"
-#define SEQUENTIAL(layers, compile)                                                                                    \
-    "{\"module\": \"keras\", \"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": [" layers       \
-    "]}, \"compile_config\": " compile "}"
+#define INPUT_CONFIG(name)                                                                                   \
+    "{\"name\": \"" name "\", \"batch_shape\": [null, 4], \"dtype\": \"float32\", \"sparse\": false}"
+#define DENSE_CONFIG(name)                                                                                   \
+    "{\"name\": \"" name "\", \"units\": 3, \"activation\": \"relu\", \"use_bias\": true}"
+#define LAYER(class_name, config)                                                                            \
+    "{\"module\": \"keras.layers\", \"class_name\": \"" class_name "\", \"config\": " config "}"
+#define SEQUENTIAL(layers, compile)                                                                          \
+    "{\"module\": \"keras\", \"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": "     \
+    "[" layers "]}, \"compile_config\": " compile "}"
 #define FEED(layer) SEQUENTIAL(LAYER("InputLayer", INPUT_CONFIG("in")) ", " layer, NO_COMPILE)
-#define COMPILED(compile) SEQUENTIAL(LAYER("InputLayer", INPUT_CONFIG("in")) ", " LAYER("Dense", DENSE_CONFIG("out")), compile)
+#define COMPILED(compile)                                                                                    \
+    SEQUENTIAL(LAYER("InputLayer", INPUT_CONFIG("in")) ", " LAYER("Dense", DENSE_CONFIG("out")), compile)
 
-#define TENSOR(layer, call)                                                                                            \
+#define TENSOR(layer, call)                                                                                  \
     "{\"class_name\": \"__keras_tensor__\", \"config\": {\"keras_history\": [\"" layer "\", " #call ", 0]}}"
 #define NODE(args) "{\"args\": [" args "], \"kwargs\": {\"training\": null}}"
-#define CALLED(class_name, config, nodes)                                                                              \
-    "{\"module\": \"keras.layers\", \"class_name\": \"" class_name "\", \"config\": " config ", \"inbound_nodes\": [" nodes "]}"
-#define FUNCTIONAL(layers, inputs, outputs, compile)                                                                   \
-    "{\"class_name\": \"Functional\", \"config\": {\"name\": \"f\", \"layers\": [" layers "], \"input_layers\": " inputs \
-    ", \"output_layers\": " outputs "}, \"compile_config\": " compile "}"
-#define TWO_OUTPUTS(compile)                                                                                           \
-    FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("in"), "") ", " CALLED("Dense", DENSE_CONFIG("a"), NODE(TENSOR("in", 0))) \
-               ", " CALLED("Dense", DENSE_CONFIG("b"), NODE(TENSOR("in", 0))), "[\"in\", 0, 0]",                       \
-               "[[\"a\", 0, 0], [\"b\", 0, 0]]", compile)
+#define CALLED(class_name, config, nodes)                                                                    \
+    "{\"module\": \"keras.layers\", \"class_name\": \"" class_name "\", \"config\": " config                 \
+    ", \"inbound_nodes\": [" nodes "]}"
+#define FUNCTIONAL(layers, inputs, outputs, compile)                                                         \
+    "{\"class_name\": \"Functional\", \"config\": {\"name\": \"f\", \"layers\": [" layers                    \
+    "], \"input_layers\": " inputs ", \"output_layers\": " outputs "}, \"compile_config\": " compile "}"
+#define TWO_OUTPUTS(compile)                                                                                 \
+    FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("in"), "") ", " CALLED(                                     \
+                   "Dense", DENSE_CONFIG("a"),                                                               \
+                   NODE(TENSOR("in", 0))) ", " CALLED("Dense", DENSE_CONFIG("b"), NODE(TENSOR("in", 0))),    \
+               "[\"in\", 0, 0]", "[[\"a\", 0, 0], [\"b\", 0, 0]]", compile)
 
 START_TEST(sequential_is_a_chain_of_calls)
 {
@@ -67,8 +84,8 @@ END_TEST
 
 START_TEST(groups_are_numbered_by_class_and_not_by_name)
 {
-    ck_describes(FEED(LAYER("Dense", DENSE_CONFIG("dense_7")) ", " LAYER("ReLU", "{\"name\": \"dense\"}") ", "
-                      LAYER("Dense", DENSE_CONFIG("re_lu"))));
+    ck_describes(FEED(LAYER("Dense", DENSE_CONFIG("dense_7")) ", " LAYER(
+        "ReLU", "{\"name\": \"dense\"}") ", " LAYER("Dense", DENSE_CONFIG("re_lu"))));
     ck_assert_str_eq(model->layers[0].group, "layers/input_layer");
     ck_assert_str_eq(model->layers[1].group, "layers/dense");
     ck_assert_str_eq(model->layers[2].group, "layers/re_lu");
@@ -78,15 +95,18 @@ END_TEST
 
 START_TEST(shared_layers_are_called_when_their_inputs_are_there)
 {
-    /* d is called on the input and on e, e on d's first call: the config's order of layers is no order of calls */
-    ck_describes(FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("in"), "") ", "
-                            CALLED("Dense", DENSE_CONFIG("d"), NODE(TENSOR("in", 0)) ", " NODE(TENSOR("e", 0))) ", "
-                            CALLED("Dense", DENSE_CONFIG("e"), NODE(TENSOR("d", 0))),
+    /* d is called on the input and on e, e on d's first call: the config's order of layers is no order of
+     * calls */
+    ck_describes(FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("in"), "") ", " CALLED(
+                                "Dense", DENSE_CONFIG("d"),
+                                NODE(TENSOR("in", 0)) ", " NODE(TENSOR(
+                                    "e", 0))) ", " CALLED("Dense", DENSE_CONFIG("e"), NODE(TENSOR("d", 0))),
                             "[\"in\", 0, 0]", "[\"d\", 1, 0]", NO_COMPILE));
     ck_assert_int_eq(model->n_layers, 3);
     ck_assert_int_eq(model->n_calls, 4);
     for (int i = 0; i < model->n_calls; i++)
-        for (int k = 0; k < model->calls[i].n_inputs; k++) ck_assert_int_lt(model->calls[i].inputs[k].call, i);
+        for (int k = 0; k < model->calls[i].n_inputs; k++)
+            ck_assert_int_lt(model->calls[i].inputs[k].call, i);
     const kpar_call *last = &model->calls[model->outputs[0].tensor.call];
     ck_assert_int_eq(last->layer, 1);
     ck_assert_int_eq(last->number, 1);
@@ -96,9 +116,11 @@ END_TEST
 
 START_TEST(lists_of_tensors_are_inputs_in_their_order)
 {
-    ck_describes(FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("x"), "") ", " CALLED("InputLayer", INPUT_CONFIG("y"), "") ", "
-                            CALLED("Add", "{\"name\": \"sum\"}", NODE("[" TENSOR("y", 0) ", " TENSOR("x", 0) "]")),
-                            "{\"left\": [\"x\", 0, 0], \"right\": [\"y\", 0, 0]}", "[\"sum\", 0, 0]", NO_COMPILE));
+    ck_describes(FUNCTIONAL(
+        CALLED("InputLayer", INPUT_CONFIG("x"), "") ", " CALLED(
+            "InputLayer", INPUT_CONFIG("y"),
+            "") ", " CALLED("Add", "{\"name\": \"sum\"}", NODE("[" TENSOR("y", 0) ", " TENSOR("x", 0) "]")),
+        "{\"left\": [\"x\", 0, 0], \"right\": [\"y\", 0, 0]}", "[\"sum\", 0, 0]", NO_COMPILE));
     const kpar_call *sum = &model->calls[model->outputs[0].tensor.call];
     ck_assert_int_eq(sum->n_inputs, 2);
     ck_assert_int_eq(model->calls[sum->inputs[0].call].layer, 1);
@@ -109,30 +131,34 @@ END_TEST
 
 START_TEST(frozen_layers_and_models_are_not_trainable)
 {
-    ck_describes(FEED(LAYER("Dense", DENSE_CONFIG("a")) ", "
-                      LAYER("Dense", "{\"name\": \"b\", \"units\": 2, \"trainable\": false}")));
+    ck_describes(FEED(LAYER("Dense", DENSE_CONFIG("a")) ", " LAYER(
+        "Dense", "{\"name\": \"b\", \"units\": 2, \"trainable\": false}")));
     ck_assert(model->layers[1].trainable);
     ck_assert(!model->layers[2].trainable);
     kpar_model_destroy(model);
-    ck_describes("{\"class_name\": \"Sequential\", \"config\": {\"trainable\": false, \"layers\": ["
-                 LAYER("InputLayer", INPUT_CONFIG("in")) ", " LAYER("Dense", DENSE_CONFIG("a")) "]}}");
+    ck_describes("{\"class_name\": \"Sequential\", \"config\": {\"trainable\": false, \"layers\": [" LAYER(
+        "InputLayer", INPUT_CONFIG("in")) ", " LAYER("Dense", DENSE_CONFIG("a")) "]}}");
     ck_assert(!model->layers[1].trainable);
 }
 END_TEST
 
 START_TEST(what_is_not_supported_is_named_with_what_is)
 {
-    refused(FEED(LAYER("Lstm", "{\"name\": \"memory\"}")), KPAR_EUNSUPPORTED, "layer 'memory' (Lstm)", "Dense, ");
-    refused(FEED(LAYER("Dense", "{\"name\": \"d\", \"units\": 2, \"kernel_constraint\": \"NonNeg\"}")), KPAR_EUNSUPPORTED,
-            "layer 'd' (Dense): argument 'kernel_constraint' = \"NonNeg\"", "units");
+    refused(FEED(LAYER("Lstm", "{\"name\": \"memory\"}")), KPAR_EUNSUPPORTED, "layer 'memory' (Lstm)",
+            "Dense, ");
+    refused(FEED(LAYER("Dense", "{\"name\": \"d\", \"units\": 2, \"kernel_constraint\": \"NonNeg\"}")),
+            KPAR_EUNSUPPORTED, "layer 'd' (Dense): argument 'kernel_constraint' = \"NonNeg\"", "units");
     refused(FEED(LAYER("Lambda", "{\"name\": \"l\"}")), KPAR_EUNSUPPORTED, "layer 'l' (Lambda)", "Rescaling");
-    refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Add\", \"config\": {\"name\": \"plus\"}}"),
+    refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Add\", \"config\": {\"name\": "
+                 "\"plus\"}}"),
             KPAR_EUNSUPPORTED, "layer 'plus' (Add): operations", "Dense");
-    refused(FEED("{\"module\": null, \"class_name\": \"Mine\", \"config\": {\"name\": \"m\"}, \"registered_name\": \"p>Mine\"}"),
+    refused(FEED("{\"module\": null, \"class_name\": \"Mine\", \"config\": {\"name\": \"m\"}, "
+                 "\"registered_name\": \"p>Mine\"}"),
             KPAR_EUNSUPPORTED, "layer 'm' (Mine)", "Python");
-    refused(FEED(SEQUENTIAL(LAYER("InputLayer", INPUT_CONFIG("in")), NO_COMPILE)), KPAR_EUNSUPPORTED, "layer 's' (Sequential)",
-            "models within models");
-    refused("{\"class_name\": \"MyModel\", \"config\": {}}", KPAR_EUNSUPPORTED, "MyModel", "Sequential, Functional");
+    refused(FEED(SEQUENTIAL(LAYER("InputLayer", INPUT_CONFIG("in")), NO_COMPILE)), KPAR_EUNSUPPORTED,
+            "layer 's' (Sequential)", "models within models");
+    refused("{\"class_name\": \"MyModel\", \"config\": {}}", KPAR_EUNSUPPORTED, "MyModel",
+            "Sequential, Functional");
 }
 END_TEST
 
@@ -144,7 +170,9 @@ START_TEST(only_float32_computes_and_inputs_may_be_integers)
     refused(TYPED("\"float64\""), KPAR_EUNSUPPORTED, "float64", "float32");
     ck_describes(TYPED(POLICY("float32")));
     kpar_model_destroy(model);
-    ck_describes(SEQUENTIAL(LAYER("InputLayer", "{\"name\": \"i\", \"batch_shape\": [null, 4], \"dtype\": \"uint8\"}"), NO_COMPILE));
+    ck_describes(
+        SEQUENTIAL(LAYER("InputLayer", "{\"name\": \"i\", \"batch_shape\": [null, 4], \"dtype\": \"uint8\"}"),
+                   NO_COMPILE));
 }
 END_TEST
 
@@ -162,16 +190,23 @@ START_TEST(broken_graphs_are_errors)
 {
 #define INPUT CALLED("InputLayer", INPUT_CONFIG("in"), "") ", "
 #define GRAPH(layers) FUNCTIONAL(INPUT layers, "[\"in\", 0, 0]", "[\"d\", 0, 0]", NO_COMPILE)
-    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE(TENSOR("ghost", 0)))), KPAR_EFORMAT, "layer 'd' (Dense)", "'ghost'");
-    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE(TENSOR("in", 3)))), KPAR_EFORMAT, "layer 'd' (Dense)", "call 3");
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE(TENSOR("ghost", 0)))), KPAR_EFORMAT,
+            "layer 'd' (Dense)", "'ghost'");
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE(TENSOR("in", 3)))), KPAR_EFORMAT,
+            "layer 'd' (Dense)", "call 3");
     refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE(TENSOR("d", 0)))), KPAR_EFORMAT, "circle", "");
     refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "")), KPAR_EFORMAT, "layer 'd' (Dense)", "never called");
-    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "[[\"in\", 0, 0, {}]]")), KPAR_EUNSUPPORTED, "layer 'd' (Dense)", "Keras 2");
-    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE("7"))), KPAR_EUNSUPPORTED, "layer 'd' (Dense)", "argument");
-    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("in"), NODE(TENSOR("in", 0)))), KPAR_EFORMAT, "same name", "'in'");
-    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "{\"args\": [" TENSOR("in", 0) "], \"kwargs\": {\"scale\": 2}}")),
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "[[\"in\", 0, 0, {}]]")), KPAR_EUNSUPPORTED,
+            "layer 'd' (Dense)", "Keras 2");
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE("7"))), KPAR_EUNSUPPORTED, "layer 'd' (Dense)",
+            "argument");
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("in"), NODE(TENSOR("in", 0)))), KPAR_EFORMAT, "same name",
+            "'in'");
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"),
+                         "{\"args\": [" TENSOR("in", 0) "], \"kwargs\": {\"scale\": 2}}")),
             KPAR_EUNSUPPORTED, "layer 'd' (Dense)", "scale");
-    refused(FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("in"), ""), "[\"in\", 0, 0]", "[]", NO_COMPILE), KPAR_EFORMAT, "output_layers", "");
+    refused(FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("in"), ""), "[\"in\", 0, 0]", "[]", NO_COMPILE),
+            KPAR_EFORMAT, "output_layers", "");
 }
 END_TEST
 
@@ -187,8 +222,10 @@ END_TEST
 
 START_TEST(one_loss_and_one_list_serve_one_output)
 {
-    ck_describes(COMPILED("{\"optimizer\": \"adam\", \"loss\": {\"class_name\": \"MeanSquaredError\", \"config\": {}},"
-                          " \"loss_weights\": [0.5], \"metrics\": [[\"accuracy\"]], \"weighted_metrics\": {\"out\": \"mse\"}}"));
+    ck_describes(
+        COMPILED("{\"optimizer\": \"adam\", \"loss\": {\"class_name\": \"MeanSquaredError\", \"config\": {}},"
+                 " \"loss_weights\": [0.5], \"metrics\": [[\"accuracy\"]], \"weighted_metrics\": {\"out\": "
+                 "\"mse\"}}"));
     ck_assert_str_eq(json_string_value(model->optimizer), "adam");
     ck_assert(json_is_object(model->losses[0]));
     ck_assert_double_eq(model->loss_weights[0], 0.5);
@@ -199,14 +236,16 @@ END_TEST
 
 START_TEST(outputs_get_what_their_names_say)
 {
-    ck_describes(TWO_OUTPUTS("{\"loss\": {\"b\": \"mse\"}, \"loss_weights\": {\"b\": 0.25}, \"metrics\": {\"a\": \"accuracy\"}}"));
+    ck_describes(TWO_OUTPUTS(
+        "{\"loss\": {\"b\": \"mse\"}, \"loss_weights\": {\"b\": 0.25}, \"metrics\": {\"a\": \"accuracy\"}}"));
     ck_assert_ptr_null(model->losses[0]);
     ck_assert_str_eq(json_string_value(model->losses[1]), "mse");
     ck_assert_double_eq(model->loss_weights[1], 0.25);
     ck_assert_uint_eq(json_array_size(model->metrics[0]), 1);
     ck_assert_ptr_null(model->metrics[1]);
     kpar_model_destroy(model);
-    ck_describes(TWO_OUTPUTS("{\"loss\": \"mse\", \"metrics\": [[\"accuracy\"], null], \"loss_weights\": [1, 2]}"));
+    ck_describes(
+        TWO_OUTPUTS("{\"loss\": \"mse\", \"metrics\": [[\"accuracy\"], null], \"loss_weights\": [1, 2]}"));
     ck_assert_str_eq(json_string_value(model->losses[0]), "mse");
     ck_assert_str_eq(json_string_value(model->losses[1]), "mse");
     ck_assert_double_eq(model->loss_weights[1], 2.0);
@@ -220,10 +259,13 @@ START_TEST(wrong_compile_arguments_are_named)
     refused(TWO_OUTPUTS("{\"loss\": [\"mse\"]}"), KPAR_EFORMAT, "2 outputs", "found 1");
     refused(COMPILED("{\"loss\": \"cosinus\"}"), KPAR_EUNSUPPORTED, "loss 'cosinus'", "MeanSquaredError");
     refused(COMPILED("{\"metrics\": [\"luck\"]}"), KPAR_EUNSUPPORTED, "metric 'luck'", "supported");
-    refused(COMPILED("{\"optimizer\": {\"class_name\": \"Lucky\", \"config\": {}}}"), KPAR_EUNSUPPORTED, "optimizer 'Lucky'", "Adam");
-    refused(COMPILED("{\"optimizer\": {\"class_name\": \"SGD\", \"config\": {\"learning_rate\": {\"class_name\": \"Ramp\", \"config\": {}}}}}"),
+    refused(COMPILED("{\"optimizer\": {\"class_name\": \"Lucky\", \"config\": {}}}"), KPAR_EUNSUPPORTED,
+            "optimizer 'Lucky'", "Adam");
+    refused(COMPILED("{\"optimizer\": {\"class_name\": \"SGD\", \"config\": {\"learning_rate\": "
+                     "{\"class_name\": \"Ramp\", \"config\": {}}}}}"),
             KPAR_EUNSUPPORTED, "schedule 'Ramp'", "ExponentialDecay");
-    refused(COMPILED("{\"loss\": {\"class_name\": \"L\", \"config\": {}, \"registered_name\": \"mine>L\"}}"), KPAR_EUNSUPPORTED, "'L'", "Python");
+    refused(COMPILED("{\"loss\": {\"class_name\": \"L\", \"config\": {}, \"registered_name\": \"mine>L\"}}"),
+            KPAR_EUNSUPPORTED, "'L'", "Python");
 }
 END_TEST
 
@@ -236,16 +278,17 @@ END_TEST
 
 START_TEST(equal_models_have_equal_hashes)
 {
-    ck_describes("{\"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": ["
-                 LAYER("InputLayer", "{\"name\": \"i\", \"batch_shape\": [null, 4]}") "]}, \"shared_object_id\": 1}");
+    ck_describes("{\"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": [" LAYER(
+        "InputLayer", "{\"name\": \"i\", \"batch_shape\": [null, 4]}") "]}, \"shared_object_id\": 1}");
     uint64_t hash = kpar_model_hash(model);
     kpar_model_destroy(model);
-    ck_describes("{\"shared_object_id\": 2, \"config\": {\"layers\": ["
-                 LAYER("InputLayer", "{\"batch_shape\": [null, 4], \"name\": \"i\"}") "], \"name\": \"s\"}, \"class_name\": \"Sequential\"}");
+    ck_describes("{\"shared_object_id\": 2, \"config\": {\"layers\": [" LAYER(
+        "InputLayer", "{\"batch_shape\": [null, 4], \"name\": \"i\"}") "], \"name\": \"s\"}, \"class_name\": "
+                                                                       "\"Sequential\"}");
     ck_assert_uint_eq(kpar_model_hash(model), hash);
     kpar_model_destroy(model);
-    ck_describes("{\"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": ["
-                 LAYER("InputLayer", "{\"name\": \"i\", \"batch_shape\": [null, 5]}") "]}}");
+    ck_describes("{\"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": [" LAYER(
+        "InputLayer", "{\"name\": \"i\", \"batch_shape\": [null, 5]}") "]}}");
     ck_assert_uint_ne(kpar_model_hash(model), hash);
 }
 END_TEST

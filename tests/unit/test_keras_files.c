@@ -10,10 +10,17 @@
 
 static kpar_keras_file *file;
 static kpar_catalog *catalog;
+static size_t blocks_before;
+
+/* Under the address sanitizer: HDF5 asks for as much as a damaged file says, and loses memory when it gives
+ * up on one. What kpar itself loses is counted below. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1:detect_leaks=0"; }
 
 static void set_up(void)
 {
     make_folder();
+    blocks_before = kpar_alloc_live();
     file = NULL;
     catalog = adam_catalog();
 }
@@ -23,6 +30,7 @@ static void tear_down(void)
     kpar_keras_close(file);
     kpar_catalog_destroy(catalog);
     remove_folder();
+    ck_assert_uint_eq(kpar_alloc_live(), blocks_before);
 }
 
 #define ck_ok(call) ck_assert_msg((call) == KPAR_OK, "%s", kpar_error_message())
@@ -129,7 +137,8 @@ END_TEST
 
 START_TEST(the_reference_models_are_described)
 {
-    static const char *const names[] = {"opt_sgd", "opt_sgd_momentum", "opt_adam", "opt_resume", "lr_exponential", "fit_split"};
+    static const char *const names[] = {"opt_sgd",    "opt_sgd_momentum", "opt_adam",
+                                        "opt_resume", "lr_exponential",   "fit_split"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t length;
         kpar_model *model;
