@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "model/model.h"
 
-/* A model in the making. Layers and calls grow while it is read and move into the model's arena in the end. */
+/* A model in the making. Layers and calls grow while it is read; in the end they move into its arena. */
 typedef struct kpar_description {
     kpar_model *model;
     const char *file; /* for messages */

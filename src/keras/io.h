@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* For tests: the n-th call from now on this thread that changes a file fails with ENOSPC, once; 0: none does. */
+/* For tests: the n-th call from now on this thread that changes a file fails with ENOSPC; 0: none does. */
 void kpar_keras_fault_after(int n);
 
 /* All false and errno on failure; a read beyond the end of the file fails with EIO. */
