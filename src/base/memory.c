@@ -69,7 +69,8 @@ kpar_status kpar_try_alloc(size_t bytes, const char *what, void **block)
 {
     enum { ALIGNMENT = 64 };
     *block = NULL;
-    if (bytes > SIZE_MAX - ALIGNMENT) return kpar_fail(KPAR_ENOMEM, "%s needs %zu bytes, more than can be addressed", what, bytes);
+    if (bytes > SIZE_MAX - ALIGNMENT)
+        return kpar_fail(KPAR_ENOMEM, "%s needs %zu bytes, more than can be addressed", what, bytes);
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     *block = counted(aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT));
     if (!*block) return kpar_fail(KPAR_ENOMEM, "%s needs %zu bytes, which the system refused", what, bytes);
@@ -139,7 +140,10 @@ void *kpar_arena_copy(kpar_arena *arena, const void *source, size_t bytes)
     return block;
 }
 
-char *kpar_arena_strdup(kpar_arena *arena, const char *text) { return kpar_arena_copy(arena, text, strlen(text) + 1); }
+char *kpar_arena_strdup(kpar_arena *arena, const char *text)
+{
+    return kpar_arena_copy(arena, text, strlen(text) + 1);
+}
 
 char *kpar_arena_printf(kpar_arena *arena, const char *format, ...)
 {

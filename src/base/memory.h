@@ -39,7 +39,8 @@ void *kpar_grow(void *items, size_t count, size_t *capacity, size_t item_bytes);
 typedef struct kpar_arena kpar_arena;
 kpar_arena *kpar_arena_create(void);
 void kpar_arena_destroy(kpar_arena *arena);
-void *kpar_arena_alloc(kpar_arena *arena, size_t bytes) __attribute__((returns_nonnull)); /* zeroed, 16-aligned */
+void *kpar_arena_alloc(kpar_arena *arena, size_t bytes)
+    __attribute__((returns_nonnull)); /* zeroed, 16-aligned */
 char *kpar_arena_strdup(kpar_arena *arena, const char *text) __attribute__((returns_nonnull));
 char *kpar_arena_printf(kpar_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void *kpar_arena_copy(kpar_arena *arena, const void *source, size_t bytes);

@@ -1,4 +1,5 @@
-/* Numbers as text. The C library reads and writes them by the thread's locale, so that is set aside meanwhile. */
+/* Numbers as text. The C library reads and writes them by the thread's locale, so that is set aside
+ * meanwhile. */
 #include "base/number.h"
 
 #include <ctype.h>

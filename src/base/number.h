@@ -9,8 +9,8 @@
 /* Appends the shortest of %.15g, %.16g, %.17g that reads back to the same double; "inf", "-inf", "nan". */
 void kpar_text_number(kpar_text *text, double value);
 
-/* Reads a decimal or hexadecimal number, "inf" or "nan" at the start of `text`. *end, which may be &text, is set
- * behind it. False, with *end untouched, where no number begins; leading space is not skipped. */
+/* Reads a decimal or hexadecimal number, "inf" or "nan" at the start of `text`. *end, which may be &text, is
+ * set behind it. False, with *end untouched, where no number begins; leading space is not skipped. */
 bool kpar_parse_number(const char *text, const char **end, double *value);
 
 /* The whole of `text` as a number, or as an integer that fits; false if it is not one. */

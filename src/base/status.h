@@ -6,10 +6,12 @@
 
 /* Stores the message for kpar_error_message() and returns `status`. The message is one line without a final
  * newline or program name. */
-kpar_status kpar_fail(kpar_status status, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+kpar_status kpar_fail(kpar_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3), cold));
 
 /* Puts "prefix: " in front of the current message and returns `status`. */
-kpar_status kpar_fail_in(kpar_status status, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+kpar_status kpar_fail_in(kpar_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3), cold));
 
 /* Returns early from the calling function when `call` did not succeed. */
 #define KPAR_TRY(call)                                                                                       \

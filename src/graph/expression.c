@@ -1,4 +1,5 @@
-/* Expressions: the table of scalar instructions, their meaning in double, and questions about a finished list. */
+/* Expressions: the table of scalar instructions, their meaning in double, and questions about a finished
+ * list. */
 #include "graph/expression.h"
 
 #include <math.h>
@@ -91,8 +92,10 @@ static bool same_scalar(const kpar_scalar *a, const kpar_scalar *b)
 
 bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b)
 {
-    if (a->n_inputs != b->n_inputs || a->n_outputs != b->n_outputs || a->n_scalars != b->n_scalars) return false;
+    if (a->n_inputs != b->n_inputs || a->n_outputs != b->n_outputs || a->n_scalars != b->n_scalars)
+        return false;
     for (int i = 0; i < a->n_scalars; i++)
         if (!same_scalar(&a->scalars[i], &b->scalars[i])) return false;
-    return a->n_outputs == 0 || memcmp(a->outputs, b->outputs, (size_t)a->n_outputs * sizeof *a->outputs) == 0;
+    return a->n_outputs == 0 ||
+           memcmp(a->outputs, b->outputs, (size_t)a->n_outputs * sizeof *a->outputs) == 0;
 }

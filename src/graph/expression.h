@@ -1,8 +1,8 @@
 /* Elementwise work as data: an expression is a short list of scalar instructions in single assignment form.
  *
- * Instruction i defines scalar i. Operands a, b, c are indices of earlier instructions. The outputs are a list
- * of instruction indices. Activations, losses, optimizers, schedules and metrics are expressions: they are
- * differentiated here, fused by composing them, and run by an evaluator that walks the list over blocks. */
+ * Instruction i defines scalar i. Operands a, b, c are indices of earlier instructions. The outputs are a
+ * list of instruction indices. Activations, losses, optimizers, schedules and metrics are expressions: they
+ * are differentiated here, fused by composing them, and run by an evaluator that walks the list in blocks. */
 #ifndef KPAR_GRAPH_EXPRESSION_H
 #define KPAR_GRAPH_EXPRESSION_H
 
@@ -13,7 +13,7 @@
 
 /* constant, name, operands. Comparisons give 1 or 0. */
 #define KPAR_SCALAR_LIST(X)                                                                                  \
-    X(INPUT, "input", 0)   /* value of input number `index` */                                               \
+    X(INPUT, "input", 0)    /* value of input number `index` */                                              \
     X(CONSTANT, "const", 0) /* `value` */                                                                    \
     X(ADD, "add", 2)                                                                                         \
     X(SUBTRACT, "sub", 2)                                                                                    \
@@ -63,9 +63,10 @@ typedef struct kpar_expression {
     const int *outputs;         /* n_outputs, indices into scalars */
 } kpar_expression;
 
-/* Builds an expression. Equal instructions are shared, constants are folded, x+0, x*1, -(-x), x*x, pow(x, 2) and
- * the like are simplified, so a builder's user need not care. A simplification keeps the value for every operand,
- * infinities and NaN included, up to the sign of a zero; so x*0 stays, except while a derivative is built (below). */
+/* Builds an expression. Equal instructions are shared, constants are folded, x+0, x*1, -(-x), x*x, pow(x, 2)
+ * and the like are simplified, so a builder's user need not care. A simplification keeps the value for every
+ * operand, infinities and NaN included, up to the sign of a zero; so x*0 stays, except while a derivative is
+ * built (below). */
 typedef struct kpar_expression_builder kpar_expression_builder;
 typedef int kpar_x; /* index of an instruction */
 
@@ -77,19 +78,23 @@ kpar_x kpar_x_binary(kpar_expression_builder *e, kpar_scalar_op op, kpar_x a, kp
 kpar_x kpar_x_select(kpar_expression_builder *e, kpar_x condition, kpar_x then, kpar_x otherwise);
 
 /* Inlines `inner` with the given instructions as its inputs; writes its outputs' indices. */
-void kpar_x_inline(kpar_expression_builder *e, const kpar_expression *inner, const kpar_x *inputs, kpar_x *outputs);
+void kpar_x_inline(kpar_expression_builder *e, const kpar_expression *inner, const kpar_x *inputs,
+                   kpar_x *outputs);
 
 /* Ends the building, keeps what the outputs need, and frees the builder. The expression lives in `arena`. */
-const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena, const kpar_x *outputs,
-                                           int n_outputs);
+const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena,
+                                           const kpar_x *outputs, int n_outputs);
 
 /* Shorthands used by the tables of formulas. */
+/* clang-format off */
 #define KPAR_X_UNARY_LIST(X)                                                                                 \
     X(neg, NEGATE) X(abs, ABSOLUTE) X(square, SQUARE) X(sqrt, SQUARE_ROOT) X(exp, EXP) X(log, LOG)           \
-    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(floor, FLOOR) X(sign, SIGN) X(relu, RELU)
+    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(floor, FLOOR) X(sign, SIGN)              \
+    X(relu, RELU)
 #define KPAR_X_BINARY_LIST(X)                                                                                \
     X(add, ADD) X(sub, SUBTRACT) X(mul, MULTIPLY) X(div, DIVIDE) X(max, MAXIMUM) X(min, MINIMUM)             \
     X(pow, POWER) X(lt, LESS) X(le, LESS_EQUAL) X(eq, EQUAL)
+/* clang-format on */
 #define KPAR_X_UNARY(name, constant)                                                                         \
     static inline kpar_x kpar_x_##name(kpar_expression_builder *e, kpar_x a)                                 \
     {                                                                                                        \
@@ -106,13 +111,14 @@ KPAR_X_BINARY_LIST(KPAR_X_BINARY)
 #undef KPAR_X_BINARY
 
 /* The derivative of output `output` with respect to each input i with wanted[i], times the seed.
- * The result has inputs {inputs of e..., outputs of e..., seed} and one output for each wanted input, in order.
- * Where a derivative is shorter in terms of the output (relu, tanh, sigmoid, exp, sqrt, quotients, powers) and the
- * instruction is itself an output, it is written so, and the result then does not use the inputs it does not need.
- * Where a function has a kink the derivative is TensorFlow's: relu'(0) = 0, abs'(0) = 0, a tie of max or min goes
- * to the first operand, select passes to the branch taken, floor, sign and comparisons give 0, and the derivative
- * of pow by its exponent is 0 where the base is not positive. A factor that is the constant 0 makes a term 0 here,
- * even times infinity: that term is absent from the sum, not computed. */
+ * The result has inputs {inputs of e..., outputs of e..., seed} and one output for each wanted input, in
+ * order. Where a derivative is shorter in terms of the output (relu, tanh, sigmoid, exp, sqrt, quotients,
+ * powers) and the instruction is itself an output, it is written so, and the result then does not use the
+ * inputs it does not need. Where a function has a kink the derivative is TensorFlow's: relu'(0) = 0, abs'(0) = 0,
+ * a tie of max or min goes to the first operand, select passes to the branch taken, floor, sign and
+ * comparisons give 0, and the derivative of pow by its exponent is 0 where the base is not positive. A factor
+ * that is the constant 0 makes a term 0 here, even times infinity: that term is absent from the sum, not
+ * computed. */
 const kpar_expression *kpar_expression_derivative(const kpar_expression *e, kpar_arena *arena, int output,
                                                   const bool *wanted);
 
@@ -128,9 +134,10 @@ double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c);
 bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b);
 
 /* "{2: input 0; input 1; const 0.5; mul %0 %1; add %2 %3 -> %4}": the number of inputs, the instructions, the
- * outputs. kpar_expression_parse reads it back to an equal expression and leaves *text after the closing brace;
- * KPAR_EFORMAT says what was expected and what was found. */
+ * outputs. kpar_expression_parse reads it back to an equal expression and leaves *text after the closing
+ * brace; KPAR_EFORMAT says what was expected and what was found. */
 void kpar_expression_print(kpar_text *text, const kpar_expression *e);
-kpar_status kpar_expression_parse(const char **text, kpar_arena *arena, const kpar_expression **e) KPAR_MUST_USE;
+kpar_status kpar_expression_parse(const char **text, kpar_arena *arena,
+                                  const kpar_expression **e) KPAR_MUST_USE;
 
 #endif

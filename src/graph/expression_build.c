@@ -1,8 +1,9 @@
-/* Building an expression: equal instructions are shared (hash consing), constants folded, the obvious simplified.
+/* Building an expression: equal instructions are shared (hash consing), constants folded, the obvious
+ * simplified.
  *
- * Every instruction passes through build(): fold, put commutative operands in order, try the op's simplification,
- * and only then look for an equal instruction or append one. Order is by index with constants last, so a
- * simplification looks for constants on the right only. */
+ * An instruction is folded if its operands are constants; else commutative operands are put in order, the
+ * op's simplification is tried, and only then an equal instruction is looked for or a new one appended. Order
+ * is by index with constants last, so a simplification looks for constants on the right only. */
 #include "graph/expression_internal.h"
 
 #include "base/hash.h"
@@ -43,7 +44,10 @@ static identity identify(const kpar_scalar *s)
     return (identity){(int64_t)s->op, s->a, s->b, s->c, s->index, s->value};
 }
 
-static int bucket_of(const identity *id) { return (int)(kpar_hash(KPAR_HASH_START, id, sizeof *id) % BUCKETS); }
+static int bucket_of(const identity *id)
+{
+    return (int)(kpar_hash(KPAR_HASH_START, id, sizeof *id) % BUCKETS);
+}
 
 /* The instruction equal to `s`, appended if there was none. */
 static kpar_x intern(kpar_expression_builder *e, kpar_scalar s)
@@ -76,7 +80,10 @@ static kpar_scalar_op op_of(const kpar_expression_builder *e, kpar_x x) { return
 
 static kpar_x operand_of(const kpar_expression_builder *e, kpar_x x) { return e->scalars[x].a; }
 
-static bool is_constant(const kpar_expression_builder *e, kpar_x x) { return op_of(e, x) == KPAR_SCALAR_CONSTANT; }
+static bool is_constant(const kpar_expression_builder *e, kpar_x x)
+{
+    return op_of(e, x) == KPAR_SCALAR_CONSTANT;
+}
 
 static bool is_number(const kpar_expression_builder *e, kpar_x x, double value)
 {
@@ -190,19 +197,14 @@ static const struct {
     bool commutes;
     kpar_x (*simplify)(kpar_expression_builder *e, kpar_x a, kpar_x b);
 } algebra[KPAR_SCALAR_COUNT] = {
-    [KPAR_SCALAR_ADD] = {true, simplify_add},
-    [KPAR_SCALAR_SUBTRACT] = {false, simplify_subtract},
-    [KPAR_SCALAR_MULTIPLY] = {true, simplify_multiply},
-    [KPAR_SCALAR_DIVIDE] = {false, simplify_divide},
-    [KPAR_SCALAR_MAXIMUM] = {false, simplify_extremum}, /* a tie is the first operand's: the order has a meaning */
-    [KPAR_SCALAR_MINIMUM] = {false, simplify_extremum},
-    [KPAR_SCALAR_POWER] = {false, simplify_power},
-    [KPAR_SCALAR_NEGATE] = {false, simplify_negate},
-    [KPAR_SCALAR_ABSOLUTE] = {false, simplify_absolute},
-    [KPAR_SCALAR_SQUARE] = {false, simplify_square},
-    [KPAR_SCALAR_FLOOR] = {false, simplify_rounding},
-    [KPAR_SCALAR_RELU] = {false, simplify_relu},
-    [KPAR_SCALAR_EQUAL] = {true, NULL},
+    [KPAR_SCALAR_ADD] = {true, simplify_add},           [KPAR_SCALAR_SUBTRACT] = {false, simplify_subtract},
+    [KPAR_SCALAR_MULTIPLY] = {true, simplify_multiply}, [KPAR_SCALAR_DIVIDE] = {false, simplify_divide},
+    [KPAR_SCALAR_MAXIMUM] = {false, simplify_extremum}, /* a tie is the first operand's: the order has a
+                                                           meaning */
+    [KPAR_SCALAR_MINIMUM] = {false, simplify_extremum}, [KPAR_SCALAR_POWER] = {false, simplify_power},
+    [KPAR_SCALAR_NEGATE] = {false, simplify_negate},    [KPAR_SCALAR_ABSOLUTE] = {false, simplify_absolute},
+    [KPAR_SCALAR_SQUARE] = {false, simplify_square},    [KPAR_SCALAR_FLOOR] = {false, simplify_rounding},
+    [KPAR_SCALAR_RELU] = {false, simplify_relu},        [KPAR_SCALAR_EQUAL] = {true, NULL},
 };
 
 static bool in_order(const kpar_expression_builder *e, kpar_x a, kpar_x b)
@@ -237,7 +239,8 @@ kpar_x kpar_x_select(kpar_expression_builder *e, kpar_x condition, kpar_x then, 
     return intern(e, (kpar_scalar){.op = KPAR_SCALAR_SELECT, .a = condition, .b = then, .c = otherwise});
 }
 
-static kpar_x inline_one(kpar_expression_builder *e, const kpar_scalar *s, const kpar_x *inputs, const kpar_x *made)
+static kpar_x inline_one(kpar_expression_builder *e, const kpar_scalar *s, const kpar_x *inputs,
+                         const kpar_x *made)
 {
     if (s->op == KPAR_SCALAR_INPUT) return inputs[s->index];
     if (s->op == KPAR_SCALAR_CONSTANT) return kpar_x_constant(e, s->value);
@@ -246,7 +249,8 @@ static kpar_x inline_one(kpar_expression_builder *e, const kpar_scalar *s, const
     return kpar_x_binary(e, s->op, made[s->a], made[s->b]);
 }
 
-void kpar_x_inline(kpar_expression_builder *e, const kpar_expression *inner, const kpar_x *inputs, kpar_x *outputs)
+void kpar_x_inline(kpar_expression_builder *e, const kpar_expression *inner, const kpar_x *inputs,
+                   kpar_x *outputs)
 {
     kpar_x *made = kpar_alloc((size_t)inner->n_scalars * sizeof *made);
     for (int i = 0; i < inner->n_scalars; i++) made[i] = inline_one(e, &inner->scalars[i], inputs, made);
@@ -280,8 +284,8 @@ static kpar_scalar renumbered(kpar_scalar s, const int *place)
     return s;
 }
 
-const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena, const kpar_x *outputs,
-                                           int n_outputs)
+const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena,
+                                           const kpar_x *outputs, int n_outputs)
 {
     int *place = kpar_alloc(e->count * sizeof *place);
     int kept = choose_needed(e, outputs, n_outputs, place);

@@ -1,8 +1,8 @@
 /* The symbolic derivative of an expression: reverse accumulation over its instructions.
  *
- * One rule an op says what an instruction passes to each operand, given what arrives at it. Values that a rule
- * needs are rebuilt from the inputs only when asked for, and an instruction that is an output is read instead of
- * rebuilt. So the derivative of relu(x) is select(0 < y, seed, 0), and x need not be kept for it. */
+ * One rule an op says what an instruction passes to each operand, given what arrives at it. Values that a
+ * rule needs are rebuilt from the inputs only when asked for, and an instruction that is an output is read
+ * instead of rebuilt. So the derivative of relu(x) is select(0 < y, seed, 0), which does not need x. */
 #include "graph/expression_internal.h"
 
 #include <math.h>
@@ -39,7 +39,7 @@ static kpar_x rebuild(derivation *d, int i)
     return kpar_x_binary(d->e, s->op, v[s->a], v[s->b]);
 }
 
-/* The value of instruction `i`. What it needs is marked going down and built going up: operands come earlier. */
+/* The value of instruction `i`. What it needs is marked going down and built going up. */
 static kpar_x value_of(derivation *d, int i)
 {
     enum { NEEDED = -2 };
@@ -243,7 +243,8 @@ static void mark_active(derivation *d, const bool *wanted)
         const kpar_scalar *s = &d->of->scalars[i];
         bool through = s->op == KPAR_SCALAR_INPUT && wanted[s->index];
         int operands[] = {s->a, s->b, s->c};
-        for (int k = 0; rules[s->op] && k < kpar_scalar_operands(s->op); k++) through |= d->active[operands[k]];
+        for (int k = 0; rules[s->op] && k < kpar_scalar_operands(s->op); k++)
+            through |= d->active[operands[k]];
         d->active[i] = through;
     }
 }
@@ -272,8 +273,9 @@ const kpar_expression *kpar_expression_derivative(const kpar_expression *e, kpar
                                                   const bool *wanted)
 {
     size_t count = (size_t)e->n_scalars, room = (size_t)e->n_inputs;
-    derivation d = {e, kpar_expression_begin(e->n_inputs + e->n_outputs + 1), kpar_alloc(count * sizeof *d.values),
-                    kpar_alloc(count * sizeof *d.arriving), kpar_alloc_zeroed(count, sizeof *d.active)};
+    derivation d = {e, kpar_expression_begin(e->n_inputs + e->n_outputs + 1),
+                    kpar_alloc(count * sizeof *d.values), kpar_alloc(count * sizeof *d.arriving),
+                    kpar_alloc_zeroed(count, sizeof *d.active)};
     for (size_t i = 0; i < count; i++) d.values[i] = d.arriving[i] = NONE;
     kpar_x_drop_zero_terms(d.e);
     mark_active(&d, wanted);

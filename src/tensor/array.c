@@ -17,7 +17,8 @@ static kpar_status measure(kpar_dtype dtype, int rank, const int64_t *dims, size
 {
     char shape[KPAR_SHAPE_TEXT];
     if (rank < 0 || rank > KPAR_MAX_RANK)
-        return kpar_fail(KPAR_EFORMAT, "an array has %d dimensions, expected at most %d", rank, KPAR_MAX_RANK);
+        return kpar_fail(KPAR_EFORMAT, "an array has %d dimensions, expected at most %d", rank,
+                         KPAR_MAX_RANK);
     *bytes = kpar_dtype_bytes(dtype);
     for (int i = 0; i < rank; i++) {
         if (dims[i] < 0)
@@ -51,7 +52,8 @@ const char *kpar_shape_text(char text[KPAR_SHAPE_TEXT], int rank, const int64_t 
 {
     size_t length = (size_t)snprintf(text, KPAR_SHAPE_TEXT, "(");
     for (int i = 0; i < rank && length < KPAR_SHAPE_TEXT; i++)
-        length += (size_t)snprintf(text + length, KPAR_SHAPE_TEXT - length, i ? ", %lld" : "%lld", (long long)dims[i]);
+        length += (size_t)snprintf(text + length, KPAR_SHAPE_TEXT - length, i ? ", %lld" : "%lld",
+                                   (long long)dims[i]);
     if (length < KPAR_SHAPE_TEXT) snprintf(text + length, KPAR_SHAPE_TEXT - length, rank == 1 ? ",)" : ")");
     return text;
 }

@@ -16,11 +16,15 @@ typedef struct kpar_array {
 /* Product of dims[0..rank); 1 for a scalar. */
 int64_t kpar_count(int rank, const int64_t *dims);
 
-static inline int64_t kpar_array_count(const kpar_array *array) { return kpar_count(array->rank, array->dims); }
+static inline int64_t kpar_array_count(const kpar_array *array)
+{
+    return kpar_count(array->rank, array->dims);
+}
 
-/* Allocates zeroed data. KPAR_ENOMEM where the system refuses or the bytes overflow, KPAR_EFORMAT for a rank above
- * KPAR_MAX_RANK or a negative dimension; *array is then empty, so destroying it is harmless. */
-kpar_status kpar_array_create(kpar_array *array, kpar_dtype dtype, int rank, const int64_t *dims) KPAR_MUST_USE;
+/* Allocates zeroed data. KPAR_ENOMEM where the system refuses or the bytes overflow, KPAR_EFORMAT for a rank
+ * above KPAR_MAX_RANK or a negative dimension; *array is then empty, so destroying it is harmless. */
+kpar_status kpar_array_create(kpar_array *array, kpar_dtype dtype, int rank,
+                              const int64_t *dims) KPAR_MUST_USE;
 void kpar_array_destroy(kpar_array *array);
 
 /* A rectangular part of an array: starts and sizes along each dimension. */

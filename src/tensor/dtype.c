@@ -1,7 +1,8 @@
 /* The table of data types and conversion between them.
  *
- * A conversion goes block by block through int64_t where both types are integers, else through double, so each type
- * has one load and one store for each of the two. Elements are copied in and out: memory need not be aligned. */
+ * A conversion goes block by block through int64_t where both types are integers, else through double, so
+ * each type has one load and one store for each of the two. Elements are copied in and out: memory need not
+ * be aligned. */
 #include "tensor/dtype.h"
 
 #include "tensor/small_float.h"
@@ -33,37 +34,37 @@ bool kpar_dtype_parse(const char *name, kpar_dtype *dtype)
 }
 
 /* load_X: count elements of type X to the intermediate; store_X: back. */
-#define LOAD(function, element, intermediate, expression)                                                     \
-    static void function(intermediate *values, const unsigned char *source, size_t count)                     \
-    {                                                                                                         \
-        for (size_t i = 0; i < count; i++) {                                                                  \
-            element x;                                                                                        \
-            memcpy(&x, source + i * sizeof x, sizeof x);                                                      \
-            values[i] = (intermediate)(expression);                                                           \
-        }                                                                                                     \
+#define LOAD(function, element, intermediate, expression)                                                    \
+    static void function(intermediate *values, const unsigned char *source, size_t count)                    \
+    {                                                                                                        \
+        for (size_t i = 0; i < count; i++) {                                                                 \
+            element x;                                                                                       \
+            memcpy(&x, source + i * sizeof x, sizeof x);                                                     \
+            values[i] = (intermediate)(expression);                                                          \
+        }                                                                                                    \
     }
-#define STORE(function, element, intermediate, expression)                                                    \
-    static void function(unsigned char *target, const intermediate *values, size_t count)                     \
-    {                                                                                                         \
-        for (size_t i = 0; i < count; i++) {                                                                  \
-            intermediate x = values[i];                                                                       \
-            element y = (element)(expression);                                                                \
-            memcpy(target + i * sizeof y, &y, sizeof y);                                                      \
-        }                                                                                                     \
+#define STORE(function, element, intermediate, expression)                                                   \
+    static void function(unsigned char *target, const intermediate *values, size_t count)                    \
+    {                                                                                                        \
+        for (size_t i = 0; i < count; i++) {                                                                 \
+            intermediate x = values[i];                                                                      \
+            element y = (element)(expression);                                                               \
+            memcpy(target + i * sizeof y, &y, sizeof y);                                                     \
+        }                                                                                                    \
     }
 
-/* A real number is truncated towards zero; one beyond the range becomes its nearest end, NaN becomes 0. `above` is
- * the first double that is too large. */
-#define INTEGER(name, element, least, above, most)                                                            \
-    LOAD(load_##name, element, double, x)                                                                     \
-    LOAD(load_integer_##name, element, int64_t, x)                                                            \
-    STORE(store_integer_##name, element, int64_t, x)                                                          \
-    static element clamped_##name(double x)                                                                   \
-    {                                                                                                         \
-        if (isnan(x)) return 0;                                                                               \
-        if (x <= (double)(least)) return least;                                                               \
-        return x >= (above) ? (most) : (element)x;                                                            \
-    }                                                                                                         \
+/* A real number is truncated towards zero; one beyond the range becomes its nearest end, NaN becomes 0.
+ * `above` is the first double that is too large. */
+#define INTEGER(name, element, least, above, most)                                                           \
+    LOAD(load_##name, element, double, x)                                                                    \
+    LOAD(load_integer_##name, element, int64_t, x)                                                           \
+    STORE(store_integer_##name, element, int64_t, x)                                                         \
+    static element clamped_##name(double x)                                                                  \
+    {                                                                                                        \
+        if (isnan(x)) return 0;                                                                              \
+        if (x <= (double)(least)) return least;                                                              \
+        return x >= (above) ? (most) : (element)x;                                                           \
+    }                                                                                                        \
     STORE(store_##name, element, double, clamped_##name(x))
 
 LOAD(load_f32, float, double, x)
@@ -90,21 +91,25 @@ INTEGER(u64, uint64_t, 0, 0x1p64, UINT64_MAX)
 typedef struct converter {
     void (*load)(double *values, const unsigned char *source, size_t count);
     void (*store)(unsigned char *target, const double *values, size_t count);
-    void (*load_integer)(int64_t *values, const unsigned char *source, size_t count); /* NULL: not an integer */
+    /* NULL where the type is not an integer */
+    void (*load_integer)(int64_t *values, const unsigned char *source, size_t count);
     void (*store_integer)(unsigned char *target, const int64_t *values, size_t count);
 } converter;
 
+/* clang-format off */
 #define REAL_ROW(name) {load_##name, store_##name, NULL, NULL}
 #define INTEGER_ROW(name) {load_##name, store_##name, load_integer_##name, store_integer_##name}
+/* clang-format on */
 static const converter converters[KPAR_DTYPE_COUNT] = {
-    [KPAR_F32] = REAL_ROW(f32),    [KPAR_F64] = REAL_ROW(f64),    [KPAR_F16] = REAL_ROW(f16),
-    [KPAR_BF16] = REAL_ROW(bf16),  [KPAR_I8] = INTEGER_ROW(i8),   [KPAR_I16] = INTEGER_ROW(i16),
-    [KPAR_I32] = INTEGER_ROW(i32), [KPAR_I64] = INTEGER_ROW(i64), [KPAR_U8] = INTEGER_ROW(u8),
-    [KPAR_U16] = INTEGER_ROW(u16), [KPAR_U32] = INTEGER_ROW(u32), [KPAR_U64] = INTEGER_ROW(u64),
+    [KPAR_F32] = REAL_ROW(f32),      [KPAR_F64] = REAL_ROW(f64),    [KPAR_F16] = REAL_ROW(f16),
+    [KPAR_BF16] = REAL_ROW(bf16),    [KPAR_I8] = INTEGER_ROW(i8),   [KPAR_I16] = INTEGER_ROW(i16),
+    [KPAR_I32] = INTEGER_ROW(i32),   [KPAR_I64] = INTEGER_ROW(i64), [KPAR_U8] = INTEGER_ROW(u8),
+    [KPAR_U16] = INTEGER_ROW(u16),   [KPAR_U32] = INTEGER_ROW(u32), [KPAR_U64] = INTEGER_ROW(u64),
     [KPAR_BOOL] = INTEGER_ROW(bool),
 };
 
-void kpar_convert(void *target, kpar_dtype target_dtype, const void *source, kpar_dtype source_dtype, size_t count)
+void kpar_convert(void *target, kpar_dtype target_dtype, const void *source, kpar_dtype source_dtype,
+                  size_t count)
 {
     enum { BLOCK = 512 };
     union {

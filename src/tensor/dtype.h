@@ -35,10 +35,11 @@ size_t kpar_dtype_bytes(kpar_dtype dtype);
 const char *kpar_dtype_name(kpar_dtype dtype);
 bool kpar_dtype_parse(const char *name, kpar_dtype *dtype);
 
-/* Converts `count` elements. Integers among themselves as in C: exact where the value fits, else it wraps. All else
- * by way of double: float16 and bfloat16 round to nearest even, once; a real number to an integer is truncated, with
- * values beyond the range taken to its nearest end and NaN to 0; to bool is "not zero". Source and target must not
- * overlap and need not be aligned. */
-void kpar_convert(void *target, kpar_dtype target_dtype, const void *source, kpar_dtype source_dtype, size_t count);
+/* Converts `count` elements. Integers among themselves as in C: exact where the value fits, else it wraps.
+ * All else by way of double: float16 and bfloat16 round to nearest even, once; a real number to an integer is
+ * truncated, with values beyond the range taken to its nearest end and NaN to 0; to bool is "not zero".
+ * Source and target must not overlap and need not be aligned. */
+void kpar_convert(void *target, kpar_dtype target_dtype, const void *source, kpar_dtype source_dtype,
+                  size_t count);
 
 #endif

@@ -29,8 +29,8 @@ static int exponent_of(double value)
     return (int)(bits >> 52 & 0x7FF) - 1023;
 }
 
-/* The magnitude is `units` times 2^(exponent - fraction_bits). Adding units to the exponent field lets the leading
- * bit of a normal number, or a carry out of the fraction, count the exponent up by itself. */
+/* The magnitude is `units` times 2^(exponent - fraction_bits). Adding units to the exponent field lets the
+ * leading bit of a normal number, or a carry out of the fraction, count the exponent up by itself. */
 static uint16_t narrow(const format *f, double value)
 {
     uint16_t sign = signbit(value) ? 0x8000 : 0;

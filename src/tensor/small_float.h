@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* The double nearest-even rounded to float16 (IEEE 754 binary16) or bfloat16, in one rounding. Too large becomes
- * infinity, NaN a quiet NaN of the same sign. */
+/* The double nearest-even rounded to float16 (IEEE 754 binary16) or bfloat16, in one rounding. Too large
+ * becomes infinity, NaN a quiet NaN of the same sign. */
 uint16_t kpar_float16_from_double(double value);
 uint16_t kpar_bfloat16_from_double(double value);
 

@@ -19,11 +19,16 @@ static const kpar_expression *single(kpar_scalar_op op)
     kpar_expression_builder *e = kpar_expression_begin(operands > 0 ? operands : 1);
     kpar_x x[3] = {0}, y;
     for (int i = 0; i < operands; i++) x[i] = kpar_x_input(e, i);
-    if (op == KPAR_SCALAR_INPUT) y = kpar_x_input(e, 0);
-    else if (op == KPAR_SCALAR_CONSTANT) y = kpar_x_constant(e, 0.1);
-    else if (operands == 1) y = kpar_x_unary(e, op, x[0]);
-    else if (operands == 2) y = kpar_x_binary(e, op, x[0], x[1]);
-    else y = kpar_x_select(e, x[0], x[1], x[2]);
+    if (op == KPAR_SCALAR_INPUT)
+        y = kpar_x_input(e, 0);
+    else if (op == KPAR_SCALAR_CONSTANT)
+        y = kpar_x_constant(e, 0.1);
+    else if (operands == 1)
+        y = kpar_x_unary(e, op, x[0]);
+    else if (operands == 2)
+        y = kpar_x_binary(e, op, x[0], x[1]);
+    else
+        y = kpar_x_select(e, x[0], x[1], x[2]);
     return kpar_expression_end(e, arena, &y, 1);
 }
 
@@ -89,8 +94,8 @@ static void check_against_differences(const kpar_expression *e, int output, cons
     for (int i = 0; i < e->n_inputs; i++) {
         double expected = 3 * difference(e, output, i, at);
         ck_assert_msg(fabs(slopes[i] - expected) <= 1e-7 * (1 + fabs(expected)),
-                      "%s: derivative by input %d at (%g, ...) is %.12g, differences say %.12g", text_of(e), i, at[0],
-                      slopes[i], expected);
+                      "%s: derivative by input %d at (%g, ...) is %.12g, differences say %.12g", text_of(e),
+                      i, at[0], slopes[i], expected);
     }
 }
 
@@ -101,11 +106,13 @@ START_TEST(derivative_of_every_op_agrees_with_central_differences)
     static const double negative[][3] = {{-0.3, 0.7, 1}, {-1.7, -2.4, 3}, {-3.2, 1.1, -0.5}};
     for (int op = 0; op < KPAR_SCALAR_COUNT; op++) {
         const kpar_expression *e = single((kpar_scalar_op)op);
-        for (size_t i = 0; i < sizeof points / sizeof *points; i++) check_against_differences(e, 0, points[i]);
-        bool positive_only = op == KPAR_SCALAR_LOG || op == KPAR_SCALAR_LOG1P || op == KPAR_SCALAR_SQUARE_ROOT ||
-                             op == KPAR_SCALAR_POWER;
+        for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+            check_against_differences(e, 0, points[i]);
+        bool positive_only = op == KPAR_SCALAR_LOG || op == KPAR_SCALAR_LOG1P ||
+                             op == KPAR_SCALAR_SQUARE_ROOT || op == KPAR_SCALAR_POWER;
         if (positive_only) continue;
-        for (size_t i = 0; i < sizeof negative / sizeof *negative; i++) check_against_differences(e, 0, negative[i]);
+        for (size_t i = 0; i < sizeof negative / sizeof *negative; i++)
+            check_against_differences(e, 0, negative[i]);
     }
 }
 END_TEST
@@ -113,14 +120,17 @@ END_TEST
 START_TEST(derivatives_of_formulas_agree_with_central_differences)
 {
     static const char *formulas[] = {
-        /* gelu; swish with a slope; log-cosh; a shared subterm; a base that is a constant; a power as in schedules */
-        "{1: input 0; const 0.70710678118654757; mul %0 %1; erf %2; const 1; add %3 %4; mul %0 %5; const 0.5; mul %6 "
+        /* gelu; swish with a slope; log-cosh; a shared subterm; a base that is a constant; a power as in
+           schedules */
+        "{1: input 0; const 0.70710678118654757; mul %0 %1; erf %2; const 1; add %3 %4; mul %0 %5; const "
+        "0.5; mul %6 "
         "%7 -> %8}",
         "{2: input 0; input 1; mul %0 %1; sigmoid %2; mul %0 %3 -> %4}",
         "{1: input 0; exp %0; neg %0; exp %2; add %1 %3; const 0.5; mul %4 %5; log %6 -> %7}",
         "{2: input 0; input 1; mul %0 %1; tanh %2; square %2; add %3 %4; div %5 %2 -> %6}",
         "{1: input 0; const 0.96; pow %1 %0 -> %2}",
-        "{2: input 0; input 1; sub %0 %1; abs %2; const 1; le %3 %4; square %2; const 0.5; mul %6 %7; sub %3 %7; "
+        "{2: input 0; input 1; sub %0 %1; abs %2; const 1; le %3 %4; square %2; const 0.5; mul %6 %7; sub %3 "
+        "%7; "
         "select %5 %8 %9 -> %10}",
         "{2: input 0; mul %0 %0; mul %1 %0; max %2 %1; min %3 %0 -> %4}",
     };
@@ -154,8 +164,8 @@ static bool derivative_reads_input(kpar_scalar_op op)
 
 START_TEST(derivative_is_written_in_terms_of_the_output_where_that_is_shorter)
 {
-    static const kpar_scalar_op by_output[] = {KPAR_SCALAR_RELU, KPAR_SCALAR_TANH, KPAR_SCALAR_SIGMOID, KPAR_SCALAR_EXP,
-                                               KPAR_SCALAR_SQUARE_ROOT};
+    static const kpar_scalar_op by_output[] = {KPAR_SCALAR_RELU, KPAR_SCALAR_TANH, KPAR_SCALAR_SIGMOID,
+                                               KPAR_SCALAR_EXP, KPAR_SCALAR_SQUARE_ROOT};
     for (size_t i = 0; i < sizeof by_output / sizeof *by_output; i++)
         ck_assert_msg(!derivative_reads_input(by_output[i]), "%s' reads x", kpar_scalar_name(by_output[i]));
     ck_assert(derivative_reads_input(KPAR_SCALAR_SQUARE));
@@ -230,14 +240,16 @@ START_TEST(text_of_every_op_reads_back_equal)
     for (int op = 0; op < KPAR_SCALAR_COUNT; op++) {
         const kpar_expression *e = single((kpar_scalar_op)op);
         const char *text = text_of(e);
-        ck_assert_msg(kpar_expression_equal(e, parsed(text)), "%s reads back as %s", text, text_of(parsed(text)));
+        ck_assert_msg(kpar_expression_equal(e, parsed(text)), "%s reads back as %s", text,
+                      text_of(parsed(text)));
     }
 }
 END_TEST
 
 START_TEST(constants_read_back_to_the_bit)
 {
-    static const double values[] = {0.1, -0.0, 1.0 / 3, 5e-324, 1.7976931348623157e308, INFINITY, -INFINITY, NAN, 1e-7};
+    static const double values[] = {0.1,      -0.0,      1.0 / 3, 5e-324, 1.7976931348623157e308,
+                                    INFINITY, -INFINITY, NAN,     1e-7};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         kpar_expression_builder *b = kpar_expression_begin(0);
         kpar_x y = kpar_x_constant(b, values[i]);
@@ -448,7 +460,8 @@ START_TEST(a_long_expression_is_evaluated_and_differentiated)
 {
     kpar_expression_builder *e = kpar_expression_begin(1);
     kpar_x x = kpar_x_input(e, 0), y = x;
-    for (int i = 1; i <= 300; i++) y = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, 1 + 1e-3 * i / 300)), x);
+    for (int i = 1; i <= 300; i++)
+        y = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, 1 + 1e-3 * i / 300)), x);
     const kpar_expression *made = kpar_expression_end(e, arena, &y, 1);
     ck_assert_int_gt(made->n_scalars, 600);
     check_against_differences(made, 0, (double[]){0.5});

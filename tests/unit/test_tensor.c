@@ -36,8 +36,9 @@ START_TEST(small_integers_survive_every_pair_of_types)
             for (int i = 0; i < COUNT; i++) {
                 bool is_bool = from == KPAR_BOOL || to == KPAR_BOOL;
                 double expected = is_bool ? values[i] != 0 : values[i];
-                ck_assert_msg(back[i] == expected, "%s to %s: %g became %g", kpar_dtype_name((kpar_dtype)from),
-                              kpar_dtype_name((kpar_dtype)to), values[i], back[i]);
+                ck_assert_msg(back[i] == expected, "%s to %s: %g became %g",
+                              kpar_dtype_name((kpar_dtype)from), kpar_dtype_name((kpar_dtype)to), values[i],
+                              back[i]);
             }
         }
     }
@@ -58,8 +59,8 @@ START_TEST(float16_rounds_to_nearest_even_once)
         {65520, 0x7C00}, /* halfway to 2^16 goes to even, which is infinity */
         {1e300, 0x7C00},
         {-1e300, 0xFC00},
-        {1 + 0x1p-11, 0x3C00},          /* halfway: to even, down */
-        {1 + 3 * 0x1p-11, 0x3C02},      /* halfway: to even, up */
+        {1 + 0x1p-11, 0x3C00},           /* halfway: to even, down */
+        {1 + 3 * 0x1p-11, 0x3C02},       /* halfway: to even, up */
         {1 + 0x1p-11 + 0x1p-40, 0x3C01}, /* above halfway, lost if rounded to float32 first */
         {0x1p-14, 0x0400},
         {0x1p-24, 0x0001},
@@ -70,8 +71,9 @@ START_TEST(float16_rounds_to_nearest_even_once)
         {INFINITY, 0x7C00},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        ck_assert_msg(kpar_float16_from_double(cases[i].value) == cases[i].bits, "%a becomes %04x, expected %04x",
-                      cases[i].value, kpar_float16_from_double(cases[i].value), cases[i].bits);
+        ck_assert_msg(kpar_float16_from_double(cases[i].value) == cases[i].bits,
+                      "%a becomes %04x, expected %04x", cases[i].value,
+                      kpar_float16_from_double(cases[i].value), cases[i].bits);
 }
 END_TEST
 
@@ -81,20 +83,14 @@ START_TEST(bfloat16_rounds_to_nearest_even)
         double value;
         uint16_t bits;
     } cases[] = {
-        {1, 0x3F80},
-        {1 + 0x1p-8, 0x3F80},
-        {1 + 3 * 0x1p-8, 0x3F82},
-        {1 + 0x1p-8 + 0x1p-50, 0x3F81},
-        {FLT_MAX, 0x7F80},
-        {0x1.FEp127, 0x7F7F},
-        {0x1p-133, 0x0001},
-        {0x1p-126, 0x0080},
-        {-0x1p-126, 0x8080},
-        {-INFINITY, 0xFF80},
+        {1, 0x3F80},         {1 + 0x1p-8, 0x3F80}, {1 + 3 * 0x1p-8, 0x3F82}, {1 + 0x1p-8 + 0x1p-50, 0x3F81},
+        {FLT_MAX, 0x7F80},   {0x1.FEp127, 0x7F7F}, {0x1p-133, 0x0001},       {0x1p-126, 0x0080},
+        {-0x1p-126, 0x8080}, {-INFINITY, 0xFF80},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        ck_assert_msg(kpar_bfloat16_from_double(cases[i].value) == cases[i].bits, "%a becomes %04x, expected %04x",
-                      cases[i].value, kpar_bfloat16_from_double(cases[i].value), cases[i].bits);
+        ck_assert_msg(kpar_bfloat16_from_double(cases[i].value) == cases[i].bits,
+                      "%a becomes %04x, expected %04x", cases[i].value,
+                      kpar_bfloat16_from_double(cases[i].value), cases[i].bits);
 }
 END_TEST
 
@@ -105,10 +101,14 @@ START_TEST(every_sixteen_bit_float_goes_to_double_and_back)
     for (uint32_t bits = 0; bits < 0x10000; bits++) {
         uint16_t half = (uint16_t)bits;
         double f16 = kpar_double_from_float16(half), bf16 = kpar_double_from_bfloat16(half);
-        if (is_nan16(half, 0x7C00)) ck_assert(isnan(f16) && is_nan16(kpar_float16_from_double(f16), 0x7C00));
-        else ck_assert_uint_eq(kpar_float16_from_double(f16), half);
-        if (is_nan16(half, 0x7F80)) ck_assert(isnan(bf16) && is_nan16(kpar_bfloat16_from_double(bf16), 0x7F80));
-        else ck_assert_uint_eq(kpar_bfloat16_from_double(bf16), half);
+        if (is_nan16(half, 0x7C00))
+            ck_assert(isnan(f16) && is_nan16(kpar_float16_from_double(f16), 0x7C00));
+        else
+            ck_assert_uint_eq(kpar_float16_from_double(f16), half);
+        if (is_nan16(half, 0x7F80))
+            ck_assert(isnan(bf16) && is_nan16(kpar_bfloat16_from_double(bf16), 0x7F80));
+        else
+            ck_assert_uint_eq(kpar_bfloat16_from_double(bf16), half);
     }
 }
 END_TEST
