@@ -114,11 +114,12 @@ KPAR_X_BINARY_LIST(KPAR_X_BINARY)
  * The result has inputs {inputs of e..., outputs of e..., seed} and one output for each wanted input, in
  * order. Where a derivative is shorter in terms of the output (relu, tanh, sigmoid, exp, sqrt, quotients,
  * powers) and the instruction is itself an output, it is written so, and the result then does not use the
- * inputs it does not need. Where a function has a kink the derivative is TensorFlow's: relu'(0) = 0, abs'(0) = 0,
- * a tie of max or min goes to the first operand, select passes to the branch taken, floor, sign and
- * comparisons give 0, and the derivative of pow by its exponent is 0 where the base is not positive. A factor
- * that is the constant 0 makes a term 0 here, even times infinity: that term is absent from the sum, not
- * computed. */
+ * inputs it does not need.
+ *
+ * Where a function has a kink the derivative is TensorFlow's: relu'(0) = 0, abs'(0) = 0, a tie of max or min
+ * goes to the first operand, select passes to the branch taken, floor, sign and comparisons give 0, and the
+ * derivative of pow by its exponent is 0 where the base is not positive. A factor that is the constant 0
+ * makes a term 0 here, even times infinity: that term is absent from the sum, not computed. */
 const kpar_expression *kpar_expression_derivative(const kpar_expression *e, kpar_arena *arena, int output,
                                                   const bool *wanted);
 
