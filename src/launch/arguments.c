@@ -97,7 +97,7 @@ void kpar_launch_arguments_make(const kpar_launch_options *options, const kpar_l
 {
     char number[32];
     bool sharing = shares_cores(options, hosts, machine);
-    snprintf(number, sizeof number, "%lld", options->ranks);
+    snprintf(number, sizeof number, "%d", options->ranks);
     add(arguments, options->mpirun);
     add_pair(arguments, "-np", number);
     if (machine->flavor == KPAR_LAUNCH_OPENMPI)
@@ -106,13 +106,13 @@ void kpar_launch_arguments_make(const kpar_launch_options *options, const kpar_l
         add_mpich(options, hosts, arguments);
     if (sharing && options->ranks > machine->cores) {
         char words[80];
-        snprintf(words, sizeof words, "%lld ranks share %d core%s", options->ranks, machine->cores,
+        snprintf(words, sizeof words, "%d ranks share %d core%s", options->ranks, machine->cores,
                  machine->cores == 1 ? "" : "s");
         note(arguments, words);
     }
     add(arguments, keeper);
     add_pair(arguments, "--rank", options->output_directory ? options->output_directory : "-");
-    for (char **word = options->command; *word; word++) add(arguments, *word);
+    for (size_t i = 0; i < options->command.count; i++) add(arguments, options->command.items[i]);
     add(arguments, NULL);
 }
 

@@ -29,7 +29,7 @@ typedef struct running_job {
     kpar_launch_filter filters[2]; /* of these */
     kpar_launch_report *reports;   /* of ranks that ended, as they came */
     size_t n_reports, capacity;
-    long long started;
+    int started;
     int stop_signal;                   /* that the user sent; 0: none */
     bool late, terminated;             /* not all ranks started in time; mpirun was told to end */
     double start_by, stop_by, kill_at; /* INFINITY: no such limit now */
@@ -195,7 +195,7 @@ static int explain(const running_job *job)
     int code = WIFEXITED(job->status) ? WEXITSTATUS(job->status) : 128 + WTERMSIG(job->status);
     if (job->late) {
         kpar_log(
-            "%lld of %lld ranks started within %g s; see that every host answers to ssh and has kparrun, or "
+            "%d of %d ranks started within %g s; see that every host answers to ssh and has kparrun, or "
             "raise --start-timeout",
             job->started, job->options->ranks, job->options->start_timeout);
         return code ? code : 1;
@@ -209,7 +209,7 @@ static int explain(const running_job *job)
     }
     if (job->stop_signal) {
         kpar_log("stopped by signal %d: %s", job->stop_signal, strsignal(job->stop_signal));
-        return code || (long long)job->n_reports < job->options->ranks ? 128 + job->stop_signal : 0;
+        return code || job->n_reports < (size_t)job->options->ranks ? 128 + job->stop_signal : 0;
     }
     if (code) explain_without_ranks(job, code);
     return code;

@@ -9,17 +9,18 @@
 #ifndef KPAR_LAUNCH_LAUNCH_H
 #define KPAR_LAUNCH_LAUNCH_H
 
+#include "base/options.h"
 #include "base/status.h"
 #include "base/text.h"
 
 #include <stdbool.h>
 
 typedef struct kpar_launch_options {
-    long long ranks;
+    int ranks;
     const char *hosts, *hostfile, *output_directory, *bind_to, *mpirun;
     double start_timeout, stop_timeout; /* seconds */
-    bool dry_run, oversubscribe;
-    char **command; /* the program of a rank and its arguments, NULL at the end */
+    bool dry_run, oversubscribe, help, help_man, help_markdown, version;
+    kpar_strings command; /* the program of a rank and its arguments */
 } kpar_launch_options;
 
 /* ---- hosts.c ---- */

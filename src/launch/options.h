@@ -1,21 +1,14 @@
-/* The options of kparrun: one table for reading them, --help and the man page. */
+/* The options of kparrun: one table for reading them, --help, the man page and the documentation. */
 #ifndef KPAR_LAUNCH_OPTIONS_H
 #define KPAR_LAUNCH_OPTIONS_H
 
 #include "launch/launch.h"
 
-typedef enum kpar_launch_action {
-    KPAR_LAUNCH_RUN,
-    KPAR_LAUNCH_HELP,
-    KPAR_LAUNCH_MAN,
-    KPAR_LAUNCH_VERSION
-} kpar_launch_action;
+extern const kpar_options kpar_launch_option_table;
 
-/* Reads arguments[1 ..]; they stop being kparrun's at the first word that is no option. */
-kpar_status kpar_launch_options_read(char **arguments, kpar_launch_options *options,
-                                     kpar_launch_action *action) KPAR_MUST_USE;
-
-void kpar_launch_options_help(void);
-void kpar_launch_options_man(void);
+/* Reads the arguments; they stop being kparrun's at the first word that is no option. KPAR_EUSAGE says what is
+ * wrong or missing. */
+kpar_status kpar_launch_options_read(int argc, char **argv, kpar_arena *arena,
+                                     kpar_launch_options *options) KPAR_MUST_USE;
 
 #endif

@@ -9,10 +9,16 @@
 
 /* ---- options ---- */
 
+static kpar_arena *arena;
+
+static void create_arena(void) { arena = kpar_arena_create(); }
+static void destroy_arena(void) { kpar_arena_destroy(arena); }
+
 static kpar_status read_options(char **words, kpar_launch_options *options)
 {
-    kpar_launch_action action;
-    return kpar_launch_options_read(words, options, &action);
+    int count = 0;
+    while (words[count]) count++;
+    return kpar_launch_options_read(count, words, arena, options);
 }
 
 START_TEST(options_end_at_the_command)
@@ -23,22 +29,22 @@ START_TEST(options_end_at_the_command)
     ck_assert_int_eq(options.ranks, 4);
     ck_assert_double_eq(options.start_timeout, 2.5);
     ck_assert(options.dry_run);
-    ck_assert_str_eq(options.command[0], "prog");
-    ck_assert_str_eq(options.command[2], "9");
+    ck_assert_str_eq(options.command.items[0], "prog");
+    ck_assert_str_eq(options.command.items[2], "9");
 }
 END_TEST
 
 static const struct {
     const char *words[5], *message;
 } wrong[] = {
-    {{"-np", "0", "prog"}, "-np is '0', expected a number from 1 on"},
-    {{"-np", "2x", "prog"}, "-np is '2x'"},
-    {{"-np"}, "-np needs a value"},
+    {{"-np", "0", "prog"}, "--np: expected 1 to"},
+    {{"-np", "2x", "prog"}, "--np: expected an integer, found '2x'"},
+    {{"-np"}, "--np needs a value"},
     {{"prog"}, "-np is missing"},
     {{"-np", "2"}, "the command is missing"},
     {{"--fast", "prog"}, "unknown option '--fast'"},
     {{"--dry-run=1", "prog"}, "--dry-run takes no value"},
-    {{"--stop-timeout", "soon", "prog"}, "expected seconds"},
+    {{"--stop-timeout", "soon", "prog"}, "expected a number"},
     {{"-np", "1", "--hosts=a", "--hostfile=b", "prog"}, "not both"},
 };
 
@@ -226,6 +232,7 @@ int main(void)
 {
     Suite *suite = suite_create("launch");
     TCase *group = tcase_create("launch");
+    tcase_add_checked_fixture(group, create_arena, destroy_arena);
     tcase_add_test(group, options_end_at_the_command);
     tcase_add_loop_test(group, wrong_options_are_named, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(group, a_host_without_a_number_has_one_slot);
