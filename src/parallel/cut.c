@@ -91,14 +91,44 @@ static kpar_status cut_where_told(cutting *c)
                                         unit_name(&c->units[0]), unit_name(&c->units[c->n_units - 1]));
 }
 
+/* Layers that the map does not know, such as a loss that only training has, stay with the layer before them. */
+static void follow_map(cutting *c)
+{
+    const kpar_stage_map *map = c->options->map;
+    for (int i = 0; i < c->n_units; i++) {
+        c->units[i].stage = i ? c->units[i - 1].stage : 0;
+        for (int k = 0; k < map->n; k++)
+            if (strcmp(map->layers[k], c->units[i].layer) == 0) c->units[i].stage = map->stages[k];
+    }
+}
+
+static void keep_map(const cutting *c)
+{
+    kpar_stage_map *map = c->options->map;
+    map->n = c->n_units;
+    map->layers = kpar_arena_alloc(map->arena, (size_t)map->n * sizeof *map->layers);
+    map->stages = kpar_arena_alloc(map->arena, (size_t)map->n * sizeof *map->stages);
+    for (int i = 0; i < map->n; i++) {
+        map->layers[i] = kpar_arena_strdup(map->arena, c->units[i].layer);
+        map->stages[i] = c->units[i].stage;
+    }
+}
+
 static kpar_status choose_stages(cutting *c)
 {
     find_units(c);
+    if (c->options->map->n > 0) {
+        follow_map(c);
+        return KPAR_OK;
+    }
     if (c->n_units < c->options->stages)
         return kpar_fail(KPAR_EUSAGE, "--pipeline %d: the model can be cut into at most %d stages (a layer is never cut, the loss may be a stage)",
                          c->options->stages, c->n_units);
-    if (c->options->first_layers) return cut_where_told(c);
-    balance(c);
+    if (c->options->first_layers)
+        KPAR_TRY(cut_where_told(c));
+    else
+        balance(c);
+    keep_map(c);
     return KPAR_OK;
 }
 

@@ -6,10 +6,20 @@
 #include "parallel/cost.h"
 #include "parallel/mesh.h"
 
+/* Which stage each layer is on. Found by the first cut, followed by the others, so that all modes of a model keep a
+ * layer's variables on the same ranks. */
+typedef struct kpar_stage_map {
+    kpar_arena *arena;
+    int n; /* 0: not found yet */
+    const char **layers;
+    int *stages;
+} kpar_stage_map;
+
 typedef struct kpar_cut_options {
     int stages;
     const char *const *first_layers; /* stages - 1 names: the layers that begin stages 1, 2 ...; NULL: by modelled time */
     kpar_cost_model cost;
+    kpar_stage_map *map;
 } kpar_cut_options;
 
 /* Cuts only between layers; the losses and metrics of the model are a unit of their own, so that a loss may be a stage. Sets

@@ -19,6 +19,7 @@ struct kpar_plan {
         kpar_report_entry *entries;
         int n, values;
     } reports[KPAR_MODE_COUNT];
+    kpar_stage_map stages;
     kpar_arena *arena;
 };
 
@@ -54,15 +55,15 @@ void kpar_plan_rows(const kpar_plan *plan, int64_t rows, int data, int m, int64_
 
 /* --- passes --- */
 
-typedef kpar_status (*pass)(const kpar_plan *plan, const kpar_graph *in, kpar_graph **out);
+typedef kpar_status (*pass)(kpar_plan *plan, const kpar_graph *in, kpar_graph **out);
 
-static kpar_status pass_simplify(const kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+static kpar_status pass_simplify(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     (void)plan;
     return kpar_graph_simplify(in, out);
 }
 
-static kpar_status pass_place(const kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+static kpar_status pass_place(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     const kpar_plan_options *o = &plan->options;
     bool *trained = kpar_alloc_zeroed((size_t)plan->catalog->n + 1, sizeof *trained);
@@ -76,21 +77,21 @@ static kpar_status pass_place(const kpar_plan *plan, const kpar_graph *in, kpar_
     return status;
 }
 
-static kpar_status pass_fuse(const kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+static kpar_status pass_fuse(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     (void)plan;
     return kpar_graph_fuse(in, out);
 }
 
-static kpar_status pass_cut(const kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+static kpar_status pass_cut(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     enum { GFLOPS = 100, GBYTES = 12 }; /* one core of docs/performance.md; only ratios matter here */
     const kpar_cut_options options = {plan->options.mesh.pipeline, plan->options.stages,
-                                      {plan->options.mesh, kpar_plan_capacity(plan), GFLOPS * 1e9, GBYTES * 1e9}};
+                                      {plan->options.mesh, kpar_plan_capacity(plan), GFLOPS * 1e9, GBYTES * 1e9}, &plan->stages};
     return kpar_cut(in, &options, out);
 }
 
-static kpar_status pass_bucket(const kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+static kpar_status pass_bucket(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     enum { BUCKET_BYTES = 16 << 20 };
     (void)plan;
@@ -190,6 +191,7 @@ kpar_status kpar_plan_create(const kpar_model *model, kpar_catalog *catalog, con
     KPAR_TRY(check_options(options));
     kpar_plan *p = kpar_alloc_zeroed(1, sizeof *p);
     *p = (kpar_plan){.model = model, .catalog = catalog, .options = *options, .arena = kpar_arena_create()};
+    p->stages.arena = p->arena;
     if (!p->options.schedule) p->options.schedule = kpar_schedule_find("1f1b");
     kpar_status status = KPAR_OK;
     for (int mode = 0; mode < KPAR_MODE_COUNT && status == KPAR_OK; mode++)

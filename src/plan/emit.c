@@ -123,6 +123,27 @@ static kpar_status emit_split(kpar_emitter *e, const kpar_op *op, int microbatch
     return KPAR_OK;
 }
 
+/* Memory that is being sent must not be wanted for something else while the peer is not yet able to receive: that could
+ * close a circle of waiting. A forward activation has arrived when its gradient comes back; of others nothing is known
+ * before the step ends. */
+static void keep_sent(kpar_emitter *e, const kpar_op *op, int buffer, int microbatch)
+{
+    if (e->mode != KPAR_MODE_TRAIN || op->part == KPAR_BACKWARD) {
+        e->buffers[buffer].last = KPAR_FOR_EVER;
+        return;
+    }
+    KPAR_PUSH(e->sent, e->n_sent, e->sent_capacity) = buffer;
+    KPAR_PUSH(e->sent, e->n_sent, e->sent_capacity) = microbatch;
+}
+
+static void release_sent(kpar_emitter *e, int microbatch)
+{
+    for (size_t i = 0; i < e->n_sent; i += 2) {
+        kpar_buffer *buffer = &e->buffers[e->sent[i]];
+        if (e->sent[i + 1] == microbatch && buffer->last < (int)e->n_drafts) buffer->last = (int)e->n_drafts;
+    }
+}
+
 static kpar_status emit_transfer(kpar_emitter *e, const kpar_op *op, int microbatch)
 {
     const bool send = op->kind == KPAR_OP_SEND;
@@ -139,6 +160,7 @@ static kpar_status emit_transfer(kpar_emitter *e, const kpar_op *op, int microba
     there.pipeline = op->attributes.peer;
     draft->instruction.peer = kpar_mesh_rank(e->options->mesh, there);
     draft->instruction.channel = op->attributes.channel;
+    if (send) keep_sent(e, op, where.buffer, microbatch);
     return KPAR_OK;
 }
 
@@ -255,6 +277,7 @@ static kpar_status emit_schedule(walk *w)
     for (int i = 0; i < (train ? 2 : 1) * shape.microbatches; i++) {
         w->last = train && actions[i].part == KPAR_BACKWARD && actions[i].microbatch == shape.microbatches - 1;
         KPAR_TRY(emit_replayed(w, KPAR_PHASE_MICROBATCH, actions[i].part, actions[i].microbatch));
+        if (actions[i].part == KPAR_BACKWARD) release_sent(e, actions[i].microbatch);
     }
     w->last = false;
     return KPAR_OK;
@@ -422,6 +445,7 @@ static void release(kpar_emitter *e)
 {
     kpar_free(e->buffers);
     kpar_free(e->drafts);
+    kpar_free(e->sent);
 }
 
 static void set_bases(const kpar_emitter *emitters, size_t state, size_t slots, size_t bases[KPAR_SEGMENT_COUNT + 1])
@@ -447,6 +471,7 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *progra
     const kpar_catalog *catalog = kpar_plan_catalog(plan);
     kpar_variable_layout *variables = kpar_arena_alloc(arena, ((size_t)catalog->n + 1) * sizeof *variables);
     kpar_status status = KPAR_OK;
+    bool follows = false;
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) { /* training first: it has all of the state */
         kpar_emitter *e = &emitters[mode];
         programs[mode] = NULL;
@@ -457,6 +482,8 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *progra
                             .me = kpar_mesh_coordinate(options->mesh, rank), .rows = kpar_plan_capacity(plan), .arena = arena,
                             .variables = variables, .state_bytes = &state, .slot_bytes = &slots, .program = programs[mode]};
         e->microbatches = kpar_plan_microbatches(plan, e->me.data);
+        e->follows = follows;
+        follows = true;
         status = emit_program(e);
     }
     if (status == KPAR_OK) set_bases(emitters, state, slots, bases);

@@ -64,6 +64,7 @@ typedef struct kpar_emitter {
     const kpar_catalog *catalog;
     const kpar_graph *graph;
     kpar_mode mode;
+    bool follows; /* another mode has laid out the variables */
     kpar_coordinate me;
     int rank, microbatches;
     int64_t rows; /* capacity of a microbatch */
@@ -86,6 +87,8 @@ typedef struct kpar_emitter {
     size_t n_drafts, drafts_capacity;
     kpar_program *program;
     size_t shared_bytes, step_bytes;
+    int *sent; /* STEP buffers that forward sends of each microbatch read: kept until its backward has ended */
+    size_t n_sent, sent_capacity;
     kpar_lane lane; /* of kernels emitted now */
 } kpar_emitter;
 

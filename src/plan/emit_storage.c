@@ -198,6 +198,8 @@ kpar_status kpar_emit_variables(kpar_emitter *e)
             if ((e->catalog->variables[v->index].kind == KPAR_VARIABLE_SLOT) != slots) continue;
             laid[v->index] = true;
             kpar_variable_layout *layout = &e->variables[v->index];
+            if (!layout->present && e->follows)
+                return kpar_fail(KPAR_EINTERNAL, "rank %d has variable '%s' in mode %s only", e->rank, e->catalog->variables[v->index].path, kpar_mode_name(e->mode));
             if (!layout->present) layout_variable(e, v);
             const bool own = layout->owner && is_first_holder(e, &e->catalog->variables[v->index]);
             add_slot(e, v, own && !layout->has_copy, &layout->slice, layout->offset, layout->segment);

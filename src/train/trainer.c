@@ -42,6 +42,33 @@ static kpar_status compare_plans(kpar_trainer *t)
     return status;
 }
 
+/* Rank 0 proves the programs of all ranks together. */
+static kpar_status prove_mode(kpar_trainer *t, kpar_mode mode, kpar_program *(*all)[KPAR_MODE_COUNT])
+{
+    const int size = kpar_comm_size(t->comm);
+    const kpar_program **programs = kpar_alloc((size_t)size * sizeof *programs);
+    for (int rank = 0; rank < size; rank++) programs[rank] = all[rank][mode];
+    kpar_status status = kpar_programs_check(programs, size);
+    kpar_free(programs);
+    return status == KPAR_OK ? KPAR_OK : kpar_fail_in(status, "%s", kpar_mode_name(mode));
+}
+
+static kpar_status prove_programs(kpar_trainer *t)
+{
+    const int size = kpar_comm_size(t->comm);
+    if (!t->options.plan.check_passes || kpar_comm_rank(t->comm) != 0) return KPAR_OK;
+    kpar_program *(*all)[KPAR_MODE_COUNT] = kpar_alloc_zeroed((size_t)size, sizeof *all);
+    kpar_status status = KPAR_OK;
+    for (int rank = 0; rank < size && status == KPAR_OK; rank++) status = kpar_plan_emit(t->plan, rank, all[rank]);
+    for (int mode = 0; mode < KPAR_MODE_COUNT && status == KPAR_OK; mode++)
+        if (t->programs[mode]) status = prove_mode(t, (kpar_mode)mode, all);
+    for (int rank = 0; rank < size; rank++)
+        for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+            if (all[rank][mode]) kpar_program_destroy(all[rank][mode]);
+    kpar_free(all);
+    return status;
+}
+
 static kpar_status make_executor(kpar_trainer *t)
 {
     const kpar_program *programs[KPAR_MODE_COUNT];
@@ -69,6 +96,7 @@ static kpar_status create(kpar_trainer *t)
     KPAR_TRY(kpar_comm_agree(t->comm, open_model(t)));
     KPAR_TRY(kpar_comm_agree(t->comm, make_plan(t)));
     KPAR_TRY(kpar_comm_agree(t->comm, compare_plans(t)));
+    KPAR_TRY(kpar_comm_agree(t->comm, prove_programs(t)));
     KPAR_TRY(make_executor(t));
     t->row_numbers = kpar_alloc(((size_t)kpar_trainer_any_program(t)->rows + 1) * sizeof *t->row_numbers);
     t->sums = kpar_alloc((report_values(t) + 2) * sizeof *t->sums);
