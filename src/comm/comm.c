@@ -1,41 +1,13 @@
-/* What all transports share. */
+/* What all communicators have in common: agreeing, sums in rank order, blocking messages, windows. */
 #include "comm/transport.h"
 
-#include "base/log.h"
+#include "base/memory.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
-
-enum { REQUESTS = 4096, MESSAGE_BYTES = 2048 };
-
-void kpar_comm_setup(kpar_comm *comm, const kpar_transport *transport, int rank, int size, const int *nodes, bool windows)
-{
-    comm->transport = transport;
-    comm->rank = rank;
-    comm->size = size;
-    comm->windows = windows;
-    comm->nodes = kpar_alloc((size_t)size * sizeof *comm->nodes);
-    comm->arenas = kpar_alloc_zeroed((size_t)size, sizeof *comm->arenas);
-    comm->flags = kpar_alloc_zeroed((size_t)size, sizeof *comm->flags);
-    comm->requests = kpar_alloc_zeroed(REQUESTS, sizeof *comm->requests);
-    comm->n_requests = REQUESTS;
-    for (int i = 0; i < size; i++) {
-        comm->nodes[i] = nodes[i];
-        if (nodes[i] != nodes[rank]) continue;
-        comm->local_rank += i < rank;
-        comm->local_size++;
-    }
-    cpu_set_t cores;
-    comm->oversubscribed = sched_getaffinity(0, sizeof cores, &cores) != 0 || comm->local_size > CPU_COUNT(&cores);
-}
-
-void kpar_comm_teardown(kpar_comm *comm)
-{
-    kpar_free(comm->nodes);
-    kpar_free(comm->arenas);
-    kpar_free(comm->flags);
-    kpar_free(comm->requests);
-}
+#include <time.h>
+#include <unistd.h>
 
 int kpar_comm_rank(const kpar_comm *comm) { return comm->rank; }
 int kpar_comm_size(const kpar_comm *comm) { return comm->size; }
@@ -44,9 +16,40 @@ int kpar_comm_local_rank(const kpar_comm *comm) { return comm->local_rank; }
 int kpar_comm_local_size(const kpar_comm *comm) { return comm->local_size; }
 const char *kpar_comm_transport(const kpar_comm *comm) { return comm->transport->name; }
 
+void kpar_comm_begin(kpar_comm *comm, const kpar_transport *transport, int rank, int size, const int *nodes)
+{
+    comm->transport = transport;
+    comm->rank = rank;
+    comm->size = size;
+    comm->nodes = kpar_alloc((size_t)size * sizeof *comm->nodes);
+    memcpy(comm->nodes, nodes, (size_t)size * sizeof *nodes);
+    for (int r = 0; r < size; r++) {
+        if (nodes[r] != nodes[rank]) continue;
+        if (r < rank) comm->local_rank++;
+        comm->local_size++;
+    }
+    comm->arenas = kpar_alloc_zeroed((size_t)size, sizeof *comm->arenas);
+    comm->flags = kpar_alloc_zeroed((size_t)size, sizeof *comm->flags);
+    comm->agreed_rank = -1;
+}
+
+void kpar_comm_end(kpar_comm *comm)
+{
+    for (kpar_request *block = comm->request_blocks, *next; block; block = next) {
+        next = block->next;
+        kpar_free(block);
+    }
+    kpar_free(comm->nodes);
+    kpar_free(comm->arenas);
+    kpar_free(comm->flags);
+    kpar_free(comm);
+}
+
 void kpar_comm_destroy(kpar_comm *comm)
 {
-    if (comm) comm->transport->destroy(comm);
+    if (!comm) return;
+    kpar_comm_window_destroy(comm);
+    comm->transport->destroy(comm);
 }
 
 kpar_status kpar_comm_barrier(kpar_comm *comm) { return comm->transport->barrier(comm); }
@@ -61,47 +64,86 @@ kpar_status kpar_comm_all_gather(kpar_comm *comm, const void *own, void *all, si
     return comm->transport->all_gather(comm, own, all, bytes);
 }
 
-kpar_status kpar_comm_send(kpar_comm *comm, const void *data, size_t bytes, int peer) { return comm->transport->send(comm, data, bytes, peer); }
-kpar_status kpar_comm_receive(kpar_comm *comm, void *data, size_t bytes, int peer) { return comm->transport->receive(comm, data, bytes, peer); }
-
-/* Gathered and added in rank order, so that every rank has the same bits. */
 kpar_status kpar_comm_sum(kpar_comm *comm, double *values, int n)
 {
-    enum { SMALL = 1024 };
-    if (comm->size == 1) return KPAR_OK;
-    double small[SMALL];
-    const size_t count = (size_t)n * (size_t)comm->size;
-    double *all = count <= SMALL ? small : kpar_alloc(count * sizeof *all);
-    kpar_status status = comm->transport->all_gather(comm, values, all, (size_t)n * sizeof *values);
-    for (int i = 0; i < n && status == KPAR_OK; i++) {
+    size_t bytes = (size_t)n * sizeof *values;
+    double *all = kpar_alloc(bytes * (size_t)comm->size);
+    kpar_status status = kpar_comm_all_gather(comm, values, all, bytes);
+    for (int i = 0; status == KPAR_OK && i < n; i++) {
         values[i] = all[i];
-        for (int rank = 1; rank < comm->size; rank++) values[i] += all[(size_t)rank * (size_t)n + (size_t)i];
+        for (int r = 1; r < comm->size; r++) values[i] += all[(size_t)r * (size_t)n + (size_t)i];
     }
-    if (all != small) kpar_free(all);
+    kpar_free(all);
+    return status;
+}
+
+/* Lowest rank whose status is not KPAR_OK, -1 if there is none. */
+static kpar_status first_failure(kpar_comm *comm, kpar_status own, int *rank, kpar_status *failure)
+{
+    kpar_status *all = kpar_alloc((size_t)comm->size * sizeof *all);
+    kpar_status status = kpar_comm_all_gather(comm, &own, all, sizeof own);
+    *rank = -1;
+    for (int r = 0; status == KPAR_OK && r < comm->size && *rank < 0; r++) {
+        if (all[r] == KPAR_OK) continue;
+        *rank = r;
+        *failure = all[r];
+    }
+    kpar_free(all);
     return status;
 }
 
 kpar_status kpar_comm_agree(kpar_comm *comm, kpar_status status)
 {
-    if (comm->size == 1) return status;
-    int own = (int)status, *all = kpar_alloc((size_t)comm->size * sizeof *all), first = -1;
-    char message[MESSAGE_BYTES] = "";
-    kpar_status gathered = comm->transport->all_gather(comm, &own, all, sizeof own);
-    for (int rank = 0; rank < comm->size && first < 0 && gathered == KPAR_OK; rank++)
-        if (all[rank] != KPAR_OK) first = rank;
-    const kpar_status result = first >= 0 ? (kpar_status)all[first] : KPAR_OK;
-    kpar_free(all);
-    if (gathered != KPAR_OK) return gathered;
-    if (first < 0) return KPAR_OK;
-    strncpy(message, kpar_error_message(), sizeof message - 1);
-    KPAR_TRY(comm->transport->broadcast(comm, message, sizeof message, first));
-    return kpar_fail(result, "%s", message);
+    char message[KPAR_MESSAGE_BYTES];
+    kpar_status failure = KPAR_OK;
+    int rank;
+    snprintf(message, sizeof message, "%s", kpar_error_message());
+    KPAR_TRY(first_failure(comm, status, &rank, &failure));
+    comm->agreed_rank = rank;
+    if (rank < 0) return KPAR_OK;
+    KPAR_TRY(kpar_comm_broadcast(comm, message, sizeof message, rank));
+    memcpy(comm->agreed_message, message, sizeof message);
+    return kpar_fail(failure, "%s", message);
 }
 
-void kpar_comm_abort(kpar_comm *comm, kpar_status status) { comm->transport->abort(comm, status); }
+void kpar_comm_abort(kpar_comm *comm, kpar_status status)
+{
+    const char *message = kpar_error_message();
+    bool agreed = comm->agreed_rank >= 0 && strstr(message, comm->agreed_message);
+    comm->transport->abort(comm, status, message, agreed && comm->agreed_rank != comm->rank);
+}
+
+/* Waits for a message of the control plane: first in a hurry, then, as the peer may be busy for long, at leisure. */
+static kpar_status finish(kpar_comm *comm, kpar_request *request)
+{
+    enum { HURRY = 2000 };
+    const struct timespec nap = {.tv_nsec = 50000};
+    bool done = false;
+    for (int turn = 0; !done; turn++) {
+        KPAR_TRY(kpar_comm_progress(comm, &request, &done));
+        if (turn < HURRY) kpar_comm_yield(comm);
+        else if (!done) nanosleep(&nap, NULL), turn = HURRY;
+    }
+    return KPAR_OK;
+}
+
+kpar_status kpar_comm_send(kpar_comm *comm, const void *data, size_t bytes, int peer)
+{
+    kpar_request *request;
+    KPAR_TRY(kpar_comm_start_send(comm, data, bytes, peer, KPAR_CHANNEL_CONTROL, &request));
+    return finish(comm, request);
+}
+
+kpar_status kpar_comm_receive(kpar_comm *comm, void *data, size_t bytes, int peer)
+{
+    kpar_request *request;
+    KPAR_TRY(kpar_comm_start_receive(comm, data, bytes, peer, KPAR_CHANNEL_CONTROL, &request));
+    return finish(comm, request);
+}
 
 kpar_status kpar_comm_window_create(kpar_comm *comm, size_t bytes, int n_flags, void **arena)
 {
+    *arena = NULL;
     KPAR_TRY(comm->transport->window_create(comm, bytes, n_flags));
     *arena = comm->arenas[comm->rank];
     return KPAR_OK;
@@ -109,6 +151,7 @@ kpar_status kpar_comm_window_create(kpar_comm *comm, size_t bytes, int n_flags, 
 
 void kpar_comm_window_destroy(kpar_comm *comm)
 {
+    if (!comm->arenas[comm->rank]) return;
     comm->transport->window_destroy(comm);
     memset(comm->arenas, 0, (size_t)comm->size * sizeof *comm->arenas);
     memset(comm->flags, 0, (size_t)comm->size * sizeof *comm->flags);
@@ -116,68 +159,30 @@ void kpar_comm_window_destroy(kpar_comm *comm)
 
 void *kpar_comm_window_of(const kpar_comm *comm, int rank) { return comm->arenas[rank]; }
 
-bool kpar_comm_shares(const kpar_comm *comm, int a, int b) { return a == b || (comm->windows && comm->nodes[a] == comm->nodes[b]); }
+bool kpar_comm_shares(const kpar_comm *comm, int a, int b)
+{
+    return a == b || (comm->shares && comm->nodes[a] == comm->nodes[b]);
+}
 
 void kpar_comm_flag_set(kpar_comm *comm, int flag, uint64_t value)
 {
-    atomic_store_explicit(&comm->flags[comm->rank][(size_t)flag * KPAR_FLAG_STRIDE], value, memory_order_release);
+    atomic_store_explicit(&comm->flags[comm->rank][flag].value, value, memory_order_release);
 }
 
 uint64_t kpar_comm_flag_get(kpar_comm *comm, int rank, int flag)
 {
-    return atomic_load_explicit(&comm->flags[rank][(size_t)flag * KPAR_FLAG_STRIDE], memory_order_acquire);
-}
-
-static kpar_status take_request(kpar_comm *comm, kpar_request **request)
-{
-    for (int i = 0; i < comm->n_requests; i++) {
-        kpar_request *r = &comm->requests[(comm->next_request + i) % comm->n_requests];
-        if (r->used) continue;
-        comm->next_request = (comm->next_request + i + 1) % comm->n_requests;
-        memset(r, 0, sizeof *r);
-        r->used = true;
-        *request = r;
-        return KPAR_OK;
-    }
-    return kpar_fail(KPAR_ECOMM, "more than %d messages under way", comm->n_requests);
-}
-
-kpar_status kpar_comm_start_send(kpar_comm *comm, const void *data, size_t bytes, int peer, int channel, kpar_request **request)
-{
-    KPAR_TRY(take_request(comm, request));
-    return comm->transport->start_send(comm, data, bytes, peer, channel, *request);
-}
-
-kpar_status kpar_comm_start_receive(kpar_comm *comm, void *data, size_t bytes, int peer, int channel, kpar_request **request)
-{
-    KPAR_TRY(take_request(comm, request));
-    return comm->transport->start_receive(comm, data, bytes, peer, channel, *request);
-}
-
-kpar_status kpar_comm_group(kpar_comm *comm, const int *ranks, int n, int *group) { return comm->transport->group(comm, ranks, n, group); }
-
-kpar_status kpar_comm_start_collective(kpar_comm *comm, int group, kpar_collective collective, kpar_reduction reduction, kpar_dtype dtype,
-                                       const void *input, void *output, const size_t *counts, size_t total, kpar_request **request)
-{
-    KPAR_TRY(take_request(comm, request));
-    return comm->transport->start_collective(comm, group, collective, reduction, dtype, input, output, counts, total, *request);
-}
-
-kpar_status kpar_comm_progress(kpar_comm *comm, kpar_request **request, bool *done)
-{
-    if (!request || !*request) return comm->transport->test(comm, NULL, done);
-    KPAR_TRY(comm->transport->test(comm, *request, done));
-    if (*done) {
-        (*request)->used = false;
-        *request = NULL;
-    }
-    return KPAR_OK;
+    return atomic_load_explicit(&comm->flags[rank][flag].value, memory_order_acquire);
 }
 
 void kpar_comm_yield(kpar_comm *comm)
 {
-    if (comm->oversubscribed)
+    if (comm->oversubscribed) {
         sched_yield();
-    else
-        atomic_signal_fence(memory_order_seq_cst);
+        return;
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
 }

@@ -43,9 +43,10 @@ void kpar_comm_abort(kpar_comm *comm, kpar_status status);
 kpar_status kpar_comm_window_create(kpar_comm *comm, size_t bytes, int n_flags, void **arena) KPAR_MUST_USE;
 void kpar_comm_window_destroy(kpar_comm *comm);
 void *kpar_comm_window_of(const kpar_comm *comm, int rank);    /* start of a rank's arena; NULL: not reachable */
-bool kpar_comm_shares(const kpar_comm *comm, int a, int b);    /* whether ranks a and b reach each other's arenas */
+bool kpar_comm_shares(const kpar_comm *comm, int a, int b);    /* whether ranks a and b reach each other's arenas,
+                                                                * known before there is a window */
 void kpar_comm_flag_set(kpar_comm *comm, int flag, uint64_t value); /* own flag, with release order */
-uint64_t kpar_comm_flag_get(kpar_comm *comm, int rank, int flag);   /* with acquire order */
+uint64_t kpar_comm_flag_get(kpar_comm *comm, int rank, int flag);   /* of a rank that shares; with acquire order */
 
 /* Data plane: messages. Started in lane order, any number under way; `channel` and order match the two ends. */
 kpar_status kpar_comm_start_send(kpar_comm *comm, const void *data, size_t bytes, int peer, int channel,
@@ -53,13 +54,17 @@ kpar_status kpar_comm_start_send(kpar_comm *comm, const void *data, size_t bytes
 kpar_status kpar_comm_start_receive(kpar_comm *comm, void *data, size_t bytes, int peer, int channel,
                                     kpar_request **request) KPAR_MUST_USE;
 
-/* Whole collectives, non-blocking, over a group made known by kpar_comm_group (collective over the world). */
+/* Whole collectives, non-blocking, over a group made known by kpar_comm_group (collective over the world). Each member
+ * starts the same ones in the same order. Input and output do not overlap, but that an all_reduce may have output ==
+ * input and an all_gather's input may be the own part of the output. KPAR_EUNSUPPORTED: a type that the transport cannot
+ * add up (float16, bfloat16), or more elements than it can count. */
 kpar_status kpar_comm_group(kpar_comm *comm, const int *ranks, int n, int *group) KPAR_MUST_USE;
 kpar_status kpar_comm_start_collective(kpar_comm *comm, int group, kpar_collective collective, kpar_reduction reduction,
                                        kpar_dtype dtype, const void *input, void *output, const size_t *counts,
                                        size_t total, kpar_request **request) KPAR_MUST_USE;
 
-/* Moves everything under way; *done says whether `request` has ended, which frees it. request NULL: only moves. */
+/* Moves everything under way; *done says whether *request has ended, which frees it and sets it to NULL. request NULL:
+ * only moves, `done` may be NULL. KPAR_ECOMM also says that another rank ended the job. */
 kpar_status kpar_comm_progress(kpar_comm *comm, kpar_request **request, bool *done) KPAR_MUST_USE;
 
 /* Gives the core away when there are more ranks than cores: to be called in every loop that waits. */
@@ -72,9 +77,11 @@ kpar_status kpar_comm_local_create(int n, int ranks_per_node, kpar_comm **comms)
 typedef struct kpar_mpi_options {
     int ranks_per_node; /* pretend node boundaries; 0: the real ones */
     bool windows;       /* false: nothing is shared, every byte is a message */
+    size_t chunk_bytes; /* the longest message given to MPI at once, for tests; 0: 1 GiB */
 } kpar_mpi_options;
 
-/* MPI_COMM_WORLD, initializing MPI if nobody has; then kpar_comm_destroy finalizes it. */
+/* MPI_COMM_WORLD, initializing MPI if nobody has; then kpar_comm_destroy finalizes it. Where the ranks of a node cannot
+ * share memory, all bytes are messages, with one line that says why. KPAR_EUNSUPPORTED in a build without MPI. */
 kpar_status kpar_comm_mpi_create(const kpar_mpi_options *options, kpar_comm **comm) KPAR_MUST_USE;
 
 #endif

@@ -65,9 +65,15 @@ typedef struct kpar_collective_shape {
 
 typedef kpar_status (*kpar_algorithm)(kpar_steps *steps, const kpar_collective_shape *shape);
 
-/* Runs the steps of all members against each other on small integers: every member ends with the right sum, no
- * deadlock, nothing read before it is written, no part written while a peer may read it. Cost by alpha and beta. */
+/* Runs the steps of all members against each other on small integers, twice in a row and in many random orders: every
+ * member ends with the right sum, no deadlock, nothing read before it is written, no part written while a peer may read
+ * it. KPAR_EINTERNAL names member and step. *seconds: the cost of one run where a message, or a read of a peer's memory,
+ * takes alpha + beta * elements, and a member sends and receives one message at a time. */
 kpar_status kpar_steps_prove(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total,
                              double alpha_seconds, double beta_seconds_per_element, double *seconds) KPAR_MUST_USE;
+
+/* The same with a reproducible sum over `leaves` leaves, dealt evenly to the members: it is taken along the one tree. */
+kpar_status kpar_steps_prove_tree(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total,
+                                  int leaves) KPAR_MUST_USE;
 
 #endif

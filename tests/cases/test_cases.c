@@ -1,7 +1,9 @@
-/* The reference cases on all meshes, ranks as threads of this process.
+/* The reference cases on all meshes.
  *
- *     test_cases [FILTER]    only titles that contain FILTER
- */
+ *     test_cases [FILTER]                      ranks as threads of this process
+ *     mpirun -np N test_cases --mpi [FILTER]   the layouts of N ranks, over MPI
+ *
+ * Only titles that contain FILTER. */
 #include "case_runner.h"
 
 #include <stdio.h>
@@ -24,6 +26,7 @@ static const kpar_case_options layouts[] = {
     {.mesh = {2, 1, 1}, .zero = 1, .choice = "all_reduce:exchange,reduce_scatter:exchange,all_gather:exchange"},
     {.mesh = {3, 1, 1}, .zero = 1, .choice = "all_reduce:ring,reduce_scatter:ring,all_gather:ring"},
     {.mesh = {2, 1, 2}, .choice = "all_reduce:whole,reduce_scatter:whole,all_gather:whole", .zero = 1},
+    {.mesh = {2, 1, 1}, .zero = 1, .no_windows = true}, {.mesh = {2, 2, 1}, .microbatches = 2, .no_windows = true},
     {.mesh = {1, 1, 1}, .leaves = 8}, {.mesh = {3, 1, 1}, .leaves = 8, .zero = 1}, {.mesh = {2, 2, 1}, .leaves = 8},
     {.mesh = {2, 1, 1}, .without_passes = "simplify,fuse,bucket"}, {.mesh = {1, 2, 1}, .microbatches = 2, .without_passes = "simplify,fuse,bucket"},
     {.mesh = {1, 1, 2}, .without_passes = "simplify,fuse,bucket"},
@@ -36,6 +39,7 @@ static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}}, {.mesh = {
 typedef struct totals {
     int passed, failed;
     const char *filter, *data, *folder;
+    kpar_comm *comm; /* NULL: threads */
 } totals;
 
 static void run_one(totals *t, const char *name, kpar_case_options options)
@@ -48,7 +52,9 @@ static void run_one(totals *t, const char *name, kpar_case_options options)
     options.output = output;
     kpar_case_title(&options, title, sizeof title);
     if (t->filter && !strstr(title, t->filter)) return;
-    kpar_status status = kpar_case_run_local(&options, &worst);
+    if (t->comm && kpar_comm_size(t->comm) != kpar_mesh_size(options.mesh)) return;
+    kpar_status status = t->comm ? kpar_case_run(t->comm, &options, &worst) : kpar_case_run_local(&options, &worst);
+    if (t->comm && kpar_comm_rank(t->comm) != 0) return;
     if (status == KPAR_OK) {
         t->passed++;
         printf("ok   %-90s %.2f of its tolerance\n", title, worst);
@@ -59,21 +65,35 @@ static void run_one(totals *t, const char *name, kpar_case_options options)
     fflush(stdout);
 }
 
+static void run_all(totals *t)
+{
+    for (int i = 0; everywhere[i]; i++)
+        for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) run_one(t, everywhere[i], layouts[k]);
+    for (int i = 0; deep[i]; i++)
+        for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++) run_one(t, deep[i], deep_layouts[k]);
+}
+
 int main(int argc, char **argv)
 {
-    char folder[] = "/tmp/kpar-cases-XXXXXX", path[64];
+    char folder[64] = "/tmp/kpar-cases-XXXXXX", path[96], data[1024];
     const char *source = getenv("srcdir");
-    char data[1024];
+    const bool mpi = argc > 1 && strcmp(argv[1], "--mpi") == 0;
+    kpar_comm *comm = NULL;
+    if (mpi && kpar_comm_mpi_create(&(kpar_mpi_options){.windows = true}, &comm) != KPAR_OK) {
+        fprintf(stderr, "test_cases: %s\n", kpar_error_message());
+        return 1;
+    }
     snprintf(data, sizeof data, "%s/tests/cases/data", source ? source : ".");
-    if (!mkdtemp(folder)) return 1;
-    totals t = {.filter = argc > 1 ? argv[1] : NULL, .data = data, .folder = folder};
-    for (int i = 0; everywhere[i]; i++)
-        for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) run_one(&t, everywhere[i], layouts[k]);
-    for (int i = 0; deep[i]; i++)
-        for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++) run_one(&t, deep[i], deep_layouts[k]);
-    snprintf(path, sizeof path, "%s/trained.keras", folder);
-    unlink(path);
-    rmdir(folder);
-    printf("%d passed, %d failed\n", t.passed, t.failed);
+    const bool root = !comm || kpar_comm_rank(comm) == 0;
+    if (root && !mkdtemp(folder)) return 1;
+    totals t = {.filter = argc > 1 + mpi ? argv[1 + mpi] : NULL, .data = data, .folder = folder, .comm = comm};
+    run_all(&t);
+    if (root) {
+        snprintf(path, sizeof path, "%s/trained.keras", folder);
+        unlink(path);
+        rmdir(folder);
+        printf("%d passed, %d failed\n", t.passed, t.failed);
+    }
+    if (comm) kpar_comm_destroy(comm);
     return t.failed ? 1 : 0;
 }

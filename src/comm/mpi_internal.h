@@ -1,0 +1,50 @@
+/* What the files of the transport `mpi` share. */
+#ifndef KPAR_COMM_MPI_INTERNAL_H
+#define KPAR_COMM_MPI_INTERNAL_H
+
+#include "comm/segment.h"
+#include "comm/transport.h"
+
+#include <mpi.h>
+
+/* A message is at most two of MPI's: whole blocks, counted by an int, and the rest. */
+typedef struct mpi_request {
+    kpar_request base;
+    MPI_Request parts[2];
+    int *numbers; /* 2 * size, for counts and displacements that MPI reads until the end */
+} mpi_request;
+
+typedef struct mpi_comm {
+    kpar_comm base;
+    bool finalizes;
+    MPI_Comm world;     /* everything but whole collectives */
+    MPI_Comm machine;   /* the ranks that can share memory, whatever nodes are pretended */
+    MPI_Datatype block; /* of a large message */
+    MPI_Comm *groups;   /* MPI_COMM_NULL: not a member */
+    size_t groups_count, groups_capacity;
+
+    kpar_segment control;  /* of the machine: an atomic_int, 1 once a rank has said why the job ends */
+    kpar_segment *windows; /* by rank: own and peers' */
+    int **number_blocks;   /* of requests */
+    size_t number_blocks_count, number_blocks_capacity;
+} mpi_comm;
+
+/* KPAR_ECOMM with MPI's own words. */
+kpar_status kpar_mpi_check(int code, const char *what) KPAR_MUST_USE;
+
+/* Waits for an operation of the control plane, giving the core away where ranks are many. */
+kpar_status kpar_mpi_finish(kpar_comm *comm, int code, MPI_Request *request, const char *what) KPAR_MUST_USE;
+
+kpar_status kpar_mpi_window_create(kpar_comm *comm, size_t bytes, int n_flags);
+void kpar_mpi_window_destroy(kpar_comm *comm);
+
+kpar_status kpar_mpi_start_send(kpar_comm *comm, const void *data, size_t bytes, int peer, int channel,
+                                kpar_request *request);
+kpar_status kpar_mpi_start_receive(kpar_comm *comm, void *data, size_t bytes, int peer, int channel,
+                                   kpar_request *request);
+kpar_status kpar_mpi_progress(kpar_comm *comm, kpar_request *request, bool *done);
+
+kpar_status kpar_mpi_group(kpar_comm *comm, const int *ranks, int n, int group);
+kpar_status kpar_mpi_start_collective(kpar_comm *comm, int group, const kpar_whole *whole, kpar_request *request);
+
+#endif
