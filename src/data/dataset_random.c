@@ -77,15 +77,27 @@ static uint64_t place_in_row(const kpar_array *array, const kpar_slice *slice, i
     return (uint64_t)place;
 }
 
+static bool is_whole(const kpar_array *array, const kpar_slice *slice)
+{
+    for (int d = 1; d < array->rank; d++)
+        if (slice->start[d] != 0 || slice->size[d] != array->dims[d]) return false;
+    return true;
+}
+
 void kpar_column_random_row(const kpar_column *column, int64_t row, const kpar_slice *slice, kpar_dtype dtype,
                             void *values)
 {
+    enum { CHUNK = 256 };
+    double chunk[CHUNK];
     const kpar_array *array = &column->npy.array;
+    const bool whole = is_whole(array, slice);
     stream at = {.key = column->key, .row = (uint64_t)row};
     int64_t count = 1;
     for (int d = 1; d < slice->rank; d++) count *= slice->size[d];
-    for (int64_t i = 0; i < count; i++) {
-        double value = next_value(&at, place_in_row(array, slice, i), column->classes);
-        kpar_convert((char *)values + (size_t)i * kpar_dtype_bytes(dtype), dtype, &value, KPAR_F64, 1);
+    for (int64_t first = 0; first < count; first += CHUNK) {
+        const int64_t n = count - first < CHUNK ? count - first : CHUNK;
+        for (int64_t i = 0; i < n; i++)
+            chunk[i] = next_value(&at, whole ? (uint64_t)(first + i) : place_in_row(array, slice, first + i), column->classes);
+        kpar_convert((char *)values + (size_t)first * kpar_dtype_bytes(dtype), dtype, chunk, KPAR_F64, (size_t)n);
     }
 }

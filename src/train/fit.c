@@ -2,8 +2,6 @@
 #include "base/clock.h"
 #include "train/trainer_internal.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -14,30 +12,6 @@ static bool is_reporter(const kpar_trainer *t, const kpar_report *report) { retu
 static kpar_status tell(kpar_trainer *t, kpar_report *report, const kpar_event *event)
 {
     return is_reporter(t, report) ? kpar_report_event(report, event) : KPAR_OK;
-}
-
-/* A loss that is not finite: says in which step, and out of which layer the first such value comes. */
-static kpar_status explain_not_finite(kpar_trainer *t, int64_t epoch, int64_t step, double loss)
-{
-    const int size = kpar_comm_size(t->comm);
-    struct {
-        int found;
-        char layer[120];
-    } own = {0}, *all = kpar_alloc((size_t)size * sizeof own);
-    const int index = kpar_executor_first_not_finite(t->executor, t->program_index[KPAR_MODE_TRAIN]);
-    if (index >= 0) {
-        own.found = 1;
-        snprintf(own.layer, sizeof own.layer, "%s", t->programs[KPAR_MODE_TRAIN]->instructions[index].layer);
-    }
-    kpar_status status = kpar_comm_all_gather(t->comm, &own, all, sizeof own);
-    const char *layer = "";
-    for (int i = size; i-- > 0;)
-        if (all[i].found) layer = all[i].layer;
-    if (status == KPAR_OK)
-        status = kpar_fail(KPAR_ENUMERIC, "epoch %lld, step %lld: the loss is %g; the first values that are not finite come from %s%s%s; lower the learning rate or look at the data",
-                           (long long)epoch + 1, (long long)step + 1, loss, *layer ? "layer '" : "the loss itself", layer, *layer ? "'" : "");
-    kpar_free(all);
-    return status;
 }
 
 static void set_log(kpar_trainer *t, size_t *n, const char *prefix, const kpar_tally *tally, int entry)
@@ -126,8 +100,6 @@ static kpar_status train_step(fitting *f, kpar_tally *tally, double *sums, pass_
     KPAR_TRY(kpar_trainer_step(t, KPAR_MODE_TRAIN, &batch, sums, &f->stopped));
     kpar_tally_add(tally, sums, batch.rows);
     clock->rows += batch.rows;
-    for (int i = 0; i < tally->n_entries; i++)
-        if (tally->entries[i].weight < 0 && !isfinite(sums[tally->entries[i].value])) return explain_not_finite(t, f->now.epoch, f->now.batch, sums[tally->entries[i].value]);
     f->now.batch++;
     f->now.step++;
     size_t n = 0;

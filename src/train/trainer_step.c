@@ -1,7 +1,6 @@
 /* One step of any mode, and the sums of what steps report. */
 #include "train/trainer_internal.h"
 
-#include <math.h>
 #include <signal.h>
 #include <string.h>
 
@@ -19,6 +18,16 @@ static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
     }
 }
 
+/* A run that met a value that is not finite has stopped before the update: which layer does it come from? */
+static kpar_status explain_not_finite(kpar_trainer *t, kpar_mode mode, kpar_status status)
+{
+    if (status != KPAR_ENUMERIC) return status;
+    const int index = kpar_executor_first_not_finite(t->executor, t->program_index[mode]);
+    const char *layer = index >= 0 ? t->programs[mode]->instructions[index].layer : "";
+    return kpar_fail(status, "step %lld: the loss is not finite; the first values that are not finite come from %s%s%s; lower the learning rate or look at the data",
+                     (long long)t->steps_done + 1, *layer ? "layer '" : "the loss itself", layer, *layer ? "'" : "");
+}
+
 kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch, double *sums, bool *stop)
 {
     int n, values;
@@ -27,7 +36,7 @@ kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch 
     kpar_status status = kpar_trainer_fill(t, mode, batch);
     if (status != KPAR_OK) kpar_comm_abort(t->comm, status); /* the others are inside the step */
     KPAR_TRY(status);
-    status = kpar_executor_run(t->executor, t->program_index[mode]);
+    status = explain_not_finite(t, mode, kpar_executor_run(t->executor, t->program_index[mode]));
     if (status != KPAR_OK) kpar_comm_abort(t->comm, status);
     KPAR_TRY(status);
     read_reports(t, mode, t->sums);
@@ -35,6 +44,7 @@ kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch 
     KPAR_TRY(kpar_comm_sum(t->comm, t->sums, values + 1));
     memcpy(sums, t->sums, (size_t)values * sizeof *sums);
     if (stop) *stop = t->sums[values] != 0;
+    if (mode == KPAR_MODE_TRAIN) t->steps_done++;
     return KPAR_OK;
 }
 
