@@ -13,17 +13,26 @@ static const char *const step_names[] = {"send", "receive", "reduce", "copy", "s
 kpar_status kpar_proof_fail(const kpar_proof *proof, int member, int step, const char *what)
 {
     const kpar_step *s = &proof->members[member].steps.steps[step];
-    return kpar_fail(KPAR_EINTERNAL, "%s of %zu elements over %d members: member %d, step %d (%s, peer %d, flag %d, elements %zu to %zu): %s",
-                     kpar_collective_name(proof->collective), proof->total, proof->n, member, step, step_names[s->kind], s->peer, s->flag, s->range.first,
-                     s->range.first + s->range.count, what);
+    return kpar_fail(KPAR_EINTERNAL,
+                     "%s of %zu elements over %d members: member %d, step %d (%s, peer %d, flag %d, elements "
+                     "%zu to %zu): %s",
+                     kpar_collective_name(proof->collective), proof->total, proof->n, member, step,
+                     step_names[s->kind], s->peer, s->flag, s->range.first, s->range.first + s->range.count,
+                     what);
 }
 
 /* --- what is added --- */
 
 /* Along the tree in a way that neither commutes nor associates, so that only the right order gives the right sum. */
-uint64_t kpar_proof_combine(const kpar_proof *proof, uint64_t a, uint64_t b) { return proof->leaves > 0 ? 3 * a + 7 * b + 1 : a + b; }
+uint64_t kpar_proof_combine(const kpar_proof *proof, uint64_t a, uint64_t b)
+{
+    return proof->leaves > 0 ? 3 * a + 7 * b + 1 : a + b;
+}
 
-static uint64_t value(int round, int source, size_t element) { return (uint64_t)round * 1000003 + (uint64_t)source * 10007 + element * 31 + 1; }
+static uint64_t value(int round, int source, size_t element)
+{
+    return (uint64_t)round * 1000003 + (uint64_t)source * 10007 + element * 31 + 1;
+}
 
 /* Leaves [first, first + count) combined pairwise, level by level; `first` is a multiple of the next power of two. */
 static uint64_t along_tree(const kpar_proof *proof, int round, size_t element, int first, int count)
@@ -31,7 +40,8 @@ static uint64_t along_tree(const kpar_proof *proof, int round, size_t element, i
     uint64_t *values = kpar_alloc((size_t)count * sizeof *values);
     for (int i = 0; i < count; i++) values[i] = value(round, first + i, element);
     for (int left = count; left > 1; left = (left + 1) / 2)
-        for (int i = 0; i < left; i += 2) values[i / 2] = i + 1 < left ? kpar_proof_combine(proof, values[i], values[i + 1]) : values[i];
+        for (int i = 0; i < left; i += 2)
+            values[i / 2] = i + 1 < left ? kpar_proof_combine(proof, values[i], values[i + 1]) : values[i];
     const uint64_t sum = values[0];
     kpar_free(values);
     return sum;
@@ -61,10 +71,12 @@ static void fill_tree(kpar_proof *proof, kpar_proof_member *m)
     int leaf = 0;
     for (int i = 0; i < m->shape.me; i++)
         for (int t = 0; t < m->shape.terms[i]; t++) leaf += m->shape.leaves[i][t];
-    for (size_t e = 0; e < proof->total; e++) m->data[e] = KPAR_PROOF_NOTHING; /* where it has no leaf of its own */
+    for (size_t e = 0; e < proof->total; e++)
+        m->data[e] = KPAR_PROOF_NOTHING; /* where it has no leaf of its own */
     for (int t = 0; t < m->shape.terms[m->shape.me]; leaf += m->shape.leaves[m->shape.me][t++])
         for (size_t e = 0; e < proof->total; e++)
-            m->data[(size_t)t * proof->total + e] = along_tree(proof, m->round, e, leaf, m->shape.leaves[m->shape.me][t]);
+            m->data[(size_t)t * proof->total + e] =
+                along_tree(proof, m->round, e, leaf, m->shape.leaves[m->shape.me][t]);
 }
 
 void kpar_proof_fill(kpar_proof *proof, int member)
@@ -85,9 +97,11 @@ static kpar_status check_part(const kpar_proof *proof, int member, int owner)
     for (size_t e = m->shape.offsets[owner]; e < m->shape.offsets[owner] + m->shape.counts[owner]; e++) {
         const uint64_t right = expected(proof, m->round, owner, e);
         if (m->data[e] != right)
-            return kpar_fail(KPAR_EINTERNAL, "%s of %zu elements over %d members: member %d, run %d: element %zu is %llu, expected %llu",
-                             kpar_collective_name(proof->collective), proof->total, proof->n, member, m->round, e, (unsigned long long)m->data[e],
-                             (unsigned long long)right);
+            return kpar_fail(
+                KPAR_EINTERNAL,
+                "%s of %zu elements over %d members: member %d, run %d: element %zu is %llu, expected %llu",
+                kpar_collective_name(proof->collective), proof->total, proof->n, member, m->round, e,
+                (unsigned long long)m->data[e], (unsigned long long)right);
     }
     return KPAR_OK;
 }
@@ -150,7 +164,8 @@ static bool inside(const kpar_proof *proof, const kpar_range *r, int writer)
 {
     if (r->member < 0 || r->member >= proof->n || (writer >= 0 && r->member != writer)) return false;
     const size_t end = r->first + r->count;
-    if (r->space == KPAR_SPACE_SCRATCH) return r->tree_slot == 0 && end <= proof->members[r->member].steps.scratch;
+    if (r->space == KPAR_SPACE_SCRATCH)
+        return r->tree_slot == 0 && end <= proof->members[r->member].steps.scratch;
     return r->tree_slot >= 0 && r->tree_slot < proof->slots && end <= proof->total;
 }
 
@@ -160,15 +175,24 @@ static bool is_flag(const kpar_step *s) { return s->kind == KPAR_STEP_SIGNAL || 
 static kpar_status check_step(const kpar_proof *proof, int member, int step)
 {
     const kpar_step *s = &proof->members[member].steps.steps[step];
-    if (s->peer < 0 || s->peer >= proof->n) return kpar_proof_fail(proof, member, step, "there is no such peer");
-    if (is_flag(s)) return s->flag >= 0 && s->flag < proof->members[s->peer].steps.n_flags ? KPAR_OK : kpar_proof_fail(proof, member, step, "there is no such flag");
-    if (!inside(proof, &s->range, member)) return kpar_proof_fail(proof, member, step, "the range is not in the member's memory");
+    if (s->peer < 0 || s->peer >= proof->n)
+        return kpar_proof_fail(proof, member, step, "there is no such peer");
+    if (is_flag(s))
+        return s->flag >= 0 && s->flag < proof->members[s->peer].steps.n_flags
+                   ? KPAR_OK
+                   : kpar_proof_fail(proof, member, step, "there is no such flag");
+    if (!inside(proof, &s->range, member))
+        return kpar_proof_fail(proof, member, step, "the range is not in the member's memory");
     for (int i = 0; i < s->n_sources; i++) {
-        if (!inside(proof, &s->sources[i], -1)) return kpar_proof_fail(proof, member, step, "a source is in no member's memory");
-        if (s->sources[i].count != s->range.count) return kpar_proof_fail(proof, member, step, "a source is of another length");
+        if (!inside(proof, &s->sources[i], -1))
+            return kpar_proof_fail(proof, member, step, "a source is in no member's memory");
+        if (s->sources[i].count != s->range.count)
+            return kpar_proof_fail(proof, member, step, "a source is of another length");
     }
-    if (s->kind == KPAR_STEP_COPY && s->n_sources != 1) return kpar_proof_fail(proof, member, step, "a copy has one source");
-    if (s->kind == KPAR_STEP_REDUCE && s->n_sources < 1) return kpar_proof_fail(proof, member, step, "a sum has sources");
+    if (s->kind == KPAR_STEP_COPY && s->n_sources != 1)
+        return kpar_proof_fail(proof, member, step, "a copy has one source");
+    if (s->kind == KPAR_STEP_REDUCE && s->n_sources < 1)
+        return kpar_proof_fail(proof, member, step, "a sum has sources");
     return KPAR_OK;
 }
 
@@ -177,7 +201,8 @@ static void drop_empty(kpar_steps *steps)
 {
     size_t kept = 0;
     for (size_t i = 0; i < steps->n; i++)
-        if (is_flag(&steps->steps[i]) || steps->steps[i].range.count > 0) steps->steps[kept++] = steps->steps[i];
+        if (is_flag(&steps->steps[i]) || steps->steps[i].range.count > 0)
+            steps->steps[kept++] = steps->steps[i];
     steps->n = kept;
 }
 
@@ -186,7 +211,8 @@ static void make_member(kpar_proof *proof, kpar_proof_member *m)
     const size_t n = m->steps.n + 1, flags = (size_t)m->steps.n_flags;
     size_t most = 1;
     for (size_t i = 0; i < m->steps.n; i++)
-        if ((size_t)m->steps.steps[i].n_sources * m->steps.steps[i].range.count > most) most = (size_t)m->steps.steps[i].n_sources * m->steps.steps[i].range.count;
+        if ((size_t)m->steps.steps[i].n_sources * m->steps.steps[i].range.count > most)
+            most = (size_t)m->steps.steps[i].n_sources * m->steps.steps[i].range.count;
     m->data = kpar_arena_alloc(proof->arena, (size_t)proof->slots * proof->total * sizeof *m->data);
     m->scratch = kpar_arena_alloc(proof->arena, m->steps.scratch * sizeof *m->scratch);
     m->seen = kpar_arena_alloc(proof->arena, most * sizeof *m->seen);
@@ -246,14 +272,19 @@ static kpar_status prove(kpar_proof *proof, kpar_algorithm algorithm, double *se
     return status;
 }
 
-kpar_status kpar_steps_prove(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total, double alpha_seconds,
-                             double beta_seconds_per_element, double *seconds)
+kpar_status kpar_steps_prove(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total,
+                             double alpha_seconds, double beta_seconds_per_element, double *seconds)
 {
-    kpar_proof proof = {.collective = collective, .n = n, .total = total, .alpha = alpha_seconds, .beta = beta_seconds_per_element};
+    kpar_proof proof = {.collective = collective,
+                        .n = n,
+                        .total = total,
+                        .alpha = alpha_seconds,
+                        .beta = beta_seconds_per_element};
     return prove(&proof, algorithm, seconds);
 }
 
-kpar_status kpar_steps_prove_tree(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total, int leaves)
+kpar_status kpar_steps_prove_tree(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total,
+                                  int leaves)
 {
     kpar_proof proof = {.collective = collective, .n = n, .total = total, .leaves = leaves};
     return prove(&proof, algorithm, NULL);

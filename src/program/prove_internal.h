@@ -14,9 +14,9 @@ typedef struct kpar_proof_member {
     kpar_steps steps;
     uint64_t *data, *scratch; /* [slot][element]; [element] */
 
-    int round;    /* from 1 */
-    int next;     /* the step that starts next */
-    bool running; /* the step before it is a kernel that has not ended */
+    int round;      /* from 1 */
+    int next;       /* the step that starts next */
+    bool running;   /* the step before it is a kernel that has not ended */
     uint64_t *seen; /* what a running kernel read when it started */
     kpar_proof_state *states;
     int *pending, n_pending; /* messages under way */
@@ -35,7 +35,8 @@ typedef struct kpar_proof {
     int leaves; /* of the tree; 0: plain sums */
     double alpha, beta;
     kpar_proof_member *members;
-    int *sends, *receives; /* [from * n + to]: the first step not yet ended of these messages, -1: none left */
+    int *sends,
+        *receives; /* [from * n + to]: the first step not yet ended of these messages, -1: none left */
     uint64_t seed, turns;
     int slow; /* the member that seldom gets its turn, -1: none */
 } kpar_proof;

@@ -13,9 +13,13 @@ typedef struct event {
     event_kind kind;
     int member, peer; /* TRANSFER: from, to */
     double seconds;
+    int order; /* of those at the same time */
 } event;
 
-static kpar_step *step_of(const kpar_proof *p, int member, int step) { return &p->members[member].steps.steps[step]; }
+static kpar_step *step_of(const kpar_proof *p, int member, int step)
+{
+    return &p->members[member].steps.steps[step];
+}
 
 static double later(double a, double b) { return a > b ? a : b; }
 
@@ -24,15 +28,20 @@ static double later(double a, double b) { return a > b ? a : b; }
 static uint64_t *cells(const kpar_proof *p, const kpar_range *r)
 {
     const kpar_proof_member *m = &p->members[r->member];
-    return r->space == KPAR_SPACE_SCRATCH ? m->scratch + r->first : m->data + (size_t)r->tree_slot * p->total + r->first;
+    return r->space == KPAR_SPACE_SCRATCH ? m->scratch + r->first
+                                          : m->data + (size_t)r->tree_slot * p->total + r->first;
 }
 
 static bool overlap(const kpar_range *a, const kpar_range *b)
 {
-    return a->member == b->member && a->space == b->space && a->tree_slot == b->tree_slot && a->first < b->first + b->count && b->first < a->first + a->count;
+    return a->member == b->member && a->space == b->space && a->tree_slot == b->tree_slot &&
+           a->first < b->first + b->count && b->first < a->first + a->count;
 }
 
-static bool is_message(const kpar_step *s) { return s->kind == KPAR_STEP_SEND || s->kind == KPAR_STEP_RECEIVE; }
+static bool is_message(const kpar_step *s)
+{
+    return s->kind == KPAR_STEP_SEND || s->kind == KPAR_STEP_RECEIVE;
+}
 static bool is_kernel(const kpar_step *s) { return s->kind == KPAR_STEP_REDUCE || s->kind == KPAR_STEP_COPY; }
 
 /* Whether a step may not start before an earlier message of its member has ended. */
@@ -40,7 +49,9 @@ static bool needs(const kpar_step *s, const kpar_step *message)
 {
     if (s->kind == KPAR_STEP_SIGNAL) return true; /* what came before has ended */
     if (s->kind == KPAR_STEP_WAIT) return false;
-    if (!(s->kind == KPAR_STEP_SEND && message->kind == KPAR_STEP_SEND) && overlap(&s->range, &message->range)) return true;
+    if (!(s->kind == KPAR_STEP_SEND && message->kind == KPAR_STEP_SEND) &&
+        overlap(&s->range, &message->range))
+        return true;
     for (int i = 0; message->kind == KPAR_STEP_RECEIVE && i < s->n_sources; i++)
         if (overlap(&s->sources[i], &message->range)) return true;
     return false;
@@ -69,7 +80,8 @@ static bool can_start(const kpar_proof *p, int member, double *seconds)
     for (int i = 0; i < m->n_pending; i++)
         if (needs(s, step_of(p, member, m->pending[i]))) return false;
     for (int i = 0; p->seed == 0 && i < m->next; i++)
-        if (is_message(step_of(p, member, i)) && needs(s, step_of(p, member, i))) *seconds = later(*seconds, m->ends[i]);
+        if (is_message(step_of(p, member, i)) && needs(s, step_of(p, member, i)))
+            *seconds = later(*seconds, m->ends[i]);
     if (s->kind != KPAR_STEP_WAIT) return true;
     *seconds = later(*seconds, p->members[s->peer].signalled[s->flag] + p->alpha);
     return p->members[s->peer].rounds_signalled[s->flag] >= m->round;
@@ -78,7 +90,7 @@ static bool can_start(const kpar_proof *p, int member, double *seconds)
 static bool next_of_member(const kpar_proof *p, int member, int rounds, event *e)
 {
     const kpar_proof_member *m = &p->members[member];
-    *e = (event){EVENT_START, member, member, m->now};
+    *e = (event){EVENT_START, member, member, m->now, -1};
     if (m->round > rounds) return false;
     if (m->running) {
         e->kind = EVENT_END;
@@ -93,35 +105,41 @@ static bool next_of_pair(const kpar_proof *p, int from, int to, event *e)
 {
     const int send = p->sends[from * p->n + to], receive = p->receives[from * p->n + to];
     const kpar_proof_member *a = &p->members[from], *b = &p->members[to];
-    if (send < 0 || receive < 0 || a->states[send] != KPAR_PROOF_UNDER_WAY || b->states[receive] != KPAR_PROOF_UNDER_WAY) return false;
-    *e = (event){EVENT_TRANSFER, from, to, later(later(a->starts[send], b->starts[receive]), later(a->sends_until, b->receives_until))};
+    if (send < 0 || receive < 0 || a->states[send] != KPAR_PROOF_UNDER_WAY ||
+        b->states[receive] != KPAR_PROOF_UNDER_WAY)
+        return false;
+    *e = (event){EVENT_TRANSFER, from, to,
+                 later(later(a->starts[send], b->starts[receive]), later(a->sends_until, b->receives_until)),
+                 send + receive};
     return true;
 }
 
-/* Takes `next` instead of what was chosen so far: one of `n` alike, or the earlier. A slow member's turn is rarely taken. */
-static void consider(kpar_proof *p, const event *next, int *n, event *chosen)
+/* Takes `next` instead of what was chosen so far: by chance, where a slow member's turn weighs little; or the earlier one,
+ * of several the one that was started first. */
+static void consider(kpar_proof *p, const event *next, uint32_t *weights, event *chosen)
 {
-    enum { SELDOM = 32 };
-    if (p->seed == 0) {
-        if ((*n)++ == 0 || next->seconds < chosen->seconds) *chosen = *next;
-        return;
+    enum { USUAL = 32 };
+    const bool first = *weights == 0, slow = next->member == p->slow || next->peer == p->slow;
+    const uint32_t weight = slow ? 1 : USUAL;
+    *weights += weight;
+    if (p->seed != 0) {
+        if (kpar_philox_word(p->seed, 0, p->turns++) % *weights < weight) *chosen = *next;
+    } else if (first || next->seconds < chosen->seconds ||
+               (next->seconds == chosen->seconds && next->order < chosen->order)) {
+        *chosen = *next;
     }
-    const bool slow = next->member == p->slow || next->peer == p->slow;
-    const uint32_t word = kpar_philox_word(p->seed, 0, p->turns++);
-    if (*n == 0 || (slow ? word % SELDOM == 0 : word % (uint32_t)(*n + 1) == 0)) *chosen = *next;
-    if (!slow || *n == 0) ++*n;
 }
 
 static bool choose(kpar_proof *p, int rounds, event *chosen)
 {
     event next;
-    int n = 0;
+    uint32_t weights = 0;
     for (int i = 0; i < p->n; i++)
-        if (next_of_member(p, i, rounds, &next)) consider(p, &next, &n, chosen);
+        if (next_of_member(p, i, rounds, &next)) consider(p, &next, &weights, chosen);
     for (int from = 0; from < p->n; from++)
         for (int to = 0; to < p->n; to++)
-            if (next_of_pair(p, from, to, &next)) consider(p, &next, &n, chosen);
-    return n > 0;
+            if (next_of_pair(p, from, to, &next)) consider(p, &next, &weights, chosen);
+    return weights > 0;
 }
 
 /* --- what happens --- */
@@ -133,7 +151,8 @@ static kpar_status start_kernel(kpar_proof *p, int member, int step)
     const kpar_step *s = step_of(p, member, step);
     for (int i = 0; i < s->n_sources; i++) {
         const uint64_t *source = cells(p, &s->sources[i]);
-        if (has_nothing(source, s->range.count)) return kpar_proof_fail(p, member, step, "reads what is not yet written");
+        if (has_nothing(source, s->range.count))
+            return kpar_proof_fail(p, member, step, "reads what is not yet written");
         memcpy(m->seen + (size_t)i * s->range.count, source, s->range.count * sizeof *source);
         if (s->sources[i].member != member) m->now += p->alpha + p->beta * (double)s->range.count;
     }
@@ -159,7 +178,9 @@ static kpar_status end_kernel(kpar_proof *p, int member)
     const int step = m->next - 1;
     const kpar_step *s = step_of(p, member, step);
     for (int i = 0; i < s->n_sources; i++)
-        if (!overlap(&s->sources[i], &s->range) && memcmp(cells(p, &s->sources[i]), m->seen + (size_t)i * s->range.count, s->range.count * sizeof *m->seen) != 0)
+        if (!overlap(&s->sources[i], &s->range) &&
+            memcmp(cells(p, &s->sources[i]), m->seen + (size_t)i * s->range.count,
+                   s->range.count * sizeof *m->seen) != 0)
             return kpar_proof_fail(p, member, step, "reads what is overwritten meanwhile");
     compute(p, s, m->seen);
     m->running = false;
@@ -171,7 +192,8 @@ static kpar_status start_message(kpar_proof *p, int member, int step)
 {
     kpar_proof_member *m = &p->members[member];
     const kpar_step *s = step_of(p, member, step);
-    if (s->kind == KPAR_STEP_SEND && has_nothing(cells(p, &s->range), s->range.count)) return kpar_proof_fail(p, member, step, "sends what is not yet written");
+    if (s->kind == KPAR_STEP_SEND && has_nothing(cells(p, &s->range), s->range.count))
+        return kpar_proof_fail(p, member, step, "sends what is not yet written");
     if (s->kind == KPAR_STEP_RECEIVE) set_nothing(cells(p, &s->range), s->range.count);
     m->states[step] = KPAR_PROOF_UNDER_WAY;
     m->pending[m->n_pending++] = step;
@@ -214,8 +236,10 @@ static void end_message(kpar_proof *p, int member, int step, double seconds)
 static kpar_status transfer(kpar_proof *p, const event *e)
 {
     int *send = &p->sends[e->member * p->n + e->peer], *receive = &p->receives[e->member * p->n + e->peer];
-    const kpar_range *from = &step_of(p, e->member, *send)->range, *to = &step_of(p, e->peer, *receive)->range;
-    if (from->count != to->count) return kpar_proof_fail(p, e->peer, *receive, "is sent another number of elements");
+    const kpar_range *from = &step_of(p, e->member, *send)->range,
+                     *to = &step_of(p, e->peer, *receive)->range;
+    if (from->count != to->count)
+        return kpar_proof_fail(p, e->peer, *receive, "is sent another number of elements");
     memcpy(cells(p, to), cells(p, from), from->count * sizeof(uint64_t));
     const double end = e->seconds + p->alpha + p->beta * (double)from->count;
     p->members[e->member].sends_until = p->members[e->peer].receives_until = end;
@@ -248,7 +272,8 @@ static kpar_status end_round(kpar_proof *p, int member)
     for (size_t i = 0; i < m->steps.n; i++) m->now = later(m->now, m->ends[i]);
     for (int peer = 0; peer < p->n; peer++)
         if (p->sends[member * p->n + peer] >= 0 || p->receives[peer * p->n + member] >= 0)
-            return kpar_fail(KPAR_EINTERNAL, "member %d ends with messages to or from member %d left over", member, peer);
+            return kpar_fail(KPAR_EINTERNAL, "member %d ends with messages to or from member %d left over",
+                             member, peer);
     KPAR_TRY(kpar_proof_check(p, member));
     begin_round(p, member);
     return KPAR_OK;
@@ -257,10 +282,14 @@ static kpar_status end_round(kpar_proof *p, int member)
 static kpar_status happen(kpar_proof *p, const event *e)
 {
     switch (e->kind) {
-    case EVENT_START: return start(p, e);
-    case EVENT_END: return end_kernel(p, e->member);
-    case EVENT_TRANSFER: return transfer(p, e);
-    case EVENT_ROUND: return end_round(p, e->member);
+    case EVENT_START:
+        return start(p, e);
+    case EVENT_END:
+        return end_kernel(p, e->member);
+    case EVENT_TRANSFER:
+        return transfer(p, e);
+    case EVENT_ROUND:
+        return end_round(p, e->member);
     }
     return KPAR_OK;
 }
