@@ -337,7 +337,7 @@ END_TEST
 
 START_TEST(a_kernel_runs_again_without_allocating)
 {
-    static const char *const texts[] = {device_cases[0], "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) " BIAS_TANH,
+    const char *const texts[] = {device_cases[0], "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) " BIAS_TANH,
                                         "reduce f32(37,30) -> f32(30) axes=1 accumulate", "softmax f32(9,10) -> f32(9,10)"};
     const kpar_device_options options = {.threads = 2};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -5,12 +5,12 @@
 #include "device/cpu/lanes.h"
 
 #include <math.h>
-#include <string.h>
 
 static inline double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
 static inline double absolute(double x) { return fabs(x); }
 
 #define REAL double
 #define RUN kpar_lanes_run_f64
+#define CLONES lane_clones_f64
 #define FUNCTION(name) name
 #include "device/cpu/lanes_loops.h"

@@ -1,13 +1,9 @@
-/* The body of kpar_lanes_run_f32 and _f64: REAL is the element's type, RUN the function's name, FUNCTION(name) an
- * elementary function of it. Included once by each. */
+/* The body of kpar_lanes_run_f32 and _f64: REAL is the element's type, RUN the function's name, CLONES that of its
+ * clones, FUNCTION(name) an elementary function of it. Included once by each. */
 
-/* A group is computed before it is stored: out may be one of the operands, and compilers need not wonder. */
 #define FOR_LANES(value)                                                                                     \
-    for (size_t i = 0; i < groups; i++, out += KPAR_LANES, a += sa, b += sb, c += sc, d += sd) {             \
-        REAL group[KPAR_LANES];                                                                              \
-        KPAR_EACH_LANE(j) group[j] = (value);                                                                \
-        memcpy(out, group, sizeof group);                                                                    \
-    }                                                                                                        \
+    for (size_t i = 0; i < groups; i++, out += KPAR_LANES, a += sa, b += sb, c += sc, d += sd)               \
+        KPAR_STORE_LANES(REAL, out, j, value)                                                                \
     break;
 #define SCALAR(name, value) case KPAR_SCALAR_##name: FOR_LANES(value)
 
@@ -26,7 +22,7 @@
 
 static inline REAL choose(int condition, REAL x, REAL y) { return condition ? x : y; }
 
-KPAR_CLONES static void run(const kpar_lane_code *code, int n, const kpar_lane_operand *operands, size_t groups)
+KPAR_CLONES static void CLONES(const kpar_lane_code *code, int n, const kpar_lane_operand *operands, size_t groups)
 {
     for (const kpar_lane_code *end = code + n; code < end; code++) {
         REAL *out = operands[code->out].at;
@@ -67,5 +63,5 @@ KPAR_CLONES static void run(const kpar_lane_code *code, int n, const kpar_lane_o
 
 void RUN(const kpar_lane_code *code, int n, const kpar_lane_operand *operands, size_t groups)
 {
-    run(code, n, operands, groups);
+    CLONES(code, n, operands, groups);
 }

@@ -1,5 +1,5 @@
 /* CPU kernels of matmul: oneDNN, which adds a bias and accumulates by itself, and a relu after it; plain loops for
- * small products. */
+ * empty products and in builds without it. */
 #include "device/cpu/cpu.h"
 #include "device/cpu/matmul_loops.h"
 #include "device/cpu/parallel.h"
@@ -50,12 +50,11 @@ static bool finishes_matmul(const kpar_kernel_spec *spec)
     return kpar_spec_output(spec, 0)->dtype == KPAR_F32 && recognize(spec, &bias, &relu) && !(relu && spec->attributes.accumulate);
 }
 
-/* Multiplications below which a call of oneDNN takes longer than plain loops, if b need not be transposed. */
-enum { SMALL = 4096 };
-
+/* Plain loops would be 0.2 us faster where there are fewer than 2,000 multiplications, but then a row's bits would
+ * depend on how many rows it is computed with. */
 static bool wants_loops(const kpar_cpu_device *d, const kpar_matmul_size *s)
 {
-    return !d->onednn || s->batch * s->m * s->n * s->k < SMALL;
+    return !d->onednn || s->batch * s->m * s->n * s->k == 0;
 }
 
 static kpar_status prepare_matmul(kpar_cpu_device *device, kpar_cpu_kernel *k)

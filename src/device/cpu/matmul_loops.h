@@ -1,4 +1,4 @@
-/* A matmul in plain vector loops: for products too small for a library's call, and for builds without one. */
+/* A matmul in plain vector loops: for builds without oneDNN, and for shapes with zeros. */
 #ifndef KPAR_DEVICE_CPU_MATMUL_LOOPS_H
 #define KPAR_DEVICE_CPU_MATMUL_LOOPS_H
 

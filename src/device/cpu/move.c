@@ -59,7 +59,7 @@ static void box_order(box *b)
 }
 
 /* A plane in tiles of TILE x TILE, so that lines of both sides stay in the first cache. */
-enum { TILE = 16 };
+enum { TILE = 8 };
 #define COPY_PLANE(type)                                                                                     \
     static void copy_plane_##type(type *to, const type *from, int64_t rows, int64_t columns, int64_t to_row, int64_t to_column, \
                                   int64_t from_row, int64_t from_column)                                     \

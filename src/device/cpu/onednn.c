@@ -2,6 +2,8 @@
  * functions under #if are all that differs. */
 #include "device/cpu/onednn.h"
 
+#include <stddef.h>
+
 #if KPAR_HAVE_ONEDNN
 
 #include "base/memory.h"

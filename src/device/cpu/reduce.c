@@ -20,6 +20,7 @@ typedef void (*reduce_loop)(const float *x, const int64_t *offsets, int64_t n, i
 
 typedef struct reduce_state {
     bool last_kept;
+    float start;              /* of nothing */
     int64_t length;           /* of the last dimension */
     int64_t *kept, *removed;  /* offsets of the outer dimensions that are kept, and that are removed */
     int64_t n_kept, n_removed;
@@ -29,7 +30,7 @@ typedef struct reduce_state {
     float *out;
 } reduce_state;
 
-/* columns: out[0 .. length), length <= STRIP, of rows at x + offsets[0 .. n).
+/* columns: combines out[0 .. length), length <= STRIP, with n <= CHUNK rows at x + offsets[0 .. n).
  * lines: *out of n lines of `length` elements. */
 #define REDUCE_LOOPS(name, start, combine)                                                                   \
     static inline void load_##name(float to[STRIP], const float *x, int64_t length)                          \
@@ -46,18 +47,13 @@ typedef struct reduce_state {
     }                                                                                                        \
     KPAR_CLONES static void columns_##name(const float *x, const int64_t *offsets, int64_t n, int64_t length, float *out) \
     {                                                                                                        \
-        float total[STRIP], sums[STRIP], row[STRIP];                                                         \
-        begin_##name(total);                                                                                 \
-        for (int64_t first = 0; first < n; first += CHUNK) {                                                 \
-            const int64_t last = first + CHUNK < n ? first + CHUNK : n;                                      \
-            begin_##name(sums);                                                                              \
-            for (int64_t i = first; i < last; i++) {                                                         \
-                if (length < STRIP) load_##name(row, x + offsets[i], length);                                \
-                add_##name(sums, length < STRIP ? row : x + offsets[i]);                                     \
-            }                                                                                                \
-            add_##name(total, sums);                                                                         \
+        float sums[STRIP], row[STRIP];                                                                       \
+        begin_##name(sums);                                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            if (length < STRIP) load_##name(row, x + offsets[i], length);                                    \
+            add_##name(sums, length < STRIP ? row : x + offsets[i]);                                         \
         }                                                                                                    \
-        memcpy(out, total, (size_t)length * sizeof *out);                                                    \
+        for (int64_t j = 0; j < length; j++) out[j] = combine(out[j], sums[j]);                              \
     }                                                                                                        \
     KPAR_CLONES static void lines_##name(const float *x, const int64_t *offsets, int64_t n, int64_t length, float *out) \
     {                                                                                                        \
@@ -92,6 +88,11 @@ static reduce_loop loop_of(kpar_reduction reduction, bool last_kept)
                                            [KPAR_REDUCE_MAX] = {lines_maximum, columns_maximum},
                                            [KPAR_REDUCE_MIN] = {lines_minimum, columns_minimum}};
     return loops[reduction][last_kept];
+}
+
+static float start_of(kpar_reduction reduction)
+{
+    return reduction == KPAR_REDUCE_SUM ? 0 : reduction == KPAR_REDUCE_MAX ? -INFINITY : INFINITY;
 }
 
 /* Dimensions with neighbours of the same kind joined and those of one element dropped. */
@@ -153,6 +154,7 @@ static kpar_status prepare_reduce(kpar_cpu_device *device, kpar_cpu_kernel *k)
     state->length = j.dims[j.rank - 1];
     state->kept = offsets_of(&j, true, &state->n_kept);
     state->removed = offsets_of(&j, false, &state->n_removed);
+    state->start = start_of(spec->attributes.reduction);
     state->loop = loop_of(spec->attributes.reduction, state->last_kept);
     const int64_t useful = kpar_tensor_count(kpar_spec_input(spec, 0)) / ELEMENTS_A_THREAD + 1;
     state->threads = k->threads < useful ? k->threads : (int)useful;
@@ -168,14 +170,29 @@ static void release_reduce(kpar_cpu_kernel *k)
     kpar_free(state);
 }
 
+/* Columns from `column` on of the row of outputs at `out`. CHUNK rows of all of them before the next rows: memory is
+ * read nearly in order. */
+static void reduce_columns(const reduce_state *s, const float *x, float *out, int64_t column, int64_t end)
+{
+    for (int64_t j = column; j < end; j++) out[j] = s->start;
+    for (int64_t first = 0; first < s->n_removed; first += CHUNK) {
+        const int64_t left = s->n_removed - first, n = left < CHUNK ? left : CHUNK;
+        for (int64_t j = column; j < end; j += STRIP)
+            s->loop(x + j, s->removed + first, n, end - j < STRIP ? end - j : STRIP, out + j);
+    }
+}
+
+/* Items are the strips of all rows of outputs. */
 static void reduce_strips(void *context, int worker, int64_t first, int64_t last)
 {
     const reduce_state *s = context;
     const int64_t strips = (s->length + STRIP - 1) / STRIP;
     (void)worker;
-    for (int64_t i = first; i < last; i++) {
-        const int64_t row = i / strips, column = i % strips * STRIP, left = s->length - column;
-        s->loop(s->x + s->kept[row] + column, s->removed, s->n_removed, left < STRIP ? left : STRIP, s->out + row * s->length + column);
+    for (int64_t i = first; i < last;) {
+        const int64_t row = i / strips, strip = i % strips, left = strips - strip, n = last - i < left ? last - i : left;
+        const int64_t end = (strip + n) * STRIP < s->length ? (strip + n) * STRIP : s->length;
+        reduce_columns(s, s->x + s->kept[row], s->out + row * s->length, strip * STRIP, end);
+        i += n;
     }
 }
 

@@ -20,7 +20,8 @@
 
 /* KPAR_INDEPENDENT in front of a loop: no element depends on one that another turn writes. Pointers may be equal. */
 
-/* For static functions: clang's clones have no name that another file could call. */
+/* For static functions, whose names no other file uses: clang's clones cannot be called from other files, but
+ * their resolvers are seen there. */
 #if defined __x86_64__ && defined __GLIBC__
 #define KPAR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
@@ -32,5 +33,18 @@ enum { KPAR_LANES = 16 };
 
 /* for (j = 0; j < KPAR_LANES; j++), of independent turns. */
 #define KPAR_EACH_LANE(j) KPAR_INDEPENDENT for (int j = 0; j < KPAR_LANES; j++)
+
+/* to[j] = value for each lane, where the value may read to[j]. gcc asks at run time whether pointers are equal, and
+ * then takes a scalar loop, unless the group is complete before it is stored. */
+#if defined __clang__
+#define KPAR_STORE_LANES(type, to, j, value) KPAR_EACH_LANE(j) (to)[j] = (value);
+#else
+#define KPAR_STORE_LANES(type, to, j, value)                                                                 \
+    {                                                                                                        \
+        type group[KPAR_LANES];                                                                              \
+        KPAR_EACH_LANE(j) group[j] = (value);                                                                \
+        KPAR_EACH_LANE(j) (to)[j] = group[j];                                                                \
+    }
+#endif
 
 #endif
