@@ -178,7 +178,7 @@ static kpar_status begin(fitting *f)
     KPAR_TRY(kpar_trainer_check_data(f->t, &o->train));
     if (o->validation.dataset) KPAR_TRY(kpar_trainer_check_data(f->t, &o->validation));
     if (o->checkpoint) KPAR_TRY(kpar_checkpointing_begin(f->t, o, f->report, &f->checkpointing, &f->now));
-    return KPAR_OK;
+    return o->begin ? kpar_comm_agree(f->t->comm, o->begin(o->context, f->now.epoch)) : KPAR_OK;
 }
 
 kpar_status kpar_trainer_fit(kpar_trainer *trainer, const kpar_fit_options *options, kpar_report *report)

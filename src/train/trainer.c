@@ -3,12 +3,19 @@
 
 #include <string.h>
 
+const char *kpar_trainer_config(const kpar_trainer *t, size_t *length)
+{
+    if (!t->options.config) return kpar_keras_config(t->file, length);
+    *length = strlen(t->options.config);
+    return t->options.config;
+}
+
 static kpar_status open_model(kpar_trainer *t)
 {
     size_t length;
     KPAR_TRY(kpar_keras_open(t->path, &t->file));
     if (kpar_comm_rank(t->comm) == 0 && kpar_keras_has_weights(t->file)) KPAR_TRY(kpar_keras_verify(t->file));
-    const char *config = kpar_keras_config(t->file, &length);
+    const char *config = kpar_trainer_config(t, &length);
     return kpar_keras_describe(t->path, config, length, &t->model);
 }
 

@@ -17,6 +17,8 @@ typedef struct kpar_trainer_options {
     kpar_device_options device;
     kpar_executor_options executor;
     unsigned modes; /* bits 1 << kpar_mode: what will be asked for */
+    const char *config; /* config.json in place of the file's, as where another learning rate is wanted: the rate then is
+                           the config's, not the file's. It is also what is saved. NULL: the file's. Borrowed */
 } kpar_trainer_options;
 
 /* Rows [first, first + rows) of a dataset. */
@@ -42,6 +44,11 @@ typedef struct kpar_fit_options {
     int64_t checkpoint_every; /* steps */
     bool resume;
     const char *output; /* of the trained model; NULL: none */
+
+    /* (optional) Called on every rank once data and checkpoint are read, before the first step. `epoch` is the one that
+     * training begins or goes on in. A failure on any rank ends the fit on all. */
+    kpar_status (*begin)(void *context, int64_t epoch);
+    void *context;
 } kpar_fit_options;
 
 /* Opens the model file, plans, checks that all ranks plan alike, emits, proves in debug builds, loads. */

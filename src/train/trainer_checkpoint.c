@@ -1,5 +1,6 @@
 /* Checkpoints of a running fit: each rank writes what it owns, rank 0 the manifest; any mesh reads what any mesh wrote. */
 #include "train/checkpoint_file.h"
+#include "train/checkpoint_internal.h"
 #include "train/trainer_internal.h"
 
 #include <stdio.h>
@@ -96,6 +97,19 @@ static kpar_status resume(kpar_checkpointing *c, kpar_progress_point *start)
     return kpar_comm_agree(c->t->comm, say(c, line));
 }
 
+/* Without --resume a run would in time remove what an earlier one saved. */
+static kpar_status refuse_finished(const kpar_checkpointing *c)
+{
+    kpar_step_folders folders;
+    const char *found = NULL;
+    KPAR_TRY(kpar_step_folders_list(c->fit->checkpoint, &folders));
+    for (size_t i = 0; i < folders.n && !found; i++)
+        if (folders.items[i].finished) found = kpar_arena_strdup(c->arena, folders.items[i].path);
+    kpar_step_folders_clear(&folders);
+    if (!found) return KPAR_OK;
+    return kpar_fail(KPAR_EUSAGE, "%s: is the checkpoint of an earlier run; go on from it with --resume, or give another --checkpoint", found);
+}
+
 kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_options *fit, kpar_report *report, kpar_checkpointing **checkpointing,
                                      kpar_progress_point *start)
 {
@@ -104,7 +118,8 @@ kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_optio
     *checkpointing = c;
     identify(c);
     KPAR_TRY(kpar_comm_agree(trainer->comm, is_root(c) ? kpar_checkpoint_lock_take(fit->checkpoint, &c->lock) : KPAR_OK));
-    return fit->resume ? resume(c, start) : KPAR_OK;
+    if (fit->resume) return resume(c, start);
+    return kpar_comm_agree(trainer->comm, is_root(c) ? refuse_finished(c) : KPAR_OK);
 }
 
 static kpar_status write_own(kpar_checkpointing *c, int64_t step, kpar_text *pieces)

@@ -45,6 +45,9 @@ typedef struct kpar_batch {
     int n_class_weights;
 } kpar_batch;
 
+/* The config that the model is made from and saved with. Borrowed. */
+const char *kpar_trainer_config(const kpar_trainer *trainer, size_t *length);
+
 /* trainer_batch.c: fills this rank's input slots of a program. Not collective. */
 kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch) KPAR_MUST_USE;
 

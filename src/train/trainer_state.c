@@ -12,7 +12,8 @@ static kpar_status load_slot(kpar_trainer *t, const kpar_slot *slot, bool has_op
 {
     const kpar_variable *v = &t->catalog->variables[slot->index];
     void *memory = kpar_executor_memory(t->executor, &slot->place);
-    const bool in_file = is_optimizers(v) ? has_optimizer : kpar_keras_has_weights(t->file);
+    const bool overridden = v->kind == KPAR_VARIABLE_LEARNING_RATE && t->options.config;
+    const bool in_file = is_optimizers(v) ? has_optimizer && !overridden : kpar_keras_has_weights(t->file);
     const size_t count = (size_t)kpar_count(slot->slice.rank, slot->slice.size);
     void *values = kpar_alloc(count * kpar_dtype_bytes(v->dtype) + 1);
     kpar_status status = KPAR_OK;
@@ -178,7 +179,7 @@ kpar_status kpar_trainer_save(kpar_trainer *t, const char *path)
     kpar_status status;
     if (kpar_comm_rank(t->comm) == 0) {
         size_t length;
-        const char *config = kpar_keras_config(t->file, &length);
+        const char *config = kpar_trainer_config(t, &length);
         const bool trained = t->programs[KPAR_MODE_TRAIN] != NULL;
         status = kpar_keras_save(path, config, length, t->catalog, trained, fetch, t);
         request done = {.variable = -1};
