@@ -19,6 +19,8 @@ KPAR_TRY_FLAG([-Wall])
 KPAR_TRY_FLAG([-Wextra])
 KPAR_TRY_FLAG([-Wconversion])
 KPAR_TRY_FLAG([-Wshadow])
+dnl gcc cannot see that kpar_fail() never returns KPAR_OK, and takes what KPAR_TRY() guards for unset.
+KPAR_TRY_FLAG([-Wno-maybe-uninitialized])
 AS_IF([test "x$enable_werror" != xno], [KPAR_CFLAGS="$KPAR_CFLAGS -Werror"])
 ])
 
