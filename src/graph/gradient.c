@@ -17,7 +17,8 @@ static void find_leading(const kpar_graph *g, const kpar_value_id *wanted, int n
         const kpar_op *op = &g->ops[i];
         bool any = false;
         for (int k = 0; k < op->n_inputs; k++) any = any || leads[op->inputs[k]];
-        for (int k = 0; k < op->n_outputs; k++) leads[op->outputs[k]] = any && is_real(g->values[op->outputs[k]].dtype);
+        for (int k = 0; any && k < op->n_outputs; k++)
+            if (is_real(g->values[op->outputs[k]].dtype)) leads[op->outputs[k]] = true;
     }
 }
 
