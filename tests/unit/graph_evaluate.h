@@ -70,10 +70,18 @@ static void evaluate_map(evaluation *e, const kpar_op *op)
     }
 }
 
-static void evaluate_sum(evaluation *e, const kpar_op *op)
+static double combine(kpar_reduction reduction, double a, double b)
+{
+    return reduction == KPAR_REDUCE_SUM ? a + b : reduction == KPAR_REDUCE_MAX ? fmax(a, b) : fmin(a, b);
+}
+
+static void evaluate_reduce(evaluation *e, const kpar_op *op)
 {
     const kpar_shape *shape = &e->graph->values[op->inputs[0]].shape;
-    ck_assert_int_eq(op->attributes.reduction, KPAR_REDUCE_SUM);
+    const kpar_reduction reduction = op->attributes.reduction;
+    double *out = e->values[op->outputs[0]];
+    for (int64_t i = 0; reduction != KPAR_REDUCE_SUM && i < count_of(e, op->outputs[0]); i++)
+        out[i] = reduction == KPAR_REDUCE_MAX ? -INFINITY : INFINITY;
     for (int64_t i = 0; i < count_of(e, op->inputs[0]); i++) {
         int64_t target = 0, stride = 1, index = i;
         for (int d = shape->rank; d-- > 0;) {
@@ -84,7 +92,7 @@ static void evaluate_sum(evaluation *e, const kpar_op *op)
             }
             index /= size;
         }
-        e->values[op->outputs[0]][target] += e->values[op->inputs[0]][i];
+        out[target] = combine(reduction, out[target], e->values[op->inputs[0]][i]);
     }
 }
 
@@ -106,14 +114,80 @@ static void evaluate_matmul(evaluation *e, const kpar_op *op)
 {
     const kpar_shape *a = &e->graph->values[op->inputs[0]].shape, *b = &e->graph->values[op->inputs[1]].shape;
     const bool ta = op->attributes.transpose_a, tb = op->attributes.transpose_b;
-    ck_assert_int_eq(a->rank, 2);
-    const int64_t rows = size_of(e, a, ta), inner = size_of(e, a, !ta), columns = size_of(e, b, !tb);
-    const double *x = e->values[op->inputs[0]], *y = e->values[op->inputs[1]];
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            for (int64_t k = 0; k < inner; k++)
-                e->values[op->outputs[0]][i * columns + j] +=
-                    x[ta ? k * rows + i : i * inner + k] * y[tb ? j * inner + k : k * columns + j];
+    const int r = a->rank;
+    const int64_t rows = size_of(e, a, r - 2 + ta), inner = size_of(e, a, r - 1 - ta),
+                  columns = size_of(e, b, r - 1 - tb), matrices = count_of(e, op->inputs[0]) / (rows * inner);
+    for (int64_t p = 0; p < matrices; p++) {
+        const double *x = e->values[op->inputs[0]] + p * rows * inner;
+        const double *y = e->values[op->inputs[1]] + p * inner * columns;
+        double *out = e->values[op->outputs[0]] + p * rows * columns;
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                for (int64_t k = 0; k < inner; k++)
+                    out[i * columns + j] +=
+                        x[ta ? k * rows + i : i * inner + k] * y[tb ? j * inner + k : k * columns + j];
+    }
+}
+
+/* An anchor's epilogue, over its result and the inputs beyond its own. */
+static void evaluate_epilogue(evaluation *e, const kpar_op *op)
+{
+    const kpar_shape *shape = &e->graph->values[op->outputs[0]].shape;
+    const int own = kpar_op_row_get((kpar_op_kind)op->kind)->n_inputs;
+    double inputs[64], *out = e->values[op->outputs[0]];
+    for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) {
+        inputs[0] = out[i];
+        for (int k = own; k < op->n_inputs; k++) {
+            const kpar_shape *from = &e->graph->values[op->inputs[k]].shape;
+            inputs[1 + k - own] = e->values[op->inputs[k]][broadcast_index(e, shape, from, i)];
+        }
+        kpar_expression_evaluate(op->attributes.expression, inputs, &out[i]);
+    }
+}
+
+/* The element of the input that an element of the output of transpose, slice or pad is; -1: none, a zero. */
+static int64_t moved_from(const evaluation *e, const kpar_op *op, int64_t index)
+{
+    const kpar_shape *from = &e->graph->values[op->inputs[0]].shape, *to = &e->graph->values[op->outputs[0]].shape;
+    int64_t at[KPAR_MAX_RANK], result = 0;
+    for (int d = to->rank; d-- > 0;) {
+        const int own = op->kind == KPAR_OP_TRANSPOSE ? op->attributes.permutation[d] : d;
+        at[own] = index % size_of(e, to, d);
+        index /= size_of(e, to, d);
+    }
+    for (int d = 0; d < from->rank; d++) {
+        if (op->kind == KPAR_OP_SLICE) at[d] += op->attributes.start[d];
+        if (op->kind == KPAR_OP_PAD) at[d] -= op->attributes.start[d];
+        if (at[d] < 0 || at[d] >= size_of(e, from, d)) return -1;
+        result = result * size_of(e, from, d) + at[d];
+    }
+    return result;
+}
+
+static void evaluate_move(evaluation *e, const kpar_op *op)
+{
+    for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) {
+        const int64_t from = moved_from(e, op, i);
+        e->values[op->outputs[0]][i] = from < 0 ? 0 : e->values[op->inputs[0]][from];
+    }
+}
+
+/* gather: row i of the output is row indices[i] of the table; scatter_add: it is added there. */
+static void evaluate_rows_by_index(evaluation *e, const kpar_op *op)
+{
+    const bool scatters = op->kind == KPAR_OP_SCATTER_ADD;
+    const int64_t n = count_of(e, op->inputs[1]);
+    const kpar_value_id rows = scatters ? op->inputs[0] : op->outputs[0];
+    const int64_t row = count_of(e, rows) / n;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < row; k++) {
+            const int64_t there = (int64_t)e->values[op->inputs[1]][i] * row + k, here = i * row + k;
+            double *out = e->values[op->outputs[0]];
+            if (scatters)
+                out[there] += e->values[op->inputs[0]][here];
+            else
+                out[here] = e->values[op->inputs[0]][there];
+        }
 }
 
 static void evaluate_concat(evaluation *e, const kpar_op *op)
@@ -179,13 +253,23 @@ static void evaluate_op(evaluation *e, const kpar_op *op)
         evaluate_map(e, op);
         break;
     case KPAR_OP_REDUCE:
-        evaluate_sum(e, op);
+        evaluate_reduce(e, op);
         break;
     case KPAR_OP_ARG_REDUCE:
         evaluate_arg_max(e, op);
         break;
     case KPAR_OP_MATMUL:
         evaluate_matmul(e, op);
+        if (op->attributes.expression) evaluate_epilogue(e, op);
+        break;
+    case KPAR_OP_TRANSPOSE:
+    case KPAR_OP_SLICE:
+    case KPAR_OP_PAD:
+        evaluate_move(e, op);
+        break;
+    case KPAR_OP_GATHER:
+    case KPAR_OP_SCATTER_ADD:
+        evaluate_rows_by_index(e, op);
         break;
     case KPAR_OP_CONCAT:
         evaluate_concat(e, op);
@@ -200,6 +284,7 @@ static void evaluate_op(evaluation *e, const kpar_op *op)
         for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) out[i] = op->attributes.value;
         break;
     case KPAR_OP_RESHAPE:
+    case KPAR_OP_COMPUTE_COPY:
     case KPAR_OP_ACCUMULATE:
         memcpy(out, e->values[op->inputs[0]], (size_t)count_of(e, op->outputs[0]) * sizeof *out);
         break;
