@@ -34,14 +34,18 @@ static bool broadcasts(tensor input, tensor output)
     return true;
 }
 
-static kpar_status fits_expression(const kpar_kernel_spec *spec, const kpar_expression *e, int own_inputs, int first)
+static kpar_status fits_expression(const kpar_kernel_spec *spec, const kpar_expression *e, int own_inputs,
+                                   int first)
 {
     tensor output = kpar_spec_output(spec, 0);
-    CHECK(e->n_inputs == spec->n_inputs - first + own_inputs, "the expression has %d inputs, given %d", e->n_inputs,
-          spec->n_inputs - first + own_inputs);
-    CHECK(e->n_outputs == spec->n_outputs, "the expression has %d outputs, given %d", e->n_outputs, spec->n_outputs);
-    for (int i = 1; i < spec->n_outputs; i++) CHECK(same_dims(kpar_spec_output(spec, i), output), "output %d has another shape", i);
-    for (int i = first; i < spec->n_inputs; i++) CHECK(broadcasts(kpar_spec_input(spec, i), output), "input %d does not broadcast", i);
+    CHECK(e->n_inputs == spec->n_inputs - first + own_inputs, "the expression has %d inputs, given %d",
+          e->n_inputs, spec->n_inputs - first + own_inputs);
+    CHECK(e->n_outputs == spec->n_outputs, "the expression has %d outputs, given %d", e->n_outputs,
+          spec->n_outputs);
+    for (int i = 1; i < spec->n_outputs; i++)
+        CHECK(same_dims(kpar_spec_output(spec, i), output), "output %d has another shape", i);
+    for (int i = first; i < spec->n_inputs; i++)
+        CHECK(broadcasts(kpar_spec_input(spec, i), output), "input %d does not broadcast", i);
     return KPAR_OK;
 }
 
@@ -58,7 +62,8 @@ static kpar_status check_reduce(const kpar_kernel_spec *spec)
     CHECK(spec->attributes.axes >> in->rank == 0, "axes %#x of rank %d", spec->attributes.axes, in->rank);
     for (int i = 0; i < in->rank; i++)
         if (!(spec->attributes.axes >> i & 1)) {
-            CHECK(kept < out->rank && out->dims[kept] == in->dims[i], "dimension %d does not fit the output", i);
+            CHECK(kept < out->rank && out->dims[kept] == in->dims[i], "dimension %d does not fit the output",
+                  i);
             kept++;
         }
     CHECK(kept == out->rank, "the output has rank %d, expected %d", out->rank, kept);
@@ -71,7 +76,8 @@ static kpar_status check_arg_reduce(const kpar_kernel_spec *spec)
     const int axis = spec->attributes.axis;
     CHECK(axis >= 0 && axis < in->rank, "axis %d of rank %d", axis, in->rank);
     CHECK(is_index(out->dtype), "the output is %s, expected int32", kpar_dtype_name(out->dtype));
-    CHECK(out->rank == in->rank - 1 && same_span(in, 0, out, 0, axis) && same_span(in, axis + 1, out, axis, out->rank - axis),
+    CHECK(out->rank == in->rank - 1 && same_span(in, 0, out, 0, axis) &&
+              same_span(in, axis + 1, out, axis, out->rank - axis),
           "the output's shape does not fit");
     return KPAR_OK;
 }
@@ -79,12 +85,16 @@ static kpar_status check_arg_reduce(const kpar_kernel_spec *spec)
 static kpar_status check_matmul(const kpar_kernel_spec *spec)
 {
     tensor a = kpar_spec_input(spec, 0), b = kpar_spec_input(spec, 1), out = kpar_spec_output(spec, 0);
-    CHECK(a->rank >= 2 && b->rank == a->rank && out->rank == a->rank, "ranks %d, %d -> %d", a->rank, b->rank, out->rank);
-    CHECK(a->dtype == b->dtype && is_real(a->dtype), "types %s, %s", kpar_dtype_name(a->dtype), kpar_dtype_name(b->dtype));
+    CHECK(a->rank >= 2 && b->rank == a->rank && out->rank == a->rank, "ranks %d, %d -> %d", a->rank, b->rank,
+          out->rank);
+    CHECK(a->dtype == b->dtype && is_real(a->dtype), "types %s, %s", kpar_dtype_name(a->dtype),
+          kpar_dtype_name(b->dtype));
     kpar_matmul_size s = kpar_matmul_size_of(spec);
-    CHECK(same_span(a, 0, b, 0, a->rank - 2) && same_span(a, 0, out, 0, a->rank - 2), "leading dimensions differ");
+    CHECK(same_span(a, 0, b, 0, a->rank - 2) && same_span(a, 0, out, 0, a->rank - 2),
+          "leading dimensions differ");
     CHECK(b->dims[b->rank - (spec->attributes.transpose_b ? 1 : 2)] == s.k, "inner dimensions differ");
-    CHECK(out->dims[out->rank - 2] == s.m && out->dims[out->rank - 1] == s.n, "the output's shape does not fit");
+    CHECK(out->dims[out->rank - 2] == s.m && out->dims[out->rank - 1] == s.n,
+          "the output's shape does not fit");
     return KPAR_OK;
 }
 
@@ -139,7 +149,8 @@ static kpar_status check_pad(const kpar_kernel_spec *spec)
     CHECK(in->rank == out->rank && in->dtype == out->dtype, "rank or type differ");
     for (int i = 0; i < in->rank; i++) {
         int64_t start = spec->attributes.start[i], stop = spec->attributes.stop[i];
-        CHECK(start >= 0 && stop >= 0 && start + in->dims[i] + stop == out->dims[i], "dimension %d does not fit", i);
+        CHECK(start >= 0 && stop >= 0 && start + in->dims[i] + stop == out->dims[i],
+              "dimension %d does not fit", i);
     }
     return KPAR_OK;
 }
@@ -157,16 +168,21 @@ static kpar_status check_concat(const kpar_kernel_spec *spec)
               "input %d does not fit", i);
         length += in->dims[axis];
     }
-    CHECK(length == out->dims[axis], "%lld elements along the axis, expected %lld", (long long)length, (long long)out->dims[axis]);
+    CHECK(length == out->dims[axis], "%lld elements along the axis, expected %lld", (long long)length,
+          (long long)out->dims[axis]);
     return KPAR_OK;
 }
 
 /* rows = table[indices] */
 static kpar_status fits_lookup(tensor table, tensor indices, tensor rows)
 {
-    CHECK(is_index(indices->dtype), "indices are %s, expected int32 or int64", kpar_dtype_name(indices->dtype));
-    CHECK(table->dtype == rows->dtype && table->rank >= 1 && rows->rank == indices->rank + table->rank - 1, "rank or type differ");
-    CHECK(same_span(indices, 0, rows, 0, indices->rank) && same_span(table, 1, rows, indices->rank, table->rank - 1), "shapes differ");
+    CHECK(is_index(indices->dtype), "indices are %s, expected int32 or int64",
+          kpar_dtype_name(indices->dtype));
+    CHECK(table->dtype == rows->dtype && table->rank >= 1 && rows->rank == indices->rank + table->rank - 1,
+          "rank or type differ");
+    CHECK(same_span(indices, 0, rows, 0, indices->rank) &&
+              same_span(table, 1, rows, indices->rank, table->rank - 1),
+          "shapes differ");
     return KPAR_OK;
 }
 
@@ -177,28 +193,35 @@ static kpar_status check_gather(const kpar_kernel_spec *spec)
 
 static kpar_status check_scatter_add(const kpar_kernel_spec *spec)
 {
-    CHECK(is_real(kpar_spec_input(spec, 0)->dtype), "rows are %s", kpar_dtype_name(kpar_spec_input(spec, 0)->dtype));
+    CHECK(is_real(kpar_spec_input(spec, 0)->dtype), "rows are %s",
+          kpar_dtype_name(kpar_spec_input(spec, 0)->dtype));
     return fits_lookup(kpar_spec_output(spec, 0), kpar_spec_input(spec, 1), kpar_spec_input(spec, 0));
 }
 
 static kpar_status check_iota(const kpar_kernel_spec *spec)
 {
-    CHECK(spec->attributes.axis >= 0 && spec->attributes.axis < kpar_spec_output(spec, 0)->rank, "axis %d", spec->attributes.axis);
+    CHECK(spec->attributes.axis >= 0 && spec->attributes.axis < kpar_spec_output(spec, 0)->rank, "axis %d",
+          spec->attributes.axis);
     return KPAR_OK;
 }
 
 static kpar_status check_random(const kpar_kernel_spec *spec)
 {
-    tensor positions = kpar_spec_input(spec, 0), step = kpar_spec_input(spec, 1), out = kpar_spec_output(spec, 0);
-    CHECK(positions->dtype == KPAR_I64 && step->dtype == KPAR_I64 && kpar_tensor_count(step) == 1, "positions or step are not int64");
-    CHECK(out->rank >= 1 && kpar_tensor_count(positions) == out->dims[0] && is_real(out->dtype), "the output does not fit");
+    tensor positions = kpar_spec_input(spec, 0), step = kpar_spec_input(spec, 1),
+           out = kpar_spec_output(spec, 0);
+    CHECK(positions->dtype == KPAR_I64 && step->dtype == KPAR_I64 && kpar_tensor_count(step) == 1,
+          "positions or step are not int64");
+    CHECK(out->rank >= 1 && kpar_tensor_count(positions) == out->dims[0] && is_real(out->dtype),
+          "the output does not fit");
     int64_t local = kpar_tensor_span(out, 1, out->rank);
     if (local == spec->row_elements) return KPAR_OK;
-    CHECK(out->rank >= 2 && local > 0, "a row has %lld elements, expected %lld", (long long)local, (long long)spec->row_elements);
+    CHECK(out->rank >= 2 && local > 0, "a row has %lld elements, expected %lld", (long long)local,
+          (long long)spec->row_elements);
     int64_t others = kpar_tensor_span(out, 1, out->rank - 1), last = out->dims[out->rank - 1];
-    CHECK(spec->row_elements % others == 0 && spec->row_start >= 0 && spec->row_start + last <= spec->row_elements / others,
-          "elements %lld to %lld of a row of %lld", (long long)spec->row_start, (long long)(spec->row_start + last),
-          (long long)(spec->row_elements / others));
+    CHECK(spec->row_elements % others == 0 && spec->row_start >= 0 &&
+              spec->row_start + last <= spec->row_elements / others,
+          "elements %lld to %lld of a row of %lld", (long long)spec->row_start,
+          (long long)(spec->row_start + last), (long long)(spec->row_elements / others));
     return KPAR_OK;
 }
 
@@ -208,7 +231,8 @@ static kpar_status check_softmax(const kpar_kernel_spec *spec)
     tensor out = kpar_spec_output(spec, 0);
     CHECK(out->rank >= 1, "the output is a scalar");
     for (int i = 0; i < kpar_spec_anchor_inputs(spec); i++)
-        CHECK(same_dims(kpar_spec_input(spec, i), out) && is_real(kpar_spec_input(spec, i)->dtype), "input %d does not fit", i);
+        CHECK(same_dims(kpar_spec_input(spec, i), out) && is_real(kpar_spec_input(spec, i)->dtype),
+              "input %d does not fit", i);
     return KPAR_OK;
 }
 
@@ -216,7 +240,8 @@ static kpar_status check_softmax(const kpar_kernel_spec *spec)
 static kpar_status fits_classes(const kpar_kernel_spec *spec, tensor losses)
 {
     tensor logits = kpar_spec_input(spec, 0), labels = kpar_spec_input(spec, 1);
-    CHECK(is_real(logits->dtype) && logits->rank == losses->rank + 1 && same_span(logits, 0, losses, 0, losses->rank),
+    CHECK(is_real(logits->dtype) && logits->rank == losses->rank + 1 &&
+              same_span(logits, 0, losses, 0, losses->rank),
           "logits and losses differ");
     if (spec->attributes.sparse)
         CHECK(same_dims(labels, losses), "class numbers have another shape than losses");
@@ -225,11 +250,15 @@ static kpar_status fits_classes(const kpar_kernel_spec *spec, tensor losses)
     return KPAR_OK;
 }
 
-static kpar_status check_cross_entropy(const kpar_kernel_spec *spec) { return fits_classes(spec, kpar_spec_output(spec, 0)); }
+static kpar_status check_cross_entropy(const kpar_kernel_spec *spec)
+{
+    return fits_classes(spec, kpar_spec_output(spec, 0));
+}
 
 static kpar_status check_cross_entropy_gradient(const kpar_kernel_spec *spec)
 {
-    CHECK(same_dims(kpar_spec_input(spec, 0), kpar_spec_output(spec, 0)), "the output has another shape than the logits");
+    CHECK(same_dims(kpar_spec_input(spec, 0), kpar_spec_output(spec, 0)),
+          "the output has another shape than the logits");
     return fits_classes(spec, kpar_spec_input(spec, 2));
 }
 
@@ -276,8 +305,10 @@ static kpar_status check_counts(const kpar_kernel_spec *spec)
           "%d inputs, expected %d", spec->n_inputs, row->n_inputs);
     CHECK(!epilogue || row->n_inputs >= 1, "cannot have an epilogue");
     for (int i = 0; i < spec->n_inputs + spec->n_outputs; i++) {
-        CHECK(spec->tensors[i].rank >= 0 && spec->tensors[i].rank <= KPAR_MAX_RANK, "tensor %d: rank %d", i, spec->tensors[i].rank);
-        for (int d = 0; d < spec->tensors[i].rank; d++) CHECK(spec->tensors[i].dims[d] >= 0, "tensor %d: a negative dimension", i);
+        CHECK(spec->tensors[i].rank >= 0 && spec->tensors[i].rank <= KPAR_MAX_RANK, "tensor %d: rank %d", i,
+              spec->tensors[i].rank);
+        for (int d = 0; d < spec->tensors[i].rank; d++)
+            CHECK(spec->tensors[i].dims[d] >= 0, "tensor %d: a negative dimension", i);
     }
     return KPAR_OK;
 }
@@ -294,5 +325,7 @@ kpar_status kpar_spec_check(const kpar_kernel_spec *spec)
 {
     CHECK(spec->op >= 0 && spec->op < KPAR_OP_COUNT && rules[spec->op], "op %d is not a kernel", spec->op);
     kpar_status status = check_all(spec);
-    return status == KPAR_OK ? status : kpar_fail_in(status, "kernel %s", kpar_op_row_get((kpar_op_kind)spec->op)->name);
+    return status == KPAR_OK
+               ? status
+               : kpar_fail_in(status, "kernel %s", kpar_op_row_get((kpar_op_kind)spec->op)->name);
 }

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const kpar_device_class *const classes[] = {&kpar_device_cpu, &kpar_device_reference, &kpar_device_null, NULL};
+static const kpar_device_class *const classes[] = {&kpar_device_cpu, &kpar_device_reference,
+                                                   &kpar_device_null, NULL};
 
 const kpar_device_class *const *kpar_device_classes(void) { return classes; }
 

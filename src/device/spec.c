@@ -1,7 +1,10 @@
 /* Questions about a kernel's specification, and its modelled cost. */
 #include "device/spec.h"
 
-int64_t kpar_tensor_span(const kpar_tensor_spec *tensor, int from, int to) { return kpar_count(to - from, tensor->dims + from); }
+int64_t kpar_tensor_span(const kpar_tensor_spec *tensor, int from, int to)
+{
+    return kpar_count(to - from, tensor->dims + from);
+}
 
 int64_t kpar_tensor_count(const kpar_tensor_spec *tensor) { return kpar_count(tensor->rank, tensor->dims); }
 
@@ -21,7 +24,8 @@ const kpar_expression *kpar_spec_epilogue(const kpar_kernel_spec *spec)
     return spec->op == KPAR_OP_MAP ? NULL : spec->attributes.expression;
 }
 
-void kpar_broadcast_strides(const kpar_tensor_spec *input, const kpar_tensor_spec *output, int64_t strides[KPAR_MAX_RANK])
+void kpar_broadcast_strides(const kpar_tensor_spec *input, const kpar_tensor_spec *output,
+                            int64_t strides[KPAR_MAX_RANK])
 {
     int64_t stride = 1;
     for (int i = 1; i <= output->rank; i++) {
@@ -43,7 +47,8 @@ kpar_matmul_size kpar_matmul_size_of(const kpar_kernel_spec *spec)
 
 kpar_lines kpar_lines_of(const kpar_tensor_spec *tensor, int dim)
 {
-    return (kpar_lines){kpar_tensor_span(tensor, 0, dim), tensor->dims[dim], kpar_tensor_span(tensor, dim + 1, tensor->rank)};
+    return (kpar_lines){kpar_tensor_span(tensor, 0, dim), tensor->dims[dim],
+                        kpar_tensor_span(tensor, dim + 1, tensor->rank)};
 }
 
 /* The local and the whole length of the dimension along which a random row is split: all of the row if it is not. */
@@ -61,7 +66,8 @@ int64_t kpar_random_index(const kpar_kernel_spec *spec, int64_t position, int64_
 {
     int64_t local, whole;
     random_lengths(spec, &local, &whole);
-    return position * spec->row_elements + (i / local) * whole + i % local + (local == whole ? 0 : spec->row_start);
+    return position * spec->row_elements + (i / local) * whole + i % local +
+           (local == whole ? 0 : spec->row_start);
 }
 
 int64_t kpar_random_run(const kpar_kernel_spec *spec, int64_t first)
@@ -81,17 +87,22 @@ static double scalar_cost(kpar_scalar_op op)
 {
     switch (op) {
     case KPAR_SCALAR_INPUT:
-    case KPAR_SCALAR_CONSTANT: return 0;
+    case KPAR_SCALAR_CONSTANT:
+        return 0;
     case KPAR_SCALAR_DIVIDE:
-    case KPAR_SCALAR_SQUARE_ROOT: return 3;
+    case KPAR_SCALAR_SQUARE_ROOT:
+        return 3;
     case KPAR_SCALAR_EXP:
     case KPAR_SCALAR_LOG:
     case KPAR_SCALAR_LOG1P:
     case KPAR_SCALAR_TANH:
     case KPAR_SCALAR_SIGMOID:
-    case KPAR_SCALAR_ERF: return 8;
-    case KPAR_SCALAR_POWER: return 30;
-    default: return 1;
+    case KPAR_SCALAR_ERF:
+        return 8;
+    case KPAR_SCALAR_POWER:
+        return 30;
+    default:
+        return 1;
     }
 }
 
@@ -113,7 +124,8 @@ static double anchor_seconds(const kpar_kernel_spec *spec)
         double count = (double)kpar_tensor_count(&spec->tensors[i]);
         if (count > elements) elements = count;
     }
-    if (spec->op == KPAR_OP_MAP) return expression_cost(spec->attributes.expression, elements) / other_flops_per_second;
+    if (spec->op == KPAR_OP_MAP)
+        return expression_cost(spec->attributes.expression, elements) / other_flops_per_second;
     const bool rows = spec->op >= KPAR_OP_RANDOM && spec->op <= KPAR_OP_CROSS_ENTROPY_GRADIENT;
     return elements * (rows ? 15 : 1) / other_flops_per_second;
 }
@@ -121,10 +133,12 @@ static double anchor_seconds(const kpar_kernel_spec *spec)
 double kpar_spec_seconds(const kpar_kernel_spec *spec)
 {
     double bytes = 0, seconds = anchor_seconds(spec);
-    for (int i = 0; i < spec->n_inputs + spec->n_outputs; i++) bytes += (double)kpar_tensor_bytes(&spec->tensors[i]);
+    for (int i = 0; i < spec->n_inputs + spec->n_outputs; i++)
+        bytes += (double)kpar_tensor_bytes(&spec->tensors[i]);
     const kpar_expression *epilogue = kpar_spec_epilogue(spec);
     if (epilogue)
-        seconds += expression_cost(epilogue, (double)kpar_tensor_count(kpar_spec_output(spec, 0))) / other_flops_per_second;
+        seconds += expression_cost(epilogue, (double)kpar_tensor_count(kpar_spec_output(spec, 0))) /
+                   other_flops_per_second;
     double memory = bytes / bytes_per_second;
     return seconds_to_begin + (seconds > memory ? seconds : memory);
 }

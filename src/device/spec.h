@@ -4,7 +4,10 @@
 
 #include "device/device.h"
 
-static inline const kpar_tensor_spec *kpar_spec_input(const kpar_kernel_spec *spec, int i) { return &spec->tensors[i]; }
+static inline const kpar_tensor_spec *kpar_spec_input(const kpar_kernel_spec *spec, int i)
+{
+    return &spec->tensors[i];
+}
 static inline const kpar_tensor_spec *kpar_spec_output(const kpar_kernel_spec *spec, int i)
 {
     return &spec->tensors[spec->n_inputs + i];

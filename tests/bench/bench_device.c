@@ -10,10 +10,16 @@ enum { MAX_TENSORS = 16, REPETITIONS = 15 };
 
 static int threads = 1;
 
-static kpar_tensor_spec f32(int rank, int64_t a, int64_t b) { return (kpar_tensor_spec){KPAR_F32, rank, {a, b}}; }
+static kpar_tensor_spec f32(int rank, int64_t a, int64_t b)
+{
+    return (kpar_tensor_spec){KPAR_F32, rank, {a, b}};
+}
 
 /* Outputs of an optimizer's step lie where its state does: inputs 1, 2, 3 with three outputs. */
-static bool is_in_place(const kpar_kernel_spec *spec, int t) { return spec->n_outputs == 3 && t >= spec->n_inputs; }
+static bool is_in_place(const kpar_kernel_spec *spec, int t)
+{
+    return spec->n_outputs == 3 && t >= spec->n_inputs;
+}
 
 /* Best seconds of a run. Exits where the kernel cannot be prepared. */
 static double best_seconds(const kpar_kernel_spec *spec, size_t *bytes)
@@ -23,14 +29,16 @@ static double best_seconds(const kpar_kernel_spec *spec, size_t *bytes)
     kpar_kernel *kernel;
     void *places[MAX_TENSORS];
     double best = 1e9;
-    if (kpar_device_cpu.create(&options, &device) != KPAR_OK || kpar_device_cpu.prepare(device, spec, &kernel) != KPAR_OK) {
+    if (kpar_device_cpu.create(&options, &device) != KPAR_OK ||
+        kpar_device_cpu.prepare(device, spec, &kernel) != KPAR_OK) {
         fprintf(stderr, "bench_device: %s\n", kpar_error_message());
         exit(1);
     }
     *bytes = 0;
     for (int t = 0; t < spec->n_inputs + spec->n_outputs; t++) {
         const size_t size = kpar_tensor_bytes(&spec->tensors[t]);
-        float *values = places[t] = is_in_place(spec, t) ? places[t - spec->n_inputs + 1] : aligned_alloc(64, (size + 63) / 64 * 64);
+        float *values = places[t] =
+            is_in_place(spec, t) ? places[t - spec->n_inputs + 1] : aligned_alloc(64, (size + 63) / 64 * 64);
         for (size_t i = 0; i < size / sizeof *values; i++) values[i] = (float)(i % 101) / 101 + 0.1f;
         *bytes += size;
     }
@@ -54,19 +62,22 @@ static void report(const char *name, const kpar_kernel_spec *spec)
     printf("%-44s %9.4f ms %7.1f GB/s\n", name, seconds * 1e3, (double)bytes / seconds * 1e-9);
 }
 
-static void report_matmul(int64_t m, int64_t n, int64_t k, bool ta, bool tb, const kpar_expression *epilogue, const char *suffix)
+static void report_matmul(int64_t m, int64_t n, int64_t k, bool ta, bool tb, const kpar_expression *epilogue,
+                          const char *suffix)
 {
     const kpar_tensor_spec tensors[] = {ta ? f32(2, k, m) : f32(2, m, k), tb ? f32(2, n, k) : f32(2, k, n),
                                         epilogue ? f32(1, n, 0) : f32(2, m, n), f32(2, m, n)};
-    const kpar_kernel_spec spec = {.op = KPAR_OP_MATMUL,
-                                   .n_inputs = epilogue ? 3 : 2,
-                                   .n_outputs = 1,
-                                   .tensors = tensors,
-                                   .attributes = {.transpose_a = ta, .transpose_b = tb, .expression = epilogue}};
+    const kpar_kernel_spec spec = {
+        .op = KPAR_OP_MATMUL,
+        .n_inputs = epilogue ? 3 : 2,
+        .n_outputs = 1,
+        .tensors = tensors,
+        .attributes = {.transpose_a = ta, .transpose_b = tb, .expression = epilogue}};
     size_t bytes;
     const double seconds = best_seconds(&spec, &bytes);
-    printf("matmul %4lldx%4lldx%4lld%s%s %-19s %9.4f ms %7.1f GFLOP/s\n", (long long)m, (long long)k, (long long)n, ta ? " ta" : "   ",
-           tb ? " tb" : "   ", suffix, seconds * 1e3, 2e-9 * (double)(m * n * k) / seconds);
+    printf("matmul %4lldx%4lldx%4lld%s%s %-19s %9.4f ms %7.1f GFLOP/s\n", (long long)m, (long long)k,
+           (long long)n, ta ? " ta" : "   ", tb ? " tb" : "   ", suffix, seconds * 1e3,
+           2e-9 * (double)(m * n * k) / seconds);
 }
 
 static const kpar_expression *parsed(kpar_arena *arena, const char *text)
@@ -81,8 +92,8 @@ static const kpar_expression *parsed(kpar_arena *arena, const char *text)
 
 static void report_matmuls(kpar_arena *arena)
 {
-    static const int64_t sizes[][3] = {{128, 1024, 784}, {256, 1024, 784}, {256, 512, 1024}, {256, 10, 1024}, {1024, 8192, 256},
-                                       {16, 16, 16},     {8, 8, 8},        {32, 10, 64}};
+    static const int64_t sizes[][3] = {{128, 1024, 784},  {256, 1024, 784}, {256, 512, 1024}, {256, 10, 1024},
+                                       {1024, 8192, 256}, {16, 16, 16},     {8, 8, 8},        {32, 10, 64}};
     const kpar_expression *bias_relu = parsed(arena, "{2: input 0; input 1; add %0 %1; relu %2 -> %3}");
     const kpar_expression *bias = parsed(arena, "{2: input 0; input 1; add %0 %1 -> %2}");
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -100,33 +111,85 @@ static void report_maps(kpar_arena *arena)
     const int64_t parameters = 1863690;
     const kpar_tensor_spec weights = f32(1, parameters, 0), scalar = f32(0, 0, 0);
     const kpar_tensor_spec adam[] = {weights, weights, weights, weights, scalar, weights, weights, weights};
-    const kpar_tensor_spec add[] = {weights, weights}, activations[] = {f32(2, 256, 1024), f32(2, 256, 1024), f32(2, 256, 1024)};
-    const kpar_tensor_spec bias[] = {f32(2, 256, 1024), f32(1, 1024, 0)}, tanh[] = {f32(2, 256, 1024), f32(2, 256, 1024)};
-    const kpar_tensor_spec tall[] = {f32(2, 8192, 1024), f32(1, 1024, 0)}, classes[] = {f32(2, 256, 10), f32(1, 10, 0)};
-    const kpar_tensor_spec sum[] = {f32(2, 256, 1024), f32(0, 0, 0)}, rows[] = {f32(2, 256, 10), f32(2, 256, 10)};
+    const kpar_tensor_spec add[] = {weights, weights},
+                           activations[] = {f32(2, 256, 1024), f32(2, 256, 1024), f32(2, 256, 1024)};
+    const kpar_tensor_spec bias[] = {f32(2, 256, 1024), f32(1, 1024, 0)},
+                           tanh[] = {f32(2, 256, 1024), f32(2, 256, 1024)};
+    const kpar_tensor_spec tall[] = {f32(2, 8192, 1024), f32(1, 1024, 0)},
+                           classes[] = {f32(2, 256, 10), f32(1, 10, 0)};
+    const kpar_tensor_spec sum[] = {f32(2, 256, 1024), f32(0, 0, 0)},
+                           rows[] = {f32(2, 256, 10), f32(2, 256, 10)};
     /* inputs: gradient, first and second moment, weights, learning rate */
-    const kpar_expression *step = parsed(
-        arena, "{5: input 0; input 1; input 2; input 3; input 4; const 0.1; const 0.001; const 1e-07; sub %0 %1; mul %8 %5; add %1 %9; "
-               "square %0; sub %11 %2; mul %12 %6; add %2 %13; sqrt %14; add %15 %7; mul %10 %4; div %17 %16; sub %3 %18 -> %10 %14 %19}");
-    const kpar_expression *copy = parsed(arena, "{1: input 0 -> %0}"), *tanh_of = parsed(arena, "{1: input 0; tanh %0 -> %1}");
-    const kpar_expression *relu_gradient = parsed(arena, "{2: input 0; input 1; const 0; lt %2 %0; select %3 %1 %2 -> %4}");
-    report("Adam, 1.86 M parameters", &(kpar_kernel_spec){.op = KPAR_OP_MAP, .n_inputs = 5, .n_outputs = 3, .tensors = adam, .attributes = {.expression = step}});
-    report("a += b, 1.86 M", &(kpar_kernel_spec){.op = KPAR_OP_MAP, .n_inputs = 1, .n_outputs = 1, .tensors = add, .attributes = {.expression = copy, .accumulate = true}});
-    report("relu gradient, 256x1024", &(kpar_kernel_spec){.op = KPAR_OP_MAP, .n_inputs = 2, .n_outputs = 1, .tensors = activations, .attributes = {.expression = relu_gradient}});
-    report("tanh, 256x1024", &(kpar_kernel_spec){.op = KPAR_OP_MAP, .n_inputs = 1, .n_outputs = 1, .tensors = tanh, .attributes = {.expression = tanh_of}});
-    report("bias gradient, 256x1024", &(kpar_kernel_spec){.op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = bias, .attributes = {.axes = 1}});
-    report("bias gradient, 8192x1024", &(kpar_kernel_spec){.op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = tall, .attributes = {.axes = 1}});
-    report("bias gradient, 256x10", &(kpar_kernel_spec){.op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = classes, .attributes = {.axes = 1}});
-    report("sum, 256x1024", &(kpar_kernel_spec){.op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = sum, .attributes = {.axes = 3}});
-    report("softmax, 256x10", &(kpar_kernel_spec){.op = KPAR_OP_SOFTMAX, .n_inputs = 1, .n_outputs = 1, .tensors = rows});
+    const kpar_expression *step =
+        parsed(arena, "{5: input 0; input 1; input 2; input 3; input 4; const 0.1; const 0.001; const 1e-07; "
+                      "sub %0 %1; mul %8 %5; add %1 %9; "
+                      "square %0; sub %11 %2; mul %12 %6; add %2 %13; sqrt %14; add %15 %7; mul %10 %4; div "
+                      "%17 %16; sub %3 %18 -> %10 %14 %19}");
+    const kpar_expression *copy = parsed(arena, "{1: input 0 -> %0}"),
+                          *tanh_of = parsed(arena, "{1: input 0; tanh %0 -> %1}");
+    const kpar_expression *relu_gradient =
+        parsed(arena, "{2: input 0; input 1; const 0; lt %2 %0; select %3 %1 %2 -> %4}");
+    report("Adam, 1.86 M parameters", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                          .n_inputs = 5,
+                                                          .n_outputs = 3,
+                                                          .tensors = adam,
+                                                          .attributes = {.expression = step}});
+    report("a += b, 1.86 M", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                 .n_inputs = 1,
+                                                 .n_outputs = 1,
+                                                 .tensors = add,
+                                                 .attributes = {.expression = copy, .accumulate = true}});
+    report("relu gradient, 256x1024", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                          .n_inputs = 2,
+                                                          .n_outputs = 1,
+                                                          .tensors = activations,
+                                                          .attributes = {.expression = relu_gradient}});
+    report("tanh, 256x1024", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                 .n_inputs = 1,
+                                                 .n_outputs = 1,
+                                                 .tensors = tanh,
+                                                 .attributes = {.expression = tanh_of}});
+    report(
+        "bias gradient, 256x1024",
+        &(kpar_kernel_spec){
+            .op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = bias, .attributes = {.axes = 1}});
+    report(
+        "bias gradient, 8192x1024",
+        &(kpar_kernel_spec){
+            .op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = tall, .attributes = {.axes = 1}});
+    report("bias gradient, 256x10", &(kpar_kernel_spec){.op = KPAR_OP_REDUCE,
+                                                        .n_inputs = 1,
+                                                        .n_outputs = 1,
+                                                        .tensors = classes,
+                                                        .attributes = {.axes = 1}});
+    report(
+        "sum, 256x1024",
+        &(kpar_kernel_spec){
+            .op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = sum, .attributes = {.axes = 3}});
+    report("softmax, 256x10",
+           &(kpar_kernel_spec){.op = KPAR_OP_SOFTMAX, .n_inputs = 1, .n_outputs = 1, .tensors = rows});
 }
 
-static void report_others(void)
+static void report_others(kpar_arena *arena)
 {
     const kpar_tensor_spec dropout[] = {{KPAR_I64, 1, {256}}, {KPAR_I64, 0, {0}}, f32(2, 256, 1024)};
+    const kpar_tensor_spec pixels[] = {{KPAR_U8, 2, {256, 784}}, f32(2, 256, 784)};
     const kpar_tensor_spec turned[] = {f32(2, 784, 1024), f32(2, 1024, 784)};
-    report("random, 256x1024", &(kpar_kernel_spec){.op = KPAR_OP_RANDOM, .n_inputs = 2, .n_outputs = 1, .tensors = dropout, .row_elements = 1024});
-    report("transpose, 784x1024", &(kpar_kernel_spec){.op = KPAR_OP_TRANSPOSE, .n_inputs = 1, .n_outputs = 1, .tensors = turned, .attributes = {.permutation = {1, 0}}});
+    report(
+        "random, 256x1024",
+        &(kpar_kernel_spec){
+            .op = KPAR_OP_RANDOM, .n_inputs = 2, .n_outputs = 1, .tensors = dropout, .row_elements = 1024});
+    const kpar_expression *scale = parsed(arena, "{1: input 0; const 255; div %0 %1 -> %2}");
+    report("uint8 / 255, 256x784", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                       .n_inputs = 1,
+                                                       .n_outputs = 1,
+                                                       .tensors = pixels,
+                                                       .attributes = {.expression = scale}});
+    report("transpose, 784x1024", &(kpar_kernel_spec){.op = KPAR_OP_TRANSPOSE,
+                                                      .n_inputs = 1,
+                                                      .n_outputs = 1,
+                                                      .tensors = turned,
+                                                      .attributes = {.permutation = {1, 0}}});
 }
 
 int main(int argc, char **argv)
@@ -135,7 +198,7 @@ int main(int argc, char **argv)
     if (argc > 1) threads = atoi(argv[1]);
     report_matmuls(arena);
     report_maps(arena);
-    report_others();
+    report_others(arena);
     kpar_arena_destroy(arena);
     return 0;
 }

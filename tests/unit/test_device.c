@@ -26,8 +26,9 @@ typedef struct type_word {
     const char *name;
     kpar_dtype dtype;
 } type_word;
-static const type_word type_words[] = {{"f32", KPAR_F32}, {"f64", KPAR_F64}, {"f16", KPAR_F16}, {"bf16", KPAR_BF16}, {"i32", KPAR_I32},
-                                       {"i64", KPAR_I64}, {"u8", KPAR_U8},   {"bool", KPAR_BOOL}};
+static const type_word type_words[] = {{"f32", KPAR_F32},   {"f64", KPAR_F64},  {"f16", KPAR_F16},
+                                       {"bf16", KPAR_BF16}, {"i32", KPAR_I32},  {"i64", KPAR_I64},
+                                       {"u8", KPAR_U8},     {"bool", KPAR_BOOL}};
 
 static void skip(const char **at)
 {
@@ -117,7 +118,8 @@ static void read_case(const char *text, test_case *c)
     int consumed = 0;
     kpar_op_kind op = KPAR_OP_COUNT;
     *c = (test_case){.arena = kpar_arena_create(), .below = 5};
-    ck_assert_msg(sscanf(at, "%31s%n", name, &consumed) == 1 && kpar_op_parse(name, &op), "not an op: %s", text);
+    ck_assert_msg(sscanf(at, "%31s%n", name, &consumed) == 1 && kpar_op_parse(name, &op), "not an op: %s",
+                  text);
     at += consumed;
     c->spec.op = (int)op;
     while (read_tensor(&at, &c->tensors[c->spec.n_inputs])) c->spec.n_inputs++;
@@ -134,7 +136,10 @@ static double hash_unit(uint64_t x)
     return (double)(x >> 40) * 0x1p-24;
 }
 
-static bool is_real(kpar_dtype dtype) { return dtype == KPAR_F32 || dtype == KPAR_F64 || dtype == KPAR_F16 || dtype == KPAR_BF16; }
+static bool is_real(kpar_dtype dtype)
+{
+    return dtype == KPAR_F32 || dtype == KPAR_F64 || dtype == KPAR_F16 || dtype == KPAR_BF16;
+}
 
 /* The value of element i of tensor t, which every type involved holds exactly. */
 static double value_of(const test_case *c, int t, int64_t i)
@@ -189,8 +194,10 @@ static void check_untouched(const char *text, const test_case *c, const places *
     for (int t = 0; t < c->spec.n_inputs + c->spec.n_outputs; t++) {
         const size_t bytes = bytes_of(&c->spec, t);
         const unsigned char *before = p->blocks[t], *after = before + GUARD + bytes;
-        for (int i = 0; i < GUARD; i++) ck_assert_msg(before[i] == 0xA5 && after[i] == 0xA5, "%s: wrote outside tensor %d", text, t);
-        if (t < c->spec.n_inputs) ck_assert_msg(memcmp(p->at[t], fresh.at[t], bytes) == 0, "%s: wrote to input %d", text, t);
+        for (int i = 0; i < GUARD; i++)
+            ck_assert_msg(before[i] == 0xA5 && after[i] == 0xA5, "%s: wrote outside tensor %d", text, t);
+        if (t < c->spec.n_inputs)
+            ck_assert_msg(memcmp(p->at[t], fresh.at[t], bytes) == 0, "%s: wrote to input %d", text, t);
     }
     free_places(&c->spec, &fresh);
 }
@@ -205,14 +212,17 @@ static void widen(const test_case *c, kpar_kernel_spec *spec, kpar_tensor_spec *
     spec->tensors = tensors;
 }
 
-static void run(const char *text, const kpar_device_class *class, int threads, const kpar_kernel_spec *spec, places *p)
+static void run(const char *text, const kpar_device_class *class, int threads, const kpar_kernel_spec *spec,
+                places *p)
 {
     kpar_device *device;
     kpar_kernel *kernel;
     const kpar_device_options options = {.threads = threads};
     ck_assert_msg(class->create(&options, &device) == KPAR_OK, "%s", kpar_error_message());
-    ck_assert_msg(class->prepare(device, spec, &kernel) == KPAR_OK, "%s: %s: %s", class->name, text, kpar_error_message());
-    ck_assert_msg(class->run(device, kernel, p->at) == KPAR_OK, "%s: %s: %s", class->name, text, kpar_error_message());
+    ck_assert_msg(class->prepare(device, spec, &kernel) == KPAR_OK, "%s: %s: %s", class->name, text,
+                  kpar_error_message());
+    ck_assert_msg(class->run(device, kernel, p->at) == KPAR_OK, "%s: %s: %s", class->name, text,
+                  kpar_error_message());
     class->release(device, kernel);
     class->destroy(device);
 }
@@ -233,29 +243,31 @@ static double tolerance_of(const test_case *c, kpar_dtype dtype)
     return dtype == KPAR_F64 ? 1e-13 : dtype == KPAR_BF16 ? 4e-3 : sums ? 1e-5 : 1e-6;
 }
 
-static void compare(const char *text, const char *device, const test_case *c, const places *p, const kpar_kernel_spec *wide,
-                    const places *expected)
+static void compare(const char *text, const char *device, const test_case *c, const places *p,
+                    const kpar_kernel_spec *wide, const places *expected)
 {
     for (int t = c->spec.n_inputs; t < c->spec.n_inputs + c->spec.n_outputs; t++) {
         const int64_t n = kpar_tensor_count(&c->tensors[t]);
         double largest = 0;
-        for (int64_t i = 0; i < n; i++) largest = fmax(largest, fmin(fabs(element(wide, expected, t, i)), 1e30));
+        for (int64_t i = 0; i < n; i++)
+            largest = fmax(largest, fmin(fabs(element(wide, expected, t, i)), 1e30));
         for (int64_t i = 0; i < n; i++) {
             const double found = element(&c->spec, p, t, i), value = element(wide, expected, t, i);
             const double allowed = tolerance_of(c, c->tensors[t].dtype) * (fabs(value) + largest);
             ck_assert_msg(found == value || fabs(found - value) <= allowed || (isnan(found) && isnan(value)),
-                          "%s: output %d, element %lld: %.9g, expected %.9g\n  test_device '%s'", device, t - c->spec.n_inputs,
-                          (long long)i, found, value, text);
+                          "%s: output %d, element %lld: %.9g, expected %.9g\n  test_device '%s'", device,
+                          t - c->spec.n_inputs, (long long)i, found, value, text);
         }
     }
 }
 
 /* Whether outputs of two runs are the same bits. */
-static void check_same_bits(const char *text, const char *what, const test_case *c, const places *a, const places *b)
+static void check_same_bits(const char *text, const char *what, const test_case *c, const places *a,
+                            const places *b)
 {
     for (int t = c->spec.n_inputs; t < c->spec.n_inputs + c->spec.n_outputs; t++)
-        ck_assert_msg(memcmp(a->at[t], b->at[t], bytes_of(&c->spec, t)) == 0, "output %d differs %s\n  test_device '%s'",
-                      t - c->spec.n_inputs, what, text);
+        ck_assert_msg(memcmp(a->at[t], b->at[t], bytes_of(&c->spec, t)) == 0,
+                      "output %d differs %s\n  test_device '%s'", t - c->spec.n_inputs, what, text);
 }
 
 /* A map's outputs may be inputs: output o in the place of the o-th input that has its type and shape. */
@@ -329,7 +341,8 @@ START_TEST(every_op_that_is_a_kernel_has_a_case)
         bool found = op == KPAR_OP_SEND || op == KPAR_OP_RECEIVE || op == KPAR_OP_SPLIT;
         const char *name = kpar_op_row_get((kpar_op_kind)op)->name;
         for (size_t i = 0; i < sizeof device_cases / sizeof *device_cases; i++)
-            found = found || (strncmp(device_cases[i], name, strlen(name)) == 0 && device_cases[i][strlen(name)] == ' ');
+            found = found || (strncmp(device_cases[i], name, strlen(name)) == 0 &&
+                              device_cases[i][strlen(name)] == ' ');
         ck_assert_msg(found, "no case of %s", name);
     }
 }
@@ -337,8 +350,9 @@ END_TEST
 
 START_TEST(a_kernel_runs_again_without_allocating)
 {
-    const char *const texts[] = {device_cases[0], "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) " BIAS_TANH,
-                                        "reduce f32(37,30) -> f32(30) axes=1 accumulate", "softmax f32(9,10) -> f32(9,10)"};
+    const char *const texts[] = {
+        device_cases[0], "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) " BIAS_TANH,
+        "reduce f32(37,30) -> f32(30) axes=1 accumulate", "softmax f32(9,10) -> f32(9,10)"};
     const kpar_device_options options = {.threads = 2};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         test_case c;
@@ -350,7 +364,8 @@ START_TEST(a_kernel_runs_again_without_allocating)
         ck_assert_int_eq(kpar_device_cpu.create(&options, &device), KPAR_OK);
         ck_assert_int_eq(kpar_device_cpu.prepare(device, &c.spec, &kernel), KPAR_OK);
         const size_t before = kpar_alloc_total();
-        for (int repeat = 0; repeat < 3; repeat++) ck_assert_int_eq(kpar_device_cpu.run(device, kernel, p.at), KPAR_OK);
+        for (int repeat = 0; repeat < 3; repeat++)
+            ck_assert_int_eq(kpar_device_cpu.run(device, kernel, p.at), KPAR_OK);
         ck_assert_uint_eq(kpar_alloc_total(), before);
         kpar_device_cpu.release(device, kernel);
         kpar_device_cpu.destroy(device);
@@ -368,7 +383,8 @@ START_TEST(nothing_that_a_kernel_allocates_stays)
         places p;
         read_case(device_cases[i], &c);
         make_places(&c, &c.spec, &p);
-        for (int d = 0; kpar_device_classes()[d]; d++) run(device_cases[i], kpar_device_classes()[d], 2, &c.spec, &p);
+        for (int d = 0; kpar_device_classes()[d]; d++)
+            run(device_cases[i], kpar_device_classes()[d], 2, &c.spec, &p);
         free_places(&c.spec, &p);
         kpar_arena_destroy(c.arena);
     }
@@ -424,8 +440,8 @@ START_TEST(a_specification_that_does_not_fit_is_refused_by_every_device)
         kpar_device *device;
         kpar_kernel *kernel;
         ck_assert_int_eq(kpar_device_classes()[d]->create(&options, &device), KPAR_OK);
-        ck_assert_msg(kpar_device_classes()[d]->prepare(device, &c.spec, &kernel) == KPAR_EINTERNAL, "%s accepts %s",
-                      kpar_device_classes()[d]->name, wrong[_i]);
+        ck_assert_msg(kpar_device_classes()[d]->prepare(device, &c.spec, &kernel) == KPAR_EINTERNAL,
+                      "%s accepts %s", kpar_device_classes()[d]->name, wrong[_i]);
         ck_assert_str_ne(kpar_error_message(), "");
         kpar_device_classes()[d]->destroy(device);
     }
@@ -435,7 +451,8 @@ END_TEST
 
 START_TEST(an_index_outside_the_table_is_an_error)
 {
-    static const char *const texts[] = {"gather f32(10,4) i32(7) -> f32(7,4) below=1000", "scatter_add f32(7,4) i64(7) -> f32(10,4) below=1000"};
+    static const char *const texts[] = {"gather f32(10,4) i32(7) -> f32(7,4) below=1000",
+                                        "scatter_add f32(7,4) i64(7) -> f32(10,4) below=1000"};
     const kpar_device_options options = {.threads = 1};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         for (int d = 0; kpar_device_classes()[d]; d++) {
@@ -478,8 +495,9 @@ START_TEST(values_that_are_not_finite_are_not_hidden)
 {
     float a[33 * 47] = {0};
     a[3] = NAN;
-    static const char *const texts[] = {"map f32(33,47) -> f32(33,47) " RELU, "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) " BIAS_RELU,
-                                        "reduce f32(33,47) -> f32() axes=3 max", "softmax f32(33,47) -> f32(33,47)"};
+    static const char *const texts[] = {
+        "map f32(33,47) -> f32(33,47) " RELU, "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) " BIAS_RELU,
+        "reduce f32(33,47) -> f32() axes=3 max", "softmax f32(33,47) -> f32(33,47)"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         float *out = run_on(texts[i], a, sizeof a / sizeof *a);
         ck_assert_msg(isnan(out[i == 0 ? 3 : 0]), "%s", texts[i]);
@@ -491,7 +509,8 @@ END_TEST
 START_TEST(softmax_and_cross_entropy_of_large_logits_are_finite)
 {
     const float logits[] = {1e4f, -1e4f, 0, 88, 89, 90};
-    float *y = run_on("softmax f32(2,3) -> f32(2,3)", logits, 6), *loss = run_on("cross_entropy f32(2,3) i32(2) -> f32(2) sparse below=3", logits, 6);
+    float *y = run_on("softmax f32(2,3) -> f32(2,3)", logits, 6),
+          *loss = run_on("cross_entropy f32(2,3) i32(2) -> f32(2) sparse below=3", logits, 6);
     for (int i = 0; i < 6; i++) ck_assert(isfinite(y[i]));
     ck_assert(isfinite(loss[0]) && isfinite(loss[1]));
     ck_assert(y[0] == 1 && y[1] == 0);
@@ -518,7 +537,8 @@ START_TEST(devices_are_found_by_name_and_model_larger_kernels_as_slower)
     for (int d = 0; kpar_device_classes()[d]; d++) {
         const kpar_device_class *class = kpar_device_classes()[d];
         ck_assert_ptr_eq(kpar_device_find(class->name), class);
-        ck_assert(class->seconds(&small.spec) > 0 && class->seconds(&large.spec) > class->seconds(&small.spec));
+        ck_assert(class->seconds(&small.spec) > 0 &&
+                  class->seconds(&large.spec) > class->seconds(&small.spec));
     }
     kpar_arena_destroy(small.arena);
     kpar_arena_destroy(large.arena);
@@ -530,7 +550,8 @@ static Suite *device_suite(void)
     Suite *s = suite_create("device");
     TCase *cases = tcase_create("device");
     tcase_set_timeout(cases, 60);
-    tcase_add_loop_test(cases, devices_compute_what_the_reference_does, 0, (int)(sizeof device_cases / sizeof *device_cases));
+    tcase_add_loop_test(cases, devices_compute_what_the_reference_does, 0,
+                        (int)(sizeof device_cases / sizeof *device_cases));
     suite_add_tcase(s, cases);
     if (filter) return s;
     tcase_add_test(cases, every_op_that_is_a_kernel_has_a_case);

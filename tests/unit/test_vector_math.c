@@ -12,7 +12,8 @@ static double distance(float found, double exact)
 {
     if (isnan(exact)) return isnan(found) ? 0 : INFINITY;
     if (fabs(exact) < FLT_MIN && fabs((double)found) <= FLT_MIN) return 0;
-    if (isinf(exact) || fabs(exact) > (double)FLT_MAX) return (double)found == (exact > 0 ? INFINITY : -INFINITY) ? 0 : INFINITY;
+    if (isinf(exact) || fabs(exact) > (double)FLT_MAX)
+        return (double)found == (exact > 0 ? INFINITY : -INFINITY) ? 0 : INFINITY;
     int exponent;
     frexp(exact, &exponent);
     return fabs((double)found - exact) / ldexp(1, exponent - FLT_MANT_DIG);
@@ -26,8 +27,9 @@ static const struct {
     double (*exact)(double);
     double units; /* allowed */
 } unary[] = {
-    {"exp", kpar_exp_f32, exp, 1.5},    {"log", kpar_log_f32, log, 1.5}, {"log1p", kpar_log1p_f32, log1p, 2.5},
-    {"tanh", kpar_tanh_f32, tanh, 2.5}, {"erf", kpar_erf_f32, erf, 2.5}, {"sigmoid", kpar_sigmoid_f32, sigmoid, 3},
+    {"exp", kpar_exp_f32, exp, 1.5},       {"log", kpar_log_f32, log, 1.5},
+    {"log1p", kpar_log1p_f32, log1p, 2.5}, {"tanh", kpar_tanh_f32, tanh, 2.5},
+    {"erf", kpar_erf_f32, erf, 2.5},       {"sigmoid", kpar_sigmoid_f32, sigmoid, 3},
 };
 
 static void check_unary(size_t f, float x)
@@ -35,7 +37,8 @@ static void check_unary(size_t f, float x)
     const float found = unary[f].function(x);
     const double exact = unary[f].exact((double)x), units = distance(found, exact);
     if (!(units <= unary[f].units))
-        ck_abort_msg("%s(%.9g) = %.9g, expected %.9g: %.2f units", unary[f].name, (double)x, (double)found, exact, units);
+        ck_abort_msg("%s(%.9g) = %.9g, expected %.9g: %.2f units", unary[f].name, (double)x, (double)found,
+                     exact, units);
 }
 
 /* Every sign and exponent, with mantissas in between; subnormal numbers count as zero. */
@@ -57,7 +60,8 @@ END_TEST
 
 START_TEST(functions_of_special_values_are_those_of_the_c_library)
 {
-    const float special[] = {0.0f, -0.0f, 1, -1, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, FLT_MIN, 88.72f, 88.73f, -87.33f, -87.34f};
+    const float special[] = {0.0f,    -0.0f,    1,       -1,     INFINITY, -INFINITY, NAN,
+                             FLT_MAX, -FLT_MAX, FLT_MIN, 88.72f, 88.73f,   -87.33f,   -87.34f};
     for (size_t i = 0; i < sizeof special / sizeof *special; i++) check_unary((size_t)_i, special[i]);
 }
 END_TEST
@@ -79,7 +83,8 @@ END_TEST
 
 START_TEST(powers_of_special_values_are_those_of_the_c_library)
 {
-    const float special[] = {0.0f, -0.0f, 1, -1, 2, -2, 3, -3, 0.5f, -0.5f, 2.5f, 1e30f, -1e30f, 16777216, INFINITY, -INFINITY, NAN};
+    const float special[] = {0.0f,  -0.0f, 1,     -1,     2,        -2,       3,         -3, 0.5f,
+                             -0.5f, 2.5f,  1e30f, -1e30f, 16777216, INFINITY, -INFINITY, NAN};
     const size_t n = sizeof special / sizeof *special;
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < n; k++) check_power(special[i], special[k]);

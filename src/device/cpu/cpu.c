@@ -60,18 +60,23 @@ kpar_dtype kpar_cpu_result_type(const kpar_kernel_spec *spec)
     return spec->op == KPAR_OP_RANDOM ? KPAR_F32 : kpar_spec_input(spec, 0)->dtype;
 }
 
-static bool cpu_supports(const kpar_kernel_spec *spec) { return spec->op >= 0 && spec->op < KPAR_OP_COUNT && rules[spec->op]; }
+static bool cpu_supports(const kpar_kernel_spec *spec)
+{
+    return spec->op >= 0 && spec->op < KPAR_OP_COUNT && rules[spec->op];
+}
 
 static bool has_rest(const kpar_kernel_spec *spec)
 {
     const kpar_cpu_rule *rule = rules[spec->op];
-    return (spec->attributes.accumulate || kpar_spec_epilogue(spec)) && !(rule->finishes && rule->finishes(spec));
+    return (spec->attributes.accumulate || kpar_spec_epilogue(spec)) &&
+           !(rule->finishes && rule->finishes(spec));
 }
 
 /* Accumulation after the fact is into one output. */
 static bool is_fast(const kpar_kernel_spec *spec)
 {
-    return rules[spec->op]->fits(spec) && (!has_rest(spec) || kpar_spec_epilogue(spec) || spec->n_outputs == 1);
+    return rules[spec->op]->fits(spec) &&
+           (!has_rest(spec) || kpar_spec_epilogue(spec) || spec->n_outputs == 1);
 }
 
 /* The evaluator of an epilogue, or of result + output; and memory for the result unless output 0 can hold it. */
@@ -88,10 +93,12 @@ static kpar_status prepare_rest(kpar_cpu_kernel *k)
     inputs[0].dtype = kpar_cpu_result_type(spec);
     for (int i = 0; i < more; i++) inputs[i + 1] = *kpar_spec_input(spec, anchor + i);
     k->arguments = kpar_alloc_zeroed((size_t)more + 1, sizeof *k->arguments);
-    kpar_status status = kpar_evaluator_create(e ? e : &identity, inputs, kpar_spec_output(spec, 0), spec->attributes.accumulate,
-                                               k->threads, &k->rest);
-    if (status == KPAR_OK && (spec->attributes.accumulate || inputs[0].dtype != kpar_spec_output(spec, 0)->dtype))
-        status = kpar_try_alloc(kpar_tensor_bytes(&inputs[0]) + 1, "the result before an epilogue", &k->result);
+    kpar_status status = kpar_evaluator_create(e ? e : &identity, inputs, kpar_spec_output(spec, 0),
+                                               spec->attributes.accumulate, k->threads, &k->rest);
+    if (status == KPAR_OK &&
+        (spec->attributes.accumulate || inputs[0].dtype != kpar_spec_output(spec, 0)->dtype))
+        status =
+            kpar_try_alloc(kpar_tensor_bytes(&inputs[0]) + 1, "the result before an epilogue", &k->result);
     kpar_free(inputs);
     return status;
 }
@@ -146,7 +153,8 @@ static kpar_status cpu_run(kpar_device *device, kpar_kernel *kernel, void *const
     KPAR_TRY(k->rule->run(k, places, &result));
     const int anchor = kpar_spec_anchor_inputs(spec);
     k->arguments[0] = result;
-    for (int i = anchor; i < spec->n_inputs && kpar_spec_epilogue(spec); i++) k->arguments[i - anchor + 1] = places[i];
+    for (int i = anchor; i < spec->n_inputs && kpar_spec_epilogue(spec); i++)
+        k->arguments[i - anchor + 1] = places[i];
     kpar_evaluator_run(k->rest, k->arguments, outputs);
     return KPAR_OK;
 }

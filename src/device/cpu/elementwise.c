@@ -19,11 +19,12 @@ static kpar_status run_evaluator(kpar_cpu_kernel *k, void *const *in, void *cons
     return KPAR_OK;
 }
 
-static kpar_status prepare_evaluator(kpar_cpu_kernel *k, const kpar_expression *e, const kpar_tensor_spec *inputs,
-                                     const kpar_tensor_spec *outputs)
+static kpar_status prepare_evaluator(kpar_cpu_kernel *k, const kpar_expression *e,
+                                     const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs)
 {
     kpar_evaluator *evaluator;
-    KPAR_TRY(kpar_evaluator_create(e, inputs, outputs, k->base.spec->attributes.accumulate, k->threads, &evaluator));
+    KPAR_TRY(kpar_evaluator_create(e, inputs, outputs, k->base.spec->attributes.accumulate, k->threads,
+                                   &evaluator));
     k->state = evaluator;
     return KPAR_OK;
 }
@@ -35,8 +36,11 @@ static kpar_status prepare_map(kpar_cpu_device *device, kpar_cpu_kernel *k)
     return prepare_evaluator(k, spec->attributes.expression, spec->tensors, kpar_spec_output(spec, 0));
 }
 
-const kpar_cpu_rule kpar_cpu_map = {
-    .fits = always, .finishes = always, .prepare = prepare_map, .release = release_evaluator, .run = run_evaluator};
+const kpar_cpu_rule kpar_cpu_map = {.fits = always,
+                                    .finishes = always,
+                                    .prepare = prepare_map,
+                                    .release = release_evaluator,
+                                    .run = run_evaluator};
 
 /* ((i0 + i1) + i2) ... of inputs that may have other shapes than the output, but as many elements. */
 static kpar_status prepare_sum(kpar_cpu_kernel *k, kpar_scalar_op op)
@@ -46,7 +50,8 @@ static kpar_status prepare_sum(kpar_cpu_kernel *k, kpar_scalar_op op)
     kpar_scalar *scalars = kpar_alloc_zeroed(2 * (size_t)n, sizeof *scalars);
     kpar_tensor_spec *flat = kpar_alloc_zeroed((size_t)n + 1, sizeof *flat);
     int last = 0;
-    for (int i = 0; i <= n; i++) flat[i] = (kpar_tensor_spec){spec->tensors[i].dtype, 1, {kpar_tensor_count(&spec->tensors[i])}};
+    for (int i = 0; i <= n; i++)
+        flat[i] = (kpar_tensor_spec){spec->tensors[i].dtype, 1, {kpar_tensor_count(&spec->tensors[i])}};
     for (int i = 0; i < n; i++) scalars[i] = (kpar_scalar){.op = KPAR_SCALAR_INPUT, .index = i};
     for (int i = 1; i < n; i++) {
         scalars[n + i - 1] = (kpar_scalar){.op = op, .a = last, .b = i};
@@ -59,12 +64,16 @@ static kpar_status prepare_sum(kpar_cpu_kernel *k, kpar_scalar_op op)
     return status;
 }
 
-static bool one_output(const kpar_kernel_spec *spec) { return spec->n_outputs == 1 && !kpar_spec_epilogue(spec); }
+static bool one_output(const kpar_kernel_spec *spec)
+{
+    return spec->n_outputs == 1 && !kpar_spec_epilogue(spec);
+}
 
 static kpar_status prepare_copy(kpar_cpu_device *device, kpar_cpu_kernel *k)
 {
     (void)device;
-    return k->base.spec->attributes.accumulate && one_output(k->base.spec) ? prepare_sum(k, KPAR_SCALAR_ADD) : KPAR_OK;
+    return k->base.spec->attributes.accumulate && one_output(k->base.spec) ? prepare_sum(k, KPAR_SCALAR_ADD)
+                                                                           : KPAR_OK;
 }
 
 static kpar_status run_copy(kpar_cpu_kernel *k, void *const *in, void *const *out)
@@ -82,8 +91,11 @@ static kpar_status run_copy(kpar_cpu_kernel *k, void *const *in, void *const *ou
     return KPAR_OK;
 }
 
-const kpar_cpu_rule kpar_cpu_copy = {
-    .fits = always, .finishes = one_output, .prepare = prepare_copy, .release = release_evaluator, .run = run_copy};
+const kpar_cpu_rule kpar_cpu_copy = {.fits = always,
+                                     .finishes = one_output,
+                                     .prepare = prepare_copy,
+                                     .release = release_evaluator,
+                                     .run = run_copy};
 
 static kpar_status prepare_all_reduce(kpar_cpu_device *device, kpar_cpu_kernel *k)
 {
@@ -94,5 +106,8 @@ static kpar_status prepare_all_reduce(kpar_cpu_device *device, kpar_cpu_kernel *
     return k->base.spec->n_outputs == 1 ? prepare_sum(k, ops[k->base.spec->attributes.reduction]) : KPAR_OK;
 }
 
-const kpar_cpu_rule kpar_cpu_all_reduce = {
-    .fits = without_epilogue, .finishes = one_output, .prepare = prepare_all_reduce, .release = release_evaluator, .run = run_copy};
+const kpar_cpu_rule kpar_cpu_all_reduce = {.fits = without_epilogue,
+                                           .finishes = one_output,
+                                           .prepare = prepare_all_reduce,
+                                           .release = release_evaluator,
+                                           .run = run_copy};

@@ -32,13 +32,13 @@ struct kpar_evaluator {
     kpar_dtype type; /* F32 or F64: what is computed in */
     size_t bytes;    /* of an element of it */
     int64_t count;
-    int n_given;         /* inputs that the caller gives; the rest are the outputs' old values */
+    int n_given; /* inputs that the caller gives; the rest are the outputs' old values */
     operand_input *inputs;
     kpar_dtype *output_types;
-    double *values;      /* of uniform scalars */
-    void **sources;      /* the inputs of a run */
+    double *values;       /* of uniform scalars */
+    void **sources;       /* the inputs of a run */
     void *const *targets; /* the outputs of a run */
-    bool *indirect;      /* outputs that go through scratch memory in this run */
+    bool *indirect;       /* outputs that go through scratch memory in this run */
     int threads;
     kpar_lane_operand **operands; /* a table for each thread */
     void *memory;                 /* uniforms, then each thread's scratch blocks */
@@ -57,7 +57,8 @@ static const kpar_expression *with_accumulation(const kpar_expression *e, kpar_a
         scalars[n + 2 * i + 1] = (kpar_scalar){.op = KPAR_SCALAR_ADD, .a = n + 2 * i, .b = e->outputs[i]};
         outputs[i] = n + 2 * i + 1;
     }
-    *sum = (kpar_expression){e->n_inputs + e->n_outputs, e->n_outputs, n + 2 * e->n_outputs, scalars, outputs};
+    *sum =
+        (kpar_expression){e->n_inputs + e->n_outputs, e->n_outputs, n + 2 * e->n_outputs, scalars, outputs};
     return sum;
 }
 
@@ -70,10 +71,7 @@ static const kpar_expression *copy_of(const kpar_expression *e, kpar_arena *aren
 }
 
 /* Whether every value of the type is one of float. */
-static bool fits_float(kpar_dtype dtype)
-{
-    return dtype == KPAR_F32 || kpar_dtype_bytes(dtype) < 4;
-}
+static bool fits_float(kpar_dtype dtype) { return dtype == KPAR_F32 || kpar_dtype_bytes(dtype) < 4; }
 
 /* Joins neighbouring dimensions along which the input advances evenly; drops those of one element. */
 static void join_dimensions(operand_input *in, const kpar_tensor_spec *tensor, const kpar_tensor_spec *whole)
@@ -94,7 +92,8 @@ static void join_dimensions(operand_input *in, const kpar_tensor_spec *tensor, c
     }
 }
 
-static void describe_input(kpar_evaluator *v, operand_input *in, const kpar_tensor_spec *tensor, const kpar_tensor_spec *whole)
+static void describe_input(kpar_evaluator *v, operand_input *in, const kpar_tensor_spec *tensor,
+                           const kpar_tensor_spec *whole)
 {
     const int64_t count = kpar_tensor_count(tensor);
     in->dtype = tensor->dtype;
@@ -102,10 +101,12 @@ static void describe_input(kpar_evaluator *v, operand_input *in, const kpar_tens
     in->how = count == 1 ? UNIFORM : count == v->count && in->dtype == v->type ? DIRECT : GATHERED;
 }
 
-static kpar_dtype computing_type(const kpar_evaluator *v, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs)
+static kpar_dtype computing_type(const kpar_evaluator *v, const kpar_tensor_spec *inputs,
+                                 const kpar_tensor_spec *outputs)
 {
     bool floats = true;
-    for (int i = 0; i < v->n_given; i++) floats = floats && (kpar_tensor_count(&inputs[i]) == 1 || fits_float(inputs[i].dtype));
+    for (int i = 0; i < v->n_given; i++)
+        floats = floats && (kpar_tensor_count(&inputs[i]) == 1 || fits_float(inputs[i].dtype));
     for (int i = 0; i < v->e->n_outputs; i++) floats = floats && fits_float(outputs[i].dtype);
     return floats ? KPAR_F32 : KPAR_F64;
 }
@@ -137,10 +138,12 @@ static void compile(kpar_evaluator *v)
 static kpar_status lay_out(kpar_evaluator *v)
 {
     const kpar_lane_program *p = v->program;
-    const int first_uniform = p->n_inputs + p->n_outputs, first_slot = first_uniform + p->n_uniforms, n = first_slot + p->n_slots;
+    const int first_uniform = p->n_inputs + p->n_outputs, first_slot = first_uniform + p->n_uniforms,
+              n = first_slot + p->n_slots;
     const size_t uniform_bytes = KPAR_LANES * v->bytes, block_bytes = BLOCK * v->bytes;
     const size_t blocks = (size_t)(n - p->n_uniforms) * (size_t)v->threads;
-    KPAR_TRY(kpar_try_alloc((size_t)p->n_uniforms * uniform_bytes + blocks * block_bytes + 1, "the blocks of an expression", &v->memory));
+    KPAR_TRY(kpar_try_alloc((size_t)p->n_uniforms * uniform_bytes + blocks * block_bytes + 1,
+                            "the blocks of an expression", &v->memory));
     char *next = (char *)v->memory + (size_t)p->n_uniforms * uniform_bytes;
     v->operands = kpar_arena_alloc(v->arena, (size_t)v->threads * sizeof *v->operands);
     for (int t = 0; t < v->threads; t++) {
@@ -155,8 +158,9 @@ static kpar_status lay_out(kpar_evaluator *v)
     return KPAR_OK;
 }
 
-kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs,
-                                  bool accumulate, int threads, kpar_evaluator **evaluator)
+kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_spec *inputs,
+                                  const kpar_tensor_spec *outputs, bool accumulate, int threads,
+                                  kpar_evaluator **evaluator)
 {
     kpar_arena *arena = kpar_arena_create();
     kpar_evaluator *v = kpar_arena_alloc(arena, sizeof *v);
@@ -197,9 +201,10 @@ static void compute_uniforms(kpar_evaluator *v)
     for (int i = 0; i < v->e->n_scalars; i++) {
         const kpar_scalar *s = &v->e->scalars[i];
         if (!p->uniform[i]) continue;
-        v->values[i] = s->op == KPAR_SCALAR_INPUT      ? value_of_input(v, s->index)
-                       : s->op == KPAR_SCALAR_CONSTANT ? s->value
-                                                       : kpar_scalar_evaluate(s->op, v->values[s->a], v->values[s->b], v->values[s->c]);
+        v->values[i] = s->op == KPAR_SCALAR_INPUT ? value_of_input(v, s->index)
+                       : s->op == KPAR_SCALAR_CONSTANT
+                           ? s->value
+                           : kpar_scalar_evaluate(s->op, v->values[s->a], v->values[s->b], v->values[s->c]);
     }
     for (int u = 0; u < p->n_uniforms; u++) {
         void *at = v->operands[0][p->n_inputs + p->n_outputs + u].at;
@@ -219,7 +224,9 @@ static void find_indirect(kpar_evaluator *v)
     for (int o = 0; o < p->n_outputs; o++) {
         v->indirect[o] = v->output_types[o] != v->type;
         for (int i = 0; i < p->n_inputs; i++)
-            if (v->inputs[i].how == DIRECT && v->sources[i] == v->targets[o] && p->last_read[i] > p->written[o]) v->indirect[o] = true;
+            if (v->inputs[i].how == DIRECT && v->sources[i] == v->targets[o] &&
+                p->last_read[i] > p->written[o])
+                v->indirect[o] = true;
     }
 }
 
@@ -233,7 +240,8 @@ static void fill(const kpar_evaluator *v, char *target, const char *source, kpar
 }
 
 /* n elements from `first` on of an input that is repeated or of another type: runs along the last dimension. */
-static void gather(const kpar_evaluator *v, const operand_input *in, const char *source, char *target, int64_t first, int64_t n)
+static void gather(const kpar_evaluator *v, const operand_input *in, const char *source, char *target,
+                   int64_t first, int64_t n)
 {
     int64_t at[KPAR_MAX_RANK] = {0}, offset = 0;
     for (int d = in->rank - 1; d >= 0; d--) {
@@ -287,14 +295,18 @@ static void load_block(const kpar_evaluator *v, const block_worker *w, int64_t f
 }
 
 /* Whether a block of output o is computed in scratch memory. */
-static bool through_scratch(const kpar_evaluator *v, int o, int64_t n) { return v->indirect[o] || n % KPAR_LANES; }
+static bool through_scratch(const kpar_evaluator *v, int o, int64_t n)
+{
+    return v->indirect[o] || n % KPAR_LANES;
+}
 
 static void place_outputs(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
 {
     const int inputs = v->program->n_inputs;
     for (int o = 0; o < v->program->n_outputs; o++)
-        w->operands[inputs + o].at = through_scratch(v, o, n) ? w->scratch + (size_t)(inputs + o) * BLOCK * v->bytes
-                                                              : (char *)v->targets[o] + (size_t)first * v->bytes;
+        w->operands[inputs + o].at = through_scratch(v, o, n)
+                                         ? w->scratch + (size_t)(inputs + o) * BLOCK * v->bytes
+                                         : (char *)v->targets[o] + (size_t)first * v->bytes;
 }
 
 static void store_block(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
@@ -315,14 +327,16 @@ static void run_blocks(void *context, int worker, int64_t first_block, int64_t l
     const kpar_evaluator *v = context;
     const kpar_lane_program *p = v->program;
     const size_t scratch_bytes = (size_t)(p->n_inputs + p->n_outputs + p->n_slots) * BLOCK * v->bytes;
-    const block_worker w = {v->operands[worker],
-                            (char *)v->memory + (size_t)p->n_uniforms * KPAR_LANES * v->bytes + (size_t)worker * scratch_bytes};
+    const block_worker w = {v->operands[worker], (char *)v->memory +
+                                                     (size_t)p->n_uniforms * KPAR_LANES * v->bytes +
+                                                     (size_t)worker * scratch_bytes};
     for (int64_t block = first_block; block < last_block; block++) {
         const int64_t first = block * BLOCK, left = v->count - first, n = left < BLOCK ? left : BLOCK;
         const size_t groups = (size_t)(n + KPAR_LANES - 1) / KPAR_LANES;
         load_block(v, &w, first, n);
         place_outputs(v, &w, first, n);
-        (v->type == KPAR_F32 ? kpar_lanes_run_f32 : kpar_lanes_run_f64)(p->code, p->n_code, w.operands, groups);
+        (v->type == KPAR_F32 ? kpar_lanes_run_f32 : kpar_lanes_run_f64)(p->code, p->n_code, w.operands,
+                                                                        groups);
         store_block(v, &w, first, n);
     }
 }
@@ -331,7 +345,8 @@ void kpar_evaluator_run(kpar_evaluator *evaluator, void *const *inputs, void *co
 {
     kpar_evaluator *v = evaluator;
     if (v->count == 0) return;
-    for (int i = 0; i < v->e->n_inputs; i++) v->sources[i] = i < v->n_given ? inputs[i] : outputs[i - v->n_given];
+    for (int i = 0; i < v->e->n_inputs; i++)
+        v->sources[i] = i < v->n_given ? inputs[i] : outputs[i - v->n_given];
     v->targets = outputs;
     compute_uniforms(v);
     find_indirect(v);

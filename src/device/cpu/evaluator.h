@@ -9,8 +9,9 @@ typedef struct kpar_evaluator kpar_evaluator;
 /* Inputs of any type broadcast to the outputs, which have one shape. `accumulate`: adds to what the outputs hold.
  * Everything the arguments point to is copied. Real numbers are computed in float; where an input that is not a
  * single value, or an output, is of a type that float does not hold exactly, in double. */
-kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs,
-                                  bool accumulate, int threads, kpar_evaluator **evaluator) KPAR_MUST_USE;
+kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_spec *inputs,
+                                  const kpar_tensor_spec *outputs, bool accumulate, int threads,
+                                  kpar_evaluator **evaluator) KPAR_MUST_USE;
 void kpar_evaluator_destroy(kpar_evaluator *evaluator);
 
 /* An output may be exactly one of the inputs. */

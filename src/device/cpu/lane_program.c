@@ -58,7 +58,8 @@ static void find_uniform(compiler *c, const bool *uniform_input)
     for (int i = 0; i < c->e->n_scalars; i++) {
         const kpar_scalar *s = &c->e->scalars[i];
         c->uniform[i] = s->op != KPAR_SCALAR_INPUT || uniform_input[s->index];
-        for (int k = 0; k < kpar_scalar_operands(s->op); k++) c->uniform[i] = c->uniform[i] && c->uniform[operand_at(s, k)];
+        for (int k = 0; k < kpar_scalar_operands(s->op); k++)
+            c->uniform[i] = c->uniform[i] && c->uniform[operand_at(s, k)];
     }
 }
 
@@ -66,7 +67,8 @@ static void find_uniform(compiler *c, const bool *uniform_input)
 static bool can_be_taken(const compiler *c, int i)
 {
     const kpar_scalar_op op = c->e->scalars[i].op;
-    return !c->uniform[i] && c->uses[i] == 1 && c->output[i] < 0 && c->joined[i] < 0 && op != KPAR_SCALAR_INPUT;
+    return !c->uniform[i] && c->uses[i] == 1 && c->output[i] < 0 && c->joined[i] < 0 &&
+           op != KPAR_SCALAR_INPUT;
 }
 
 /* The pair's lane op for `first` then `second`, or -1. */
@@ -78,19 +80,25 @@ static int pair_op(kpar_scalar_op first, kpar_scalar_op second, bool reversed)
         int op;
     } pairs[] = {
 #define ADD_PAIR(f, s) PAIR_ROW_##s(f)
-#define PAIR_ROW_ADD(f) {KPAR_SCALAR_##f, KPAR_SCALAR_ADD, false, KPAR_LANE_##f##_ADD}, {KPAR_SCALAR_##f, KPAR_SCALAR_ADD, true, KPAR_LANE_##f##_ADD},
-#define PAIR_ROW_MULTIPLY(f) {KPAR_SCALAR_##f, KPAR_SCALAR_MULTIPLY, false, KPAR_LANE_##f##_MULTIPLY}, {KPAR_SCALAR_##f, KPAR_SCALAR_MULTIPLY, true, KPAR_LANE_##f##_MULTIPLY},
+#define PAIR_ROW_ADD(f)                                                                                      \
+    {KPAR_SCALAR_##f, KPAR_SCALAR_ADD, false, KPAR_LANE_##f##_ADD},                                          \
+        {KPAR_SCALAR_##f, KPAR_SCALAR_ADD, true, KPAR_LANE_##f##_ADD},
+#define PAIR_ROW_MULTIPLY(f)                                                                                 \
+    {KPAR_SCALAR_##f, KPAR_SCALAR_MULTIPLY, false, KPAR_LANE_##f##_MULTIPLY},                                \
+        {KPAR_SCALAR_##f, KPAR_SCALAR_MULTIPLY, true, KPAR_LANE_##f##_MULTIPLY},
 #define PAIR_ROW_SUBTRACT(f) {KPAR_SCALAR_##f, KPAR_SCALAR_SUBTRACT, false, KPAR_LANE_##f##_SUBTRACT},
 #define PAIR_ROW_DIVIDE(f) {KPAR_SCALAR_##f, KPAR_SCALAR_DIVIDE, false, KPAR_LANE_##f##_DIVIDE},
-#define PAIR_ROW_REVERSE_SUBTRACT(f) {KPAR_SCALAR_##f, KPAR_SCALAR_SUBTRACT, true, KPAR_LANE_##f##_REVERSE_SUBTRACT},
-#define PAIR_ROW_REVERSE_DIVIDE(f) {KPAR_SCALAR_##f, KPAR_SCALAR_DIVIDE, true, KPAR_LANE_##f##_REVERSE_DIVIDE},
+#define PAIR_ROW_REVERSE_SUBTRACT(f)                                                                         \
+    {KPAR_SCALAR_##f, KPAR_SCALAR_SUBTRACT, true, KPAR_LANE_##f##_REVERSE_SUBTRACT},
+#define PAIR_ROW_REVERSE_DIVIDE(f)                                                                           \
+    {KPAR_SCALAR_##f, KPAR_SCALAR_DIVIDE, true, KPAR_LANE_##f##_REVERSE_DIVIDE},
         KPAR_LANE_PAIR_LIST(ADD_PAIR)
 #define ADD_SELECT(f) {KPAR_SCALAR_##f, KPAR_SCALAR_SELECT, false, KPAR_LANE_##f##_SELECT},
-        KPAR_LANE_SELECT_LIST(ADD_SELECT)
-    };
+            KPAR_LANE_SELECT_LIST(ADD_SELECT)};
     first = first == KPAR_SCALAR_SQUARE ? KPAR_SCALAR_MULTIPLY : first;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (pairs[i].first == first && pairs[i].second == second && pairs[i].reversed == reversed) return pairs[i].op;
+        if (pairs[i].first == first && pairs[i].second == second && pairs[i].reversed == reversed)
+            return pairs[i].op;
     return -1;
 }
 
@@ -146,7 +154,8 @@ static void make_drafts(compiler *c)
             c->drafts[c->n_drafts++] = make_draft(c, i);
     for (int i = 0; i < c->e->n_outputs; i++)
         if (needs_copy(c, i))
-            c->drafts[c->n_drafts++] = (draft){.op = KPAR_LANE_COPY, .result = -1 - i, .n_arguments = 1, .arguments = {c->e->outputs[i]}};
+            c->drafts[c->n_drafts++] = (draft){
+                .op = KPAR_LANE_COPY, .result = -1 - i, .n_arguments = 1, .arguments = {c->e->outputs[i]}};
     for (int i = 0; i < c->n_drafts; i++)
         for (int k = 0; k < c->drafts[i].n_arguments; k++) c->last_use[c->drafts[i].arguments[k]] = i;
 }
@@ -205,7 +214,8 @@ static void emit(compiler *c, int at)
     for (int k = 0; k < MAX_ARGUMENTS; k++)
         arguments[k] = argument_operand(c, d->arguments[k < d->n_arguments ? k : 0], at);
     free_slots(c, d, at);
-    *code = (kpar_lane_code){d->op, result_operand(c, d, at), arguments[0], arguments[1], arguments[2], arguments[3]};
+    *code = (kpar_lane_code){d->op,       result_operand(c, d, at), arguments[0], arguments[1], arguments[2],
+                             arguments[3]};
 }
 
 static void number_slots(kpar_lane_program *p)

@@ -7,7 +7,9 @@
 /* Pairs of instructions in one, without storing what is between: (a first b) second c. A REVERSE second has its
  * operands exchanged. */
 #define KPAR_LANE_SECOND_LIST(X, first)                                                                      \
-    X(first, ADD) X(first, SUBTRACT) X(first, MULTIPLY) X(first, DIVIDE) X(first, REVERSE_SUBTRACT) X(first, REVERSE_DIVIDE)
+    X(first, ADD)                                                                                            \
+    X(first, SUBTRACT) X(first, MULTIPLY) X(first, DIVIDE) X(first, REVERSE_SUBTRACT)                        \
+        X(first, REVERSE_DIVIDE)
 #define KPAR_LANE_PAIR_LIST(X)                                                                               \
     KPAR_LANE_SECOND_LIST(X, ADD) KPAR_LANE_SECOND_LIST(X, SUBTRACT) KPAR_LANE_SECOND_LIST(X, MULTIPLY)
 
@@ -21,7 +23,7 @@ enum {
     KPAR_LANE_PAIR_LIST(KPAR_LANE_PAIR_ENUM)
 #undef KPAR_LANE_PAIR_ENUM
 #define KPAR_LANE_SELECT_ENUM(first) KPAR_LANE_##first##_SELECT,
-    KPAR_LANE_SELECT_LIST(KPAR_LANE_SELECT_ENUM)
+        KPAR_LANE_SELECT_LIST(KPAR_LANE_SELECT_ENUM)
 #undef KPAR_LANE_SELECT_ENUM
 };
 
@@ -32,7 +34,8 @@ typedef struct kpar_lane_code {
 
 typedef struct kpar_lane_operand {
     void *at;
-    size_t step; /* elements from group to group: KPAR_LANES, or 0 for a value repeated in KPAR_LANES elements */
+    size_t
+        step; /* elements from group to group: KPAR_LANES, or 0 for a value repeated in KPAR_LANES elements */
 } kpar_lane_operand;
 
 /* Runs the list on `groups` groups. */

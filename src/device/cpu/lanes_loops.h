@@ -5,7 +5,9 @@
     for (size_t i = 0; i < groups; i++, out += KPAR_LANES, a += sa, b += sb, c += sc, d += sd)               \
         KPAR_STORE_LANES(REAL, out, j, value)                                                                \
     break;
-#define SCALAR(name, value) case KPAR_SCALAR_##name: FOR_LANES(value)
+#define SCALAR(name, value)                                                                                  \
+    case KPAR_SCALAR_##name:                                                                                 \
+        FOR_LANES(value)
 
 #define AFTER_ADD(x, y) ((x) + (y))
 #define AFTER_SUBTRACT(x, y) ((x) - (y))
@@ -13,20 +15,26 @@
 #define AFTER_DIVIDE(x, y) ((x) / (y))
 #define AFTER_REVERSE_SUBTRACT(x, y) ((y) - (x))
 #define AFTER_REVERSE_DIVIDE(x, y) ((y) / (x))
-#define PAIR(first, second) case KPAR_LANE_##first##_##second: FOR_LANES(AFTER_##second(AFTER_##first(a[j], b[j]), c[j]))
+#define PAIR(first, second)                                                                                  \
+    case KPAR_LANE_##first##_##second:                                                                       \
+        FOR_LANES(AFTER_##second(AFTER_##first(a[j], b[j]), c[j]))
 
 #define IF_LESS(x, y) ((x) < (y))
 #define IF_LESS_EQUAL(x, y) ((x) <= (y))
 #define IF_EQUAL(x, y) ((x) == (y))
-#define COMPARE_SELECT(first) case KPAR_LANE_##first##_SELECT: FOR_LANES(choose(IF_##first(a[j], b[j]), c[j], d[j]))
+#define COMPARE_SELECT(first)                                                                                \
+    case KPAR_LANE_##first##_SELECT:                                                                         \
+        FOR_LANES(choose(IF_##first(a[j], b[j]), c[j], d[j]))
 
 static inline REAL choose(int condition, REAL x, REAL y) { return condition ? x : y; }
 
-KPAR_CLONES static void CLONES(const kpar_lane_code *code, int n, const kpar_lane_operand *operands, size_t groups)
+KPAR_CLONES static void CLONES(const kpar_lane_code *code, int n, const kpar_lane_operand *operands,
+                               size_t groups)
 {
     for (const kpar_lane_code *end = code + n; code < end; code++) {
         REAL *out = operands[code->out].at;
-        const REAL *a = operands[code->a].at, *b = operands[code->b].at, *c = operands[code->c].at, *d = operands[code->d].at;
+        const REAL *a = operands[code->a].at, *b = operands[code->b].at, *c = operands[code->c].at,
+                   *d = operands[code->d].at;
         const size_t sa = operands[code->a].step, sb = operands[code->b].step, sc = operands[code->c].step,
                      sd = operands[code->d].step;
         switch (code->op) {
@@ -54,7 +62,8 @@ KPAR_CLONES static void CLONES(const kpar_lane_code *code, int n, const kpar_lan
             SCALAR(LESS_EQUAL, (REAL)(a[j] <= b[j]))
             SCALAR(EQUAL, (REAL)(a[j] == b[j]))
             SCALAR(SELECT, choose(a[j] != 0, b[j], c[j]))
-            case KPAR_LANE_COPY: FOR_LANES(a[j])
+        case KPAR_LANE_COPY:
+            FOR_LANES(a[j])
             KPAR_LANE_PAIR_LIST(PAIR)
             KPAR_LANE_SELECT_LIST(COMPARE_SELECT)
         }

@@ -19,7 +19,8 @@ static bool is_input(const kpar_expression *e, int scalar, int index)
 static bool is_column_vector(const kpar_kernel_spec *spec)
 {
     const kpar_tensor_spec *bias = kpar_spec_input(spec, 2), *out = kpar_spec_output(spec, 0);
-    return bias->dtype == KPAR_F32 && bias->rank >= 1 && bias->dims[bias->rank - 1] == out->dims[out->rank - 1] &&
+    return bias->dtype == KPAR_F32 && bias->rank >= 1 &&
+           bias->dims[bias->rank - 1] == out->dims[out->rank - 1] &&
            kpar_tensor_count(bias) == out->dims[out->rank - 1];
 }
 
@@ -35,7 +36,8 @@ static bool recognize(const kpar_kernel_spec *spec, bool *bias, bool *relu)
     if (*relu) at = e->scalars[at].a;
     if (is_input(e, at, 0)) return true;
     const int a = e->scalars[at].a, b = e->scalars[at].b;
-    *bias = e->scalars[at].op == KPAR_SCALAR_ADD && ((is_input(e, a, 0) && is_input(e, b, 1)) || (is_input(e, a, 1) && is_input(e, b, 0)));
+    *bias = e->scalars[at].op == KPAR_SCALAR_ADD &&
+            ((is_input(e, a, 0) && is_input(e, b, 1)) || (is_input(e, a, 1) && is_input(e, b, 0)));
     return *bias && is_column_vector(spec);
 }
 
@@ -47,7 +49,8 @@ static bool fits_matmul(const kpar_kernel_spec *spec)
 static bool finishes_matmul(const kpar_kernel_spec *spec)
 {
     bool bias, relu;
-    return kpar_spec_output(spec, 0)->dtype == KPAR_F32 && recognize(spec, &bias, &relu) && !(relu && spec->attributes.accumulate);
+    return kpar_spec_output(spec, 0)->dtype == KPAR_F32 && recognize(spec, &bias, &relu) &&
+           !(relu && spec->attributes.accumulate);
 }
 
 /* Plain loops would be 0.2 us faster where there are fewer than 2,000 multiplications, but then a row's bits would
@@ -74,7 +77,9 @@ static kpar_status prepare_matmul(kpar_cpu_device *device, kpar_cpu_kernel *k)
                                                   .accumulate = finishes && spec->attributes.accumulate};
     state->relu = finishes && relu;
     k->state = state;
-    return wants_loops(device, &s) ? KPAR_OK : kpar_onednn_matmul_create(device->onednn, &state->options, &state->onednn);
+    return wants_loops(device, &s)
+               ? KPAR_OK
+               : kpar_onednn_matmul_create(device->onednn, &state->options, &state->onednn);
 }
 
 static void release_matmul(kpar_cpu_kernel *k)
@@ -103,5 +108,8 @@ static kpar_status run_matmul(kpar_cpu_kernel *k, void *const *in, void *const *
     return KPAR_OK;
 }
 
-const kpar_cpu_rule kpar_cpu_matmul = {
-    .fits = fits_matmul, .finishes = finishes_matmul, .prepare = prepare_matmul, .release = release_matmul, .run = run_matmul};
+const kpar_cpu_rule kpar_cpu_matmul = {.fits = fits_matmul,
+                                       .finishes = finishes_matmul,
+                                       .prepare = prepare_matmul,
+                                       .release = release_matmul,
+                                       .run = run_matmul};

@@ -12,17 +12,21 @@ typedef struct matrix {
     int64_t row, column;
 } matrix;
 
-static const float *element(const matrix *m, int64_t i, int64_t j) { return m->at + i * m->row + j * m->column; }
+static const float *element(const matrix *m, int64_t i, int64_t j)
+{
+    return m->at + i * m->row + j * m->column;
+}
 
 /* `depth` rows of b from (k, j) on, `width` columns of each; zeros in the others. */
-static void pack(float panel[DEPTH][STRIP], const matrix *b, int64_t k, int64_t j, int64_t depth, int64_t width)
+static void pack(float panel[DEPTH][STRIP], const matrix *b, int64_t k, int64_t j, int64_t depth,
+                 int64_t width)
 {
     for (int64_t p = 0; p < depth; p++)
         for (int64_t c = 0; c < STRIP; c++) panel[p][c] = c < width ? *element(b, k + p, j + c) : 0;
 }
 
-KPAR_CLONES static void add_products(float sums[ROWS][STRIP], const matrix *a, int64_t i, int64_t k, const float panel[DEPTH][STRIP],
-                                     int64_t rows, int64_t depth)
+KPAR_CLONES static void add_products(float sums[ROWS][STRIP], const matrix *a, int64_t i, int64_t k,
+                                     const float panel[DEPTH][STRIP], int64_t rows, int64_t depth)
 {
     for (int64_t r = 0; r < rows; r++) {
         float row[STRIP];
@@ -35,7 +39,8 @@ KPAR_CLONES static void add_products(float sums[ROWS][STRIP], const matrix *a, i
 }
 
 /* + bias, + what was there. */
-static void finish(const kpar_onednn_matmul_options *o, float sums[ROWS][STRIP], const float *bias, float *out, int64_t rows, int64_t width)
+static void finish(const kpar_onednn_matmul_options *o, float sums[ROWS][STRIP], const float *bias,
+                   float *out, int64_t rows, int64_t width)
 {
     for (int64_t r = 0; r < rows; r++, out += o->n)
         for (int64_t c = 0; c < width; c++) {
@@ -46,7 +51,8 @@ static void finish(const kpar_onednn_matmul_options *o, float sums[ROWS][STRIP],
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static void product(const kpar_onednn_matmul_options *o, const matrix *a, const matrix *b, const float *bias, float *out)
+static void product(const kpar_onednn_matmul_options *o, const matrix *a, const matrix *b, const float *bias,
+                    float *out)
 {
     float sums[ROWS][STRIP], panel[DEPTH][STRIP];
     for (int64_t i = 0; i < o->m; i += ROWS)
@@ -63,7 +69,8 @@ static void product(const kpar_onednn_matmul_options *o, const matrix *a, const 
         }
 }
 
-void kpar_matmul_loops(const kpar_onednn_matmul_options *options, const float *a, const float *b, const float *bias, float *out)
+void kpar_matmul_loops(const kpar_onednn_matmul_options *options, const float *a, const float *b,
+                       const float *bias, float *out)
 {
     const kpar_onednn_matmul_options *o = options;
     for (int64_t p = 0; p < o->batch; p++, a += o->m * o->k, b += o->k * o->n, out += o->m * o->n) {

@@ -5,7 +5,8 @@
 #include "device/cpu/onednn.h"
 
 /* As kpar_onednn_matmul_run; zeros in the shape are fine. */
-void kpar_matmul_loops(const kpar_onednn_matmul_options *options, const float *a, const float *b, const float *bias, float *out);
+void kpar_matmul_loops(const kpar_onednn_matmul_options *options, const float *a, const float *b,
+                       const float *bias, float *out);
 
 /* x = max(x, 0), where NaN stays. */
 void kpar_relu_loop(float *x, int64_t n);

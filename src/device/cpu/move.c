@@ -25,7 +25,8 @@ static void box_join(box *b)
     int rank = 0;
     for (int d = 0; d < b->rank; d++) {
         if (b->dims[d] == 1) continue;
-        if (rank > 0 && b->to[rank - 1] == b->to[d] * b->dims[d] && b->from[rank - 1] == b->from[d] * b->dims[d]) {
+        if (rank > 0 && b->to[rank - 1] == b->to[d] * b->dims[d] &&
+            b->from[rank - 1] == b->from[d] * b->dims[d]) {
             b->dims[rank - 1] *= b->dims[d];
             b->to[rank - 1] = b->to[d];
             b->from[rank - 1] = b->from[d];
@@ -61,8 +62,8 @@ static void box_order(box *b)
 /* A plane in tiles of TILE x TILE, so that lines of both sides stay in the first cache. */
 enum { TILE = 8 };
 #define COPY_PLANE(type)                                                                                     \
-    static void copy_plane_##type(type *to, const type *from, int64_t rows, int64_t columns, int64_t to_row, int64_t to_column, \
-                                  int64_t from_row, int64_t from_column)                                     \
+    static void copy_plane_##type(type *to, const type *from, int64_t rows, int64_t columns, int64_t to_row, \
+                                  int64_t to_column, int64_t from_row, int64_t from_column)                  \
     {                                                                                                        \
         for (int64_t i0 = 0; i0 < rows; i0 += TILE)                                                          \
             for (int64_t j0 = 0; j0 < columns; j0 += TILE)                                                   \
@@ -84,15 +85,26 @@ static void copy_plane(const box *b, char *to, const char *from)
     const int64_t to_row = plane ? b->to[last - 1] : 0, from_row = plane ? b->from[last - 1] : 0;
     if (b->to[last] == 1 && b->from[last] == 1) {
         for (int64_t i = 0; i < rows; i++)
-            memcpy(to + (size_t)(i * to_row) * b->bytes, from + (size_t)(i * from_row) * b->bytes, (size_t)columns * b->bytes);
+            memcpy(to + (size_t)(i * to_row) * b->bytes, from + (size_t)(i * from_row) * b->bytes,
+                   (size_t)columns * b->bytes);
         return;
     }
-#define PLANE(type) copy_plane_##type((void *)to, (const void *)from, rows, columns, to_row, b->to[last], from_row, b->from[last])
+#define PLANE(type)                                                                                          \
+    copy_plane_##type((void *)to, (const void *)from, rows, columns, to_row, b->to[last], from_row,          \
+                      b->from[last])
     switch (b->bytes) {
-    case 1: PLANE(uint8_t); break;
-    case 2: PLANE(uint16_t); break;
-    case 4: PLANE(uint32_t); break;
-    default: PLANE(uint64_t); break;
+    case 1:
+        PLANE(uint8_t);
+        break;
+    case 2:
+        PLANE(uint16_t);
+        break;
+    case 4:
+        PLANE(uint32_t);
+        break;
+    default:
+        PLANE(uint64_t);
+        break;
     }
 #undef PLANE
 }
@@ -104,7 +116,8 @@ static void box_copy(const box *b, void *to, const void *from)
     if (kpar_count(b->rank, b->dims) == 0) return;
     for (;;) {
         int d = outer - 1;
-        copy_plane(b, (char *)to + (size_t)to_offset * b->bytes, (const char *)from + (size_t)from_offset * b->bytes);
+        copy_plane(b, (char *)to + (size_t)to_offset * b->bytes,
+                   (const char *)from + (size_t)from_offset * b->bytes);
         for (; d >= 0 && ++at[d] == b->dims[d]; d--) {
             to_offset -= (at[d] - 1) * b->to[d];
             from_offset -= (at[d] - 1) * b->from[d];
@@ -116,7 +129,10 @@ static void box_copy(const box *b, void *to, const void *from)
     }
 }
 
-static bool same_type(const kpar_kernel_spec *spec) { return kpar_spec_input(spec, 0)->dtype == kpar_cpu_result_type(spec); }
+static bool same_type(const kpar_kernel_spec *spec)
+{
+    return kpar_spec_input(spec, 0)->dtype == kpar_cpu_result_type(spec);
+}
 
 static void release_state(kpar_cpu_kernel *k) { kpar_free(k->state); }
 
@@ -170,7 +186,8 @@ static kpar_status run_box(kpar_cpu_kernel *k, void *const *in, void *const *out
     return KPAR_OK;
 }
 
-const kpar_cpu_rule kpar_cpu_box = {.fits = same_type, .prepare = prepare_box, .release = release_state, .run = run_box};
+const kpar_cpu_rule kpar_cpu_box = {
+    .fits = same_type, .prepare = prepare_box, .release = release_state, .run = run_box};
 
 static kpar_status prepare_pad(kpar_cpu_device *device, kpar_cpu_kernel *k)
 {
@@ -191,14 +208,16 @@ static kpar_status run_pad(kpar_cpu_kernel *k, void *const *in, void *const *out
     return KPAR_OK;
 }
 
-const kpar_cpu_rule kpar_cpu_pad = {.fits = same_type, .prepare = prepare_pad, .release = release_state, .run = run_pad};
+const kpar_cpu_rule kpar_cpu_pad = {
+    .fits = same_type, .prepare = prepare_pad, .release = release_state, .run = run_pad};
 
 static kpar_status run_concat(kpar_cpu_kernel *k, void *const *in, void *const *out)
 {
     const kpar_kernel_spec *spec = k->base.spec;
     const int axis = spec->attributes.axis;
     const kpar_lines whole = kpar_lines_of(kpar_spec_output(spec, 0), axis);
-    const size_t bytes = kpar_dtype_bytes(kpar_spec_input(spec, 0)->dtype), row = (size_t)(whole.length * whole.inner) * bytes;
+    const size_t bytes = kpar_dtype_bytes(kpar_spec_input(spec, 0)->dtype),
+                 row = (size_t)(whole.length * whole.inner) * bytes;
     char *to = out[0];
     for (int i = 0; i < spec->n_inputs; i++) {
         const size_t part = (size_t)(kpar_spec_input(spec, i)->dims[axis] * whole.inner) * bytes;
@@ -212,16 +231,19 @@ static kpar_status run_concat(kpar_cpu_kernel *k, void *const *in, void *const *
 const kpar_cpu_rule kpar_cpu_concat = {.fits = same_type, .run = run_concat};
 
 /* Index `i` of the list, checked against the table. */
-static kpar_status index_at(const kpar_tensor_spec *indices, const void *values, int64_t i, int64_t rows, int64_t *index)
+static kpar_status index_at(const kpar_tensor_spec *indices, const void *values, int64_t i, int64_t rows,
+                            int64_t *index)
 {
     *index = indices->dtype == KPAR_I32 ? ((const int32_t *)values)[i] : ((const int64_t *)values)[i];
     if (*index >= 0 && *index < rows) return KPAR_OK;
-    return kpar_fail(KPAR_EDATA, "index %lld at position %lld of a table of %lld rows", (long long)*index, (long long)i, (long long)rows);
+    return kpar_fail(KPAR_EDATA, "index %lld at position %lld of a table of %lld rows", (long long)*index,
+                     (long long)i, (long long)rows);
 }
 
 static kpar_status run_gather(kpar_cpu_kernel *k, void *const *in, void *const *out)
 {
-    const kpar_tensor_spec *table = kpar_spec_input(k->base.spec, 0), *indices = kpar_spec_input(k->base.spec, 1);
+    const kpar_tensor_spec *table = kpar_spec_input(k->base.spec, 0),
+                           *indices = kpar_spec_input(k->base.spec, 1);
     const kpar_lines l = kpar_lines_of(table, 0);
     const size_t row = (size_t)l.inner * kpar_dtype_bytes(table->dtype);
     for (int64_t i = 0, n = kpar_tensor_count(indices), index; i < n; i++) {
@@ -233,7 +255,10 @@ static kpar_status run_gather(kpar_cpu_kernel *k, void *const *in, void *const *
 
 const kpar_cpu_rule kpar_cpu_gather = {.fits = same_type, .run = run_gather};
 
-static bool fits_scatter_add(const kpar_kernel_spec *spec) { return kpar_spec_input(spec, 0)->dtype == KPAR_F32 && same_type(spec); }
+static bool fits_scatter_add(const kpar_kernel_spec *spec)
+{
+    return kpar_spec_input(spec, 0)->dtype == KPAR_F32 && same_type(spec);
+}
 
 static bool without_epilogue(const kpar_kernel_spec *spec) { return !kpar_spec_epilogue(spec); }
 
@@ -248,7 +273,8 @@ static kpar_status run_scatter_add(kpar_cpu_kernel *k, void *const *in, void *co
     const kpar_tensor_spec *indices = kpar_spec_input(spec, 1), *table = kpar_spec_output(spec, 0);
     const kpar_lines l = kpar_lines_of(table, 0);
     float *to = out[0];
-    if (!spec->attributes.accumulate || kpar_spec_epilogue(spec)) memset(to, 0, (size_t)(l.length * l.inner) * sizeof *to);
+    if (!spec->attributes.accumulate || kpar_spec_epilogue(spec))
+        memset(to, 0, (size_t)(l.length * l.inner) * sizeof *to);
     for (int64_t i = 0, n = kpar_tensor_count(indices), index; i < n; i++) {
         KPAR_TRY(index_at(indices, in[1], i, l.length, &index));
         add_row(to + index * l.inner, (const float *)in[0] + i * l.inner, l.inner);
@@ -256,4 +282,5 @@ static kpar_status run_scatter_add(kpar_cpu_kernel *k, void *const *in, void *co
     return KPAR_OK;
 }
 
-const kpar_cpu_rule kpar_cpu_scatter_add = {.fits = fits_scatter_add, .finishes = without_epilogue, .run = run_scatter_add};
+const kpar_cpu_rule kpar_cpu_scatter_add = {
+    .fits = fits_scatter_add, .finishes = without_epilogue, .run = run_scatter_add};

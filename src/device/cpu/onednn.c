@@ -71,10 +71,11 @@ static dnnl_status_t make_memory(dnnl_memory_t *memory, const descriptor *d, dnn
     return dnnl_memory_create(memory, *d, engine, DNNL_MEMORY_NONE);
 }
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_f32); }
-static dnnl_status_t make_matmul(dnnl_primitive_desc_t *made, const descriptor *d, bool bias, dnnl_primitive_attr_t attributes,
-                                 dnnl_engine_t engine)
+static dnnl_status_t make_matmul(dnnl_primitive_desc_t *made, const descriptor *d, bool bias,
+                                 dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
 {
-    return dnnl_matmul_primitive_desc_create(made, engine, d[A], d[B], bias ? d[BIAS] : NULL, d[OUT], attributes);
+    return dnnl_matmul_primitive_desc_create(made, engine, d[A], d[B], bias ? d[BIAS] : NULL, d[OUT],
+                                             attributes);
 }
 
 #else
@@ -90,12 +91,13 @@ static dnnl_status_t make_memory(dnnl_memory_t *memory, const descriptor *d, dnn
     return dnnl_memory_create(memory, d, engine, DNNL_MEMORY_NONE);
 }
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1); }
-static dnnl_status_t make_matmul(dnnl_primitive_desc_t *made, const descriptor *d, bool bias, dnnl_primitive_attr_t attributes,
-                                 dnnl_engine_t engine)
+static dnnl_status_t make_matmul(dnnl_primitive_desc_t *made, const descriptor *d, bool bias,
+                                 dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
 {
     dnnl_matmul_desc_t operation;
     dnnl_status_t status = dnnl_matmul_desc_init(&operation, &d[A], &d[B], bias ? &d[BIAS] : NULL, &d[OUT]);
-    return status == dnnl_success ? dnnl_primitive_desc_create(made, &operation, attributes, engine, NULL) : status;
+    return status == dnnl_success ? dnnl_primitive_desc_create(made, &operation, attributes, engine, NULL)
+                                  : status;
 }
 
 #endif
@@ -133,7 +135,8 @@ static kpar_status make_attributes(const kpar_onednn_matmul_options *o, dnnl_pri
     return status == dnnl_success ? KPAR_OK : failed("dnnl_primitive_attr_set_post_ops", status);
 }
 
-static kpar_status make_memories(kpar_onednn_matmul *m, const descriptor *d, bool bias, dnnl_primitive_desc_t made, dnnl_engine_t engine)
+static kpar_status make_memories(kpar_onednn_matmul *m, const descriptor *d, bool bias,
+                                 dnnl_primitive_desc_t made, dnnl_engine_t engine)
 {
     for (int i = A; i <= OUT; i++)
         if (i != BIAS || bias) DNNL_TRY(make_memory(&m->memory[i], &d[i], engine));
@@ -146,13 +149,14 @@ static kpar_status make_memories(kpar_onednn_matmul *m, const descriptor *d, boo
     return KPAR_OK;
 }
 
-static kpar_status make_primitive(kpar_onednn_matmul *m, const kpar_onednn_matmul_options *o, const descriptor *d,
-                                  dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
+static kpar_status make_primitive(kpar_onednn_matmul *m, const kpar_onednn_matmul_options *o,
+                                  const descriptor *d, dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
 {
     dnnl_primitive_desc_t made;
     DNNL_TRY(make_matmul(&made, d, o->bias, attributes, engine));
     dnnl_status_t created = dnnl_primitive_create(&m->primitive, made);
-    kpar_status status = created == dnnl_success ? make_memories(m, d, o->bias, made, engine) : failed("dnnl_primitive_create", created);
+    kpar_status status = created == dnnl_success ? make_memories(m, d, o->bias, made, engine)
+                                                 : failed("dnnl_primitive_create", created);
     dnnl_primitive_desc_destroy(made);
     return status;
 }
@@ -167,7 +171,8 @@ static kpar_status make_descriptors(const kpar_onednn_matmul_options *o, descrip
     return KPAR_OK;
 }
 
-kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_matmul_options *options, kpar_onednn_matmul **matmul)
+kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_matmul_options *options,
+                                      kpar_onednn_matmul **matmul)
 {
     kpar_onednn_matmul *m = kpar_alloc_zeroed(1, sizeof *m);
     descriptor *descriptors = kpar_alloc_zeroed(OUT + 1, sizeof *descriptors);
@@ -196,15 +201,18 @@ void kpar_onednn_matmul_destroy(kpar_onednn_matmul *matmul)
     kpar_free(matmul);
 }
 
-kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias, void *out)
+kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias,
+                                   void *out)
 {
-    static const int names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
+    static const int names[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST,
+                                DNNL_ARG_SCRATCHPAD};
     const void *const places[] = {a, b, bias, out};
     dnnl_exec_arg_t arguments[N_ARGUMENTS];
     int n = 0;
     for (int i = 0; i < N_ARGUMENTS; i++) {
         if (!matmul->memory[i]) continue;
-        if (i != SCRATCH) DNNL_TRY(dnnl_memory_set_data_handle(matmul->memory[i], (void *)(uintptr_t)places[i]));
+        if (i != SCRATCH)
+            DNNL_TRY(dnnl_memory_set_data_handle(matmul->memory[i], (void *)(uintptr_t)places[i]));
         arguments[n++] = (dnnl_exec_arg_t){names[i], matmul->memory[i]};
     }
     DNNL_TRY(dnnl_primitive_execute(matmul->primitive, matmul->stream, n, arguments));
@@ -222,7 +230,8 @@ kpar_status kpar_onednn_create(kpar_onednn **onednn)
 
 void kpar_onednn_destroy(kpar_onednn *onednn) { (void)onednn; }
 
-kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_matmul_options *options, kpar_onednn_matmul **matmul)
+kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_matmul_options *options,
+                                      kpar_onednn_matmul **matmul)
 {
     (void)onednn;
     (void)options;
@@ -232,7 +241,8 @@ kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_mat
 
 void kpar_onednn_matmul_destroy(kpar_onednn_matmul *matmul) { (void)matmul; }
 
-kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias, void *out)
+kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias,
+                                   void *out)
 {
     (void)matmul;
     (void)a;

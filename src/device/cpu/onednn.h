@@ -29,6 +29,7 @@ kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_mat
 void kpar_onednn_matmul_destroy(kpar_onednn_matmul *matmul);
 
 /* `bias` is NULL without one. */
-kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias, void *out) KPAR_MUST_USE;
+kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias,
+                                   void *out) KPAR_MUST_USE;
 
 #endif

@@ -23,7 +23,8 @@ KPAR_CLONES static void philox_block(uint64_t key, uint64_t first, uint64_t high
         c3[i] = (uint32_t)(high >> 32);
     }
     for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-        KPAR_INDEPENDENT for (int i = 0; i < COUNTERS; i++) {
+        KPAR_INDEPENDENT for (int i = 0; i < COUNTERS; i++)
+        {
             const uint64_t p0 = (uint64_t)0xD2511F53u * c0[i], p1 = (uint64_t)0xCD9E8D57u * c2[i];
             c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0;
             c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
@@ -68,8 +69,9 @@ static void random_rows(void *context, int worker, int64_t first, int64_t last)
     for (int64_t r = first; r < last; r++)
         for (int64_t i = 0, run; i < elements; i += run) {
             run = kpar_random_run(c->spec, i);
-            fill_run(c->spec->attributes.key, c->step, (uint64_t)kpar_random_index(c->spec, c->positions[r], i),
-                     c->out + r * elements + i, run);
+            fill_run(c->spec->attributes.key, c->step,
+                     (uint64_t)kpar_random_index(c->spec, c->positions[r], i), c->out + r * elements + i,
+                     run);
         }
 }
 
@@ -97,7 +99,8 @@ static kpar_status run_constant(kpar_cpu_kernel *k, void *const *in, void *const
     char *to = out[0];
     (void)in;
     if (count > 0) kpar_convert(to, output->dtype, &k->base.spec->attributes.value, KPAR_F64, 1);
-    for (size_t done = 1; done < count; done *= 2) memcpy(to + done * bytes, to, (done < count - done ? done : count - done) * bytes);
+    for (size_t done = 1; done < count; done *= 2)
+        memcpy(to + done * bytes, to, (done < count - done ? done : count - done) * bytes);
     return KPAR_OK;
 }
 

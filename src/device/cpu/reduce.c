@@ -20,9 +20,9 @@ typedef void (*reduce_loop)(const float *x, const int64_t *offsets, int64_t n, i
 
 typedef struct reduce_state {
     bool last_kept;
-    float start;              /* of nothing */
-    int64_t length;           /* of the last dimension */
-    int64_t *kept, *removed;  /* offsets of the outer dimensions that are kept, and that are removed */
+    float start;             /* of nothing */
+    int64_t length;          /* of the last dimension */
+    int64_t *kept, *removed; /* offsets of the outer dimensions that are kept, and that are removed */
     int64_t n_kept, n_removed;
     reduce_loop loop;
     int threads;
@@ -45,7 +45,8 @@ typedef struct reduce_state {
     {                                                                                                        \
         for (int j = 0; j < STRIP; j++) sums[j] = (start);                                                   \
     }                                                                                                        \
-    KPAR_CLONES static void columns_##name(const float *x, const int64_t *offsets, int64_t n, int64_t length, float *out) \
+    KPAR_CLONES static void columns_##name(const float *x, const int64_t *offsets, int64_t n,                \
+                                           int64_t length, float *out)                                       \
     {                                                                                                        \
         float sums[STRIP], row[STRIP];                                                                       \
         begin_##name(sums);                                                                                  \
@@ -55,7 +56,8 @@ typedef struct reduce_state {
         }                                                                                                    \
         for (int64_t j = 0; j < length; j++) out[j] = combine(out[j], sums[j]);                              \
     }                                                                                                        \
-    KPAR_CLONES static void lines_##name(const float *x, const int64_t *offsets, int64_t n, int64_t length, float *out) \
+    KPAR_CLONES static void lines_##name(const float *x, const int64_t *offsets, int64_t n, int64_t length,  \
+                                         float *out)                                                         \
     {                                                                                                        \
         float total[STRIP], sums[STRIP], rest[STRIP];                                                        \
         begin_##name(total);                                                                                 \
@@ -189,7 +191,8 @@ static void reduce_strips(void *context, int worker, int64_t first, int64_t last
     const int64_t strips = (s->length + STRIP - 1) / STRIP;
     (void)worker;
     for (int64_t i = first; i < last;) {
-        const int64_t row = i / strips, strip = i % strips, left = strips - strip, n = last - i < left ? last - i : left;
+        const int64_t row = i / strips, strip = i % strips, left = strips - strip,
+                      n = last - i < left ? last - i : left;
         const int64_t end = (strip + n) * STRIP < s->length ? (strip + n) * STRIP : s->length;
         reduce_columns(s, s->x + s->kept[row], s->out + row * s->length, strip * STRIP, end);
         i += n;
@@ -200,7 +203,8 @@ static void reduce_lines(void *context, int worker, int64_t first, int64_t last)
 {
     const reduce_state *s = context;
     (void)worker;
-    for (int64_t i = first; i < last; i++) s->loop(s->x + s->kept[i], s->removed, s->n_removed, s->length, s->out + i);
+    for (int64_t i = first; i < last; i++)
+        s->loop(s->x + s->kept[i], s->removed, s->n_removed, s->length, s->out + i);
 }
 
 static kpar_status run_reduce(kpar_cpu_kernel *k, void *const *in, void *const *out)
@@ -215,7 +219,8 @@ static kpar_status run_reduce(kpar_cpu_kernel *k, void *const *in, void *const *
     return KPAR_OK;
 }
 
-const kpar_cpu_rule kpar_cpu_reduce = {.fits = fits_reduce, .prepare = prepare_reduce, .release = release_reduce, .run = run_reduce};
+const kpar_cpu_rule kpar_cpu_reduce = {
+    .fits = fits_reduce, .prepare = prepare_reduce, .release = release_reduce, .run = run_reduce};
 
 static bool fits_arg_reduce(const kpar_kernel_spec *spec)
 {

@@ -95,7 +95,8 @@ KPAR_CLONES static void softmax_gradient_rows(const row_work *w, int64_t first, 
 /* The class number of row r, or -1 if it is none. */
 static inline int64_t class_of(const row_work *w, int64_t r)
 {
-    const int64_t label = w->label_type == KPAR_I32 ? ((const int32_t *)w->labels)[r] : ((const int64_t *)w->labels)[r];
+    const int64_t label =
+        w->label_type == KPAR_I32 ? ((const int32_t *)w->labels)[r] : ((const int64_t *)w->labels)[r];
     return label >= 0 && label < w->length ? label : -1;
 }
 
@@ -121,7 +122,8 @@ KPAR_CLONES static void cross_entropy_rows(const row_work *w, int64_t first, int
         const float *x = w->x + r * w->length, maximum = row_maximum(x, w->length);
         const float logarithm = kpar_log_f32(exponentials(x, w->length, maximum, NULL));
         if (w->label_type == KPAR_F32) {
-            w->out[r] = dense_loss(x, (const float *)w->labels + r * w->length, w->length, maximum, logarithm);
+            w->out[r] =
+                dense_loss(x, (const float *)w->labels + r * w->length, w->length, maximum, logarithm);
             continue;
         }
         const int64_t label = class_of(w, r);
@@ -189,7 +191,8 @@ static bool fits_rows(const kpar_kernel_spec *spec)
 static bool fits_labels(const kpar_kernel_spec *spec)
 {
     const kpar_dtype labels = kpar_spec_input(spec, 1)->dtype;
-    const bool known = spec->attributes.sparse ? labels == KPAR_I32 || labels == KPAR_I64 : labels == KPAR_F32;
+    const bool known =
+        spec->attributes.sparse ? labels == KPAR_I32 || labels == KPAR_I64 : labels == KPAR_F32;
     return known && kpar_spec_input(spec, 0)->dtype == KPAR_F32 && kpar_cpu_result_type(spec) == KPAR_F32 &&
            (spec->op == KPAR_OP_CROSS_ENTROPY || kpar_spec_input(spec, 2)->dtype == KPAR_F32);
 }
@@ -207,17 +210,20 @@ static kpar_status run_softmax_gradient(kpar_cpu_kernel *k, void *const *in, voi
 static kpar_status run_cross_entropy(kpar_cpu_kernel *k, void *const *in, void *const *out)
 {
     const kpar_dtype labels = kpar_spec_input(k->base.spec, 1)->dtype;
-    return run_rows(k, (row_call){{.x = in[0], .labels = in[1], .label_type = labels, .out = out[0]}, cross_entropy_rows});
+    return run_rows(k, (row_call){{.x = in[0], .labels = in[1], .label_type = labels, .out = out[0]},
+                                  cross_entropy_rows});
 }
 
 static kpar_status run_cross_entropy_gradient(kpar_cpu_kernel *k, void *const *in, void *const *out)
 {
     const kpar_dtype labels = kpar_spec_input(k->base.spec, 1)->dtype;
-    return run_rows(k, (row_call){{.x = in[0], .labels = in[1], .label_type = labels, .scale = in[2], .out = out[0]},
-                                  cross_entropy_gradient_rows});
+    return run_rows(
+        k, (row_call){{.x = in[0], .labels = in[1], .label_type = labels, .scale = in[2], .out = out[0]},
+                      cross_entropy_gradient_rows});
 }
 
 const kpar_cpu_rule kpar_cpu_softmax = {.fits = fits_rows, .run = run_softmax};
 const kpar_cpu_rule kpar_cpu_softmax_gradient = {.fits = fits_rows, .run = run_softmax_gradient};
 const kpar_cpu_rule kpar_cpu_cross_entropy = {.fits = fits_labels, .run = run_cross_entropy};
-const kpar_cpu_rule kpar_cpu_cross_entropy_gradient = {.fits = fits_labels, .run = run_cross_entropy_gradient};
+const kpar_cpu_rule kpar_cpu_cross_entropy_gradient = {.fits = fits_labels,
+                                                       .run = run_cross_entropy_gradient};

@@ -37,13 +37,13 @@ enum { KPAR_LANES = 16 };
 /* to[j] = value for each lane, where the value may read to[j]. gcc asks at run time whether pointers are equal, and
  * then takes a scalar loop, unless the group is complete before it is stored. */
 #if defined __clang__
-#define KPAR_STORE_LANES(type, to, j, value) KPAR_EACH_LANE(j) (to)[j] = (value);
+#define KPAR_STORE_LANES(type, to, j, value) KPAR_EACH_LANE(j) to[j] = (value);
 #else
 #define KPAR_STORE_LANES(type, to, j, value)                                                                 \
     {                                                                                                        \
         type group[KPAR_LANES];                                                                              \
         KPAR_EACH_LANE(j) group[j] = (value);                                                                \
-        KPAR_EACH_LANE(j) (to)[j] = group[j];                                                                \
+        KPAR_EACH_LANE(j) to[j] = group[j];                                                                  \
     }
 #endif
 

@@ -7,10 +7,11 @@ typedef struct reference_kernel {
     kpar_kernel base;
     double **values; /* a copy of each tensor, then the anchor's result where there is an epilogue */
     int n_values;
-    double *block;   /* the memory of them all */
+    double *block; /* the memory of them all */
 } reference_kernel;
 
-static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec, double *const *in, double *const *out) = {
+static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec, double *const *in,
+                                                 double *const *out) = {
     [KPAR_OP_MAP] = kpar_reference_map,
     [KPAR_OP_REDUCE] = kpar_reference_reduce,
     [KPAR_OP_ARG_REDUCE] = kpar_reference_arg_reduce,
@@ -76,7 +77,8 @@ static kpar_status reference_prepare(kpar_device *device, const kpar_kernel_spec
     k->n_values = spec->n_inputs + spec->n_outputs + (kpar_spec_epilogue(spec) != NULL);
     k->values = kpar_alloc_zeroed((size_t)k->n_values, sizeof *k->values);
     for (int i = 0; i < k->n_values; i++) elements += (size_t)kpar_tensor_count(shape_of_value(spec, i));
-    kpar_status status = kpar_try_alloc((elements + 1) * sizeof(double), "a kernel of the reference device", &block);
+    kpar_status status =
+        kpar_try_alloc((elements + 1) * sizeof(double), "a kernel of the reference device", &block);
     if (status != KPAR_OK) {
         reference_release(device, &k->base);
         return status;
@@ -108,10 +110,12 @@ static kpar_status reference_run(kpar_device *device, kpar_kernel *kernel, void 
     const reference_kernel *k = (const reference_kernel *)kernel;
     const kpar_kernel_spec *spec = k->base.spec;
     const kpar_expression *epilogue = kpar_spec_epilogue(spec);
-    double **in = k->values, **out = k->values + spec->n_inputs, **result = epilogue ? out + spec->n_outputs : out;
+    double **in = k->values, **out = k->values + spec->n_inputs,
+           **result = epilogue ? out + spec->n_outputs : out;
     (void)device;
     for (int i = 0; i < spec->n_inputs; i++)
-        kpar_convert(in[i], KPAR_F64, places[i], spec->tensors[i].dtype, (size_t)kpar_tensor_count(&spec->tensors[i]));
+        kpar_convert(in[i], KPAR_F64, places[i], spec->tensors[i].dtype,
+                     (size_t)kpar_tensor_count(&spec->tensors[i]));
     KPAR_TRY(rules[spec->op](spec, in, result));
     if (epilogue) kpar_reference_epilogue(spec, epilogue, result[0], in, kpar_spec_anchor_inputs(spec), out);
     for (int i = 0; i < spec->n_outputs; i++) store(spec, i, out[i], places[spec->n_inputs + i]);

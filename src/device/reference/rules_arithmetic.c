@@ -21,7 +21,8 @@ int64_t kpar_reference_ravel(int rank, const int64_t *coordinates, const int64_t
 }
 
 /* The value that an input has at element `i` of the output. */
-static double broadcast_value(const kpar_tensor_spec *input, const kpar_tensor_spec *output, const double *values, int64_t i)
+static double broadcast_value(const kpar_tensor_spec *input, const kpar_tensor_spec *output,
+                              const double *values, int64_t i)
 {
     int64_t coordinates[KPAR_MAX_RANK], strides[KPAR_MAX_RANK];
     kpar_reference_unravel(output, i, coordinates);
@@ -55,9 +56,12 @@ KPAR_REFERENCE_RULE(map)
 static double combine(kpar_reduction reduction, double a, double b)
 {
     switch (reduction) {
-    case KPAR_REDUCE_MAX: return kpar_scalar_evaluate(KPAR_SCALAR_MAXIMUM, a, b, 0);
-    case KPAR_REDUCE_MIN: return kpar_scalar_evaluate(KPAR_SCALAR_MINIMUM, a, b, 0);
-    case KPAR_REDUCE_SUM: break;
+    case KPAR_REDUCE_MAX:
+        return kpar_scalar_evaluate(KPAR_SCALAR_MAXIMUM, a, b, 0);
+    case KPAR_REDUCE_MIN:
+        return kpar_scalar_evaluate(KPAR_SCALAR_MINIMUM, a, b, 0);
+    case KPAR_REDUCE_SUM:
+        break;
     }
     return a + b;
 }
@@ -108,7 +112,8 @@ KPAR_REFERENCE_RULE(matmul)
         for (int64_t i = 0; i < s.m; i++)
             for (int64_t j = 0; j < s.n; j++) {
                 double sum = 0;
-                for (int64_t k = 0; k < s.k; k++) sum += a[ta ? k * s.m + i : i * s.k + k] * b[tb ? j * s.k + k : k * s.n + j];
+                for (int64_t k = 0; k < s.k; k++)
+                    sum += a[ta ? k * s.m + i : i * s.k + k] * b[tb ? j * s.k + k : k * s.n + j];
                 out[0][(p * s.m + i) * s.n + j] = sum;
             }
     }
@@ -122,7 +127,8 @@ KPAR_REFERENCE_RULE(random)
     for (int64_t r = 0; r < output->dims[0]; r++)
         for (int64_t i = 0; i < elements; i++) {
             uint64_t index = (uint64_t)kpar_random_index(spec, (int64_t)in[0][r], i);
-            out[0][r * elements + i] = kpar_unit_from_word(kpar_philox_word(spec->attributes.key, (uint64_t)in[1][0], index));
+            out[0][r * elements + i] =
+                kpar_unit_from_word(kpar_philox_word(spec->attributes.key, (uint64_t)in[1][0], index));
         }
     return KPAR_OK;
 }

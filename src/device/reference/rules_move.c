@@ -6,7 +6,8 @@
 KPAR_REFERENCE_RULE(constant)
 {
     (void)in;
-    for (int64_t i = 0, n = kpar_tensor_count(kpar_spec_output(spec, 0)); i < n; i++) out[0][i] = spec->attributes.value;
+    for (int64_t i = 0, n = kpar_tensor_count(kpar_spec_output(spec, 0)); i < n; i++)
+        out[0][i] = spec->attributes.value;
     return KPAR_OK;
 }
 
@@ -14,7 +15,8 @@ KPAR_REFERENCE_RULE(iota)
 {
     const kpar_lines l = kpar_lines_of(kpar_spec_output(spec, 0), spec->attributes.axis);
     (void)in;
-    for (int64_t i = 0, n = l.outer * l.length * l.inner; i < n; i++) out[0][i] = (double)(i / l.inner % l.length);
+    for (int64_t i = 0, n = l.outer * l.length * l.inner; i < n; i++)
+        out[0][i] = (double)(i / l.inner % l.length);
     return KPAR_OK;
 }
 
@@ -37,12 +39,14 @@ KPAR_REFERENCE_RULE(transpose)
 }
 
 /* The element of `whole` that is element `i` of the box `part`, which begins at `start`. */
-static int64_t element_of_box(const kpar_tensor_spec *part, const kpar_tensor_spec *whole, const int64_t *start, int64_t i)
+static int64_t element_of_box(const kpar_tensor_spec *part, const kpar_tensor_spec *whole,
+                              const int64_t *start, int64_t i)
 {
     int64_t strides[KPAR_MAX_RANK], coordinates[KPAR_MAX_RANK];
     strides_of(whole, strides);
     kpar_reference_unravel(part, i, coordinates);
-    return kpar_reference_ravel(whole->rank, coordinates, strides) + kpar_reference_ravel(whole->rank, start, strides);
+    return kpar_reference_ravel(whole->rank, coordinates, strides) +
+           kpar_reference_ravel(whole->rank, start, strides);
 }
 
 KPAR_REFERENCE_RULE(slice)
@@ -68,7 +72,8 @@ KPAR_REFERENCE_RULE(concat)
     int64_t start[KPAR_MAX_RANK] = {0};
     for (int k = 0; k < spec->n_inputs; k++) {
         const kpar_tensor_spec *input = kpar_spec_input(spec, k);
-        for (int64_t i = 0, n = kpar_tensor_count(input); i < n; i++) out[0][element_of_box(input, output, start, i)] = in[k][i];
+        for (int64_t i = 0, n = kpar_tensor_count(input); i < n; i++)
+            out[0][element_of_box(input, output, start, i)] = in[k][i];
         start[spec->attributes.axis] += input->dims[spec->attributes.axis];
     }
     return KPAR_OK;
@@ -77,7 +82,8 @@ KPAR_REFERENCE_RULE(concat)
 static kpar_status check_index(double index, int64_t at, int64_t rows)
 {
     if (index >= 0 && index < (double)rows) return KPAR_OK;
-    return kpar_fail(KPAR_EDATA, "index %.0f at position %lld of a table of %lld rows", index, (long long)at, (long long)rows);
+    return kpar_fail(KPAR_EDATA, "index %.0f at position %lld of a table of %lld rows", index, (long long)at,
+                     (long long)rows);
 }
 
 KPAR_REFERENCE_RULE(gather)
@@ -96,7 +102,8 @@ KPAR_REFERENCE_RULE(scatter_add)
     for (int64_t i = 0; i < l.length * l.inner; i++) out[0][i] = 0;
     for (int64_t i = 0, n = kpar_tensor_count(kpar_spec_input(spec, 1)); i < n; i++) {
         KPAR_TRY(check_index(in[1][i], i, l.length));
-        for (int64_t j = 0; j < l.inner; j++) out[0][(int64_t)in[1][i] * l.inner + j] += in[0][i * l.inner + j];
+        for (int64_t j = 0; j < l.inner; j++)
+            out[0][(int64_t)in[1][i] * l.inner + j] += in[0][i * l.inner + j];
     }
     return KPAR_OK;
 }

@@ -61,7 +61,8 @@ KPAR_REFERENCE_RULE(cross_entropy)
     const kpar_lines l = rows_of(spec);
     for (int64_t r = 0; r < l.outer; r++) {
         const double *x = in[0] + r * l.length;
-        double maximum = row_maximum(x, l.length), logarithm = log(row_exponentials(x, l.length, maximum)), loss = 0;
+        double maximum = row_maximum(x, l.length), logarithm = log(row_exponentials(x, l.length, maximum)),
+               loss = 0;
         for (int64_t i = 0; i < l.length; i++) {
             double t = label(spec, in[1], r, i, l.length);
             if (t != 0) loss += t * (logarithm - (x[i] - maximum));
