@@ -98,7 +98,7 @@ static const kpar_state *state_in_place(const kpar_emitter *e, kpar_value_id val
 {
     const kpar_graph *g = e->graph;
     const kpar_op_id maker = g->values[value].op;
-    while (e->users[value] == 1 && g->ops[e->user[value]].kind == KPAR_OP_COMPUTE_COPY) value = g->ops[e->user[value]].outputs[0];
+    while (e->users[value] == 1 && e->user[value] >= 0 && g->ops[e->user[value]].kind == KPAR_OP_COMPUTE_COPY) value = g->ops[e->user[value]].outputs[0];
     for (size_t i = 0; i < g->n_states; i++) {
         const kpar_state *s = &g->states[i];
         if (s->next != value || s->value == value || !e->variables[s->variable].present) continue;
