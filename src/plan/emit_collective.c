@@ -1,4 +1,5 @@
 /* A collective op becomes steps, or is kept whole, as the choice table says. */
+#include "comm/collective.h"
 #include "plan/emit_internal.h"
 #include "program/tree.h"
 
@@ -43,17 +44,6 @@ static size_t part_elements(const collecting *c, kpar_value_id value, int member
     return (size_t)kpar_count(slice.rank, slice.size);
 }
 
-/* Parts of an all-reduce: even, and each of whole cache lines. */
-static void even_parts(collecting *c, size_t *offsets, size_t *counts)
-{
-    enum { LINE = 16 };
-    const size_t n = (size_t)c->shape.n, total = c->shape.total, share = (total / n + LINE) / LINE * LINE;
-    for (size_t i = 0; i < n; i++) {
-        offsets[i] = share * i < total ? share * i : total;
-        counts[i] = total - offsets[i] < share ? total - offsets[i] : share;
-    }
-}
-
 /* Parts of a reduce-scatter or all-gather: what each member owns, all tensors of a bucket in order of their owners. */
 static void owned_parts(collecting *c, size_t *offsets, size_t *counts)
 {
@@ -95,7 +85,7 @@ static void set_shape(collecting *c)
     const kpar_value_id *wholes = c->op->kind == KPAR_OP_ALL_GATHER ? c->op->outputs : c->op->inputs;
     for (int i = 0; i < c->op->n_inputs; i++) c->shape.total += elements(c, wholes[i]);
     if (c->op->kind == KPAR_OP_ALL_REDUCE)
-        even_parts(c, offsets, counts);
+        kpar_even_parts(c->shape.total, n, offsets, counts);
     else
         owned_parts(c, offsets, counts);
 }

@@ -1,4 +1,5 @@
 /* Drafting instructions: kernels of ops, copies, sums. */
+#include "comm/collective.h"
 #include "plan/emit_internal.h"
 
 #include <string.h>
@@ -102,31 +103,18 @@ kpar_status kpar_emit_kernel(kpar_emitter *e, const kpar_op *op, int microbatch,
 
 void kpar_emit_copy(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what, int microbatch, kpar_draft_place from, kpar_draft_place to)
 {
-    const kpar_tensor_spec flat = {.dtype = dtype, .rank = 1, .dims = {(int64_t)count}};
-    const kpar_tensor_spec tensors[2] = {flat, flat};
-    const kpar_kernel_spec spec = {.op = KPAR_OP_COMPUTE_COPY, .n_inputs = 1, .n_outputs = 1, .tensors = tensors};
-    if (count) kpar_emit_run(e, &spec, layer, what, microbatch, (kpar_draft_place[]){from, to});
+    if (!count) return;
+    const kpar_kernel_spec spec = kpar_copy_kernel(e->arena, dtype, count);
+    kpar_emit_run(e, &spec, layer, what, microbatch, (kpar_draft_place[]){from, to});
 }
 
 void kpar_emit_sum(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what, int microbatch,
                    const kpar_draft_place *from, int n, const int (*additions)[2], kpar_draft_place to)
 {
     if (!count) return;
-    kpar_tensor_spec *tensors = kpar_arena_alloc(e->arena, (size_t)(n + 1) * sizeof *tensors);
     kpar_draft_place *places = kpar_arena_alloc(e->arena, (size_t)(n + 1) * sizeof *places);
-    kpar_x *terms = kpar_arena_alloc(e->arena, (size_t)n * sizeof *terms);
-    kpar_expression_builder *b = kpar_expression_begin(n);
-    for (int i = 0; i <= n; i++) tensors[i] = (kpar_tensor_spec){.dtype = dtype, .rank = 1, .dims = {(int64_t)count}};
-    for (int i = 0; i < n; i++) {
-        places[i] = from[i];
-        terms[i] = kpar_x_input(b, i);
-    }
+    for (int i = 0; i < n; i++) places[i] = from[i];
     places[n] = to;
-    for (int i = 0; i + 1 < n; i++) {
-        const int into = additions ? additions[i][0] : 0, other = additions ? additions[i][1] : i + 1;
-        terms[into] = kpar_x_add(b, terms[into], terms[other]);
-    }
-    const kpar_expression *sum = kpar_expression_end(b, e->arena, &terms[0], 1);
-    const kpar_kernel_spec spec = {.op = KPAR_OP_MAP, .n_inputs = n, .n_outputs = 1, .tensors = tensors, .attributes = {.expression = sum}};
+    const kpar_kernel_spec spec = kpar_sum_kernel(e->arena, dtype, count, n, additions);
     kpar_emit_run(e, &spec, layer, what, microbatch, places);
 }
