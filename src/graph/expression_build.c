@@ -106,9 +106,11 @@ static bool is_nonnegative(const kpar_expression_builder *e, kpar_x x)
 
 static kpar_x simplify_add(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
+    const bool negates_a = is_op(e, a, KPAR_SCALAR_NEGATE), negates_b = is_op(e, b, KPAR_SCALAR_NEGATE);
     if (is_number(e, b, 0)) return a;
-    if (is_op(e, b, KPAR_SCALAR_NEGATE)) return kpar_x_sub(e, a, operand_of(e, b));
-    if (is_op(e, a, KPAR_SCALAR_NEGATE)) return kpar_x_sub(e, b, operand_of(e, a));
+    if (negates_a && negates_b) return kpar_x_neg(e, kpar_x_add(e, operand_of(e, a), operand_of(e, b)));
+    if (negates_b) return kpar_x_sub(e, a, operand_of(e, b));
+    if (negates_a) return kpar_x_sub(e, b, operand_of(e, a));
     return NONE;
 }
 
@@ -207,6 +209,8 @@ static const struct {
     [KPAR_SCALAR_RELU] = {false, simplify_relu},        [KPAR_SCALAR_EQUAL] = {true, NULL},
 };
 
+bool kpar_scalar_commutes(kpar_scalar_op op) { return algebra[op].commutes; }
+
 static bool in_order(const kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
     if (is_constant(e, a) != is_constant(e, b)) return is_constant(e, b);
@@ -258,23 +262,6 @@ void kpar_x_inline(kpar_expression_builder *e, const kpar_expression *inner, con
     kpar_free(made);
 }
 
-/* place[i] = new index of instruction i, or NONE where no output needs it. Returns how many stay. */
-static int choose_needed(const kpar_expression_builder *e, const kpar_x *outputs, int n_outputs, int *place)
-{
-    for (size_t i = 0; i < e->count; i++) place[i] = NONE;
-    for (int i = 0; i < n_outputs; i++) place[outputs[i]] = 0;
-    for (size_t i = e->count; i-- > 0;) {
-        if (place[i] == NONE) continue;
-        const kpar_scalar *s = &e->scalars[i];
-        int operands[] = {s->a, s->b, s->c};
-        for (int k = 0; k < kpar_scalar_operands(s->op); k++) place[operands[k]] = 0;
-    }
-    int kept = 0;
-    for (size_t i = 0; i < e->count; i++)
-        if (place[i] != NONE) place[i] = kept++;
-    return kept;
-}
-
 static kpar_scalar renumbered(kpar_scalar s, const int *place)
 {
     int operands = kpar_scalar_operands(s.op);
@@ -287,16 +274,18 @@ static kpar_scalar renumbered(kpar_scalar s, const int *place)
 const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena,
                                            const kpar_x *outputs, int n_outputs)
 {
-    int *place = kpar_alloc(e->count * sizeof *place);
-    int kept = choose_needed(e, outputs, n_outputs, place);
+    int *order = kpar_alloc(2 * e->count * sizeof *order), *place = order + e->count;
+    const int kept = kpar_x_order(e->scalars, e->count, outputs, n_outputs, order);
     kpar_scalar *scalars = kpar_arena_alloc(arena, (size_t)kept * sizeof *scalars);
-    for (size_t i = 0; i < e->count; i++)
-        if (place[i] != NONE) scalars[place[i]] = renumbered(e->scalars[i], place);
+    for (int i = 0; i < kept; i++) {
+        place[order[i]] = i;
+        scalars[i] = renumbered(e->scalars[order[i]], place);
+    }
     int *results = kpar_arena_alloc(arena, (size_t)n_outputs * sizeof *results);
     for (int i = 0; i < n_outputs; i++) results[i] = place[outputs[i]];
 
     kpar_expression made = {e->n_inputs, n_outputs, kept, scalars, results};
-    kpar_free(place);
+    kpar_free(order);
     kpar_free(e->scalars);
     kpar_free(e->next);
     kpar_free(e);
