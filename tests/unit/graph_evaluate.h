@@ -1,4 +1,4 @@
-/* A graph's meaning in plain loops over doubles, one op after the other, for unit tests: one microbatch, one rank. */
+/* A graph's meaning in plain loops over doubles, op after op, for unit tests: one microbatch, one rank. */
 #ifndef KPAR_TESTS_GRAPH_EVALUATE_H
 #define KPAR_TESTS_GRAPH_EVALUATE_H
 
@@ -148,7 +148,8 @@ static void evaluate_epilogue(evaluation *e, const kpar_op *op)
 /* The element of the input that an element of the output of transpose, slice or pad is; -1: none, a zero. */
 static int64_t moved_from(const evaluation *e, const kpar_op *op, int64_t index)
 {
-    const kpar_shape *from = &e->graph->values[op->inputs[0]].shape, *to = &e->graph->values[op->outputs[0]].shape;
+    const kpar_shape *from = &e->graph->values[op->inputs[0]].shape;
+    const kpar_shape *to = &e->graph->values[op->outputs[0]].shape;
     int64_t at[KPAR_MAX_RANK], result = 0;
     for (int d = to->rank; d-- > 0;) {
         const int own = op->kind == KPAR_OP_TRANSPOSE ? op->attributes.permutation[d] : d;

@@ -1,11 +1,11 @@
-/* The gradient of every op of the table against central differences of the op's plain meaning, in double. The table is
- * walked: an op without a case fails. */
+/* The gradient of every op of the table against central differences of the op's plain meaning, in double. The
+ * table is walked: an op without a case fails. */
 #include "graph_evaluate.h"
 #include "graph_fixture.h"
 
 enum { MAX_INPUTS = 3, BATCH = 3 };
 
-/* A way to use an op. Inputs are differentiated; those whose shape begins with '#' are integers and are not. */
+/* A way to use an op. Its inputs are differentiated, but for those that make_input marks. */
 typedef struct op_case {
     kpar_op_kind kind;
     const char *name;
@@ -170,8 +170,8 @@ static double loss_at(const kpar_graph *g, kpar_value_id loss, nudge n)
 }
 
 /* The gradient of `wanted` (a variable) against central differences. */
-static void assert_gradient(const kpar_graph *g, kpar_value_id loss, kpar_value_id wanted, kpar_value_id gradient,
-                            const char *title)
+static void assert_gradient(const kpar_graph *g, kpar_value_id loss, kpar_value_id wanted,
+                            kpar_value_id gradient, const char *title)
 {
     const double step = 1e-5;
     nudge none = {.index = -1};
@@ -185,8 +185,8 @@ static void assert_gradient(const kpar_graph *g, kpar_value_id loss, kpar_value_
                      below = loss_at(g, loss, (nudge){index, i, -step});
         const double expected = (above - below) / (2 * step), found = e.values[gradient][i];
         ck_assert_msg(fabs(found - expected) <= 1e-7 * (1 + fabs(expected)),
-                      "%s: input %d, element %lld: gradient %.12g, difference %.12g", title, index, (long long)i,
-                      found, expected);
+                      "%s: input %d, element %d: gradient %.12g, difference %.12g", title, index,
+                      (int)i, found, expected);
     }
     evaluation_free(&e);
 }
@@ -231,8 +231,8 @@ START_TEST(every_op_without_a_gradient_says_so_or_leads_nowhere)
 {
     const kpar_op_kind kind = (kpar_op_kind)_i;
     const kpar_op_row *row = kpar_op_row_get(kind);
-    ck_assert_msg((without[kind].rule == HAS_A_RULE) == (row->gradient != NULL), "op %s: no line here says what it does",
-                  row->name);
+    ck_assert_msg((without[kind].rule == HAS_A_RULE) == (row->gradient != NULL),
+                  "op %s: no line here says what it does", row->name);
     if (row->gradient) return;
     kpar_graph *g = kpar_graph_create(KPAR_F64);
     const kpar_value_id other = variable_of(g, 8, "");
@@ -248,7 +248,8 @@ START_TEST(every_op_without_a_gradient_says_so_or_leads_nowhere)
     if (made >= 0) y = binary(g, KPAR_SCALAR_ADD, other, made);
     const kpar_value_id loss = loss_of(g, y);
     if (without[kind].rule == REFUSES)
-        ASSERT_FAILS(kpar_graph_gradient(g, loss, x, n, gradients), KPAR_EUNSUPPORTED, "'strange'", row->name);
+        ASSERT_FAILS(kpar_graph_gradient(g, loss, x, n, gradients), KPAR_EUNSUPPORTED, "'strange'",
+                     row->name);
     else {
         ASSERT_OK(kpar_graph_gradient(g, loss, x, n, gradients));
         for (int i = 0; i < n; i++) ck_assert_int_eq(gradients[i], -1);
@@ -261,7 +262,8 @@ START_TEST(gradients_of_a_value_used_twice_add_up)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64);
     const kpar_value_id x = variable_of(g, 0, "3 3"), squared = matmul(g, x, x);
-    const kpar_value_id loss = loss_of(g, binary(g, KPAR_SCALAR_MULTIPLY, squared, unary(g, KPAR_SCALAR_EXP, x)));
+    const kpar_value_id product = binary(g, KPAR_SCALAR_MULTIPLY, squared, unary(g, KPAR_SCALAR_EXP, x));
+    const kpar_value_id loss = loss_of(g, product);
     kpar_value_id gradient;
     ASSERT_OK(kpar_graph_gradient(g, loss, &x, 1, &gradient));
     assert_gradient(g, loss, x, gradient, "x x exp(x)");
@@ -277,7 +279,7 @@ START_TEST(a_network_of_three_layers_agrees_with_differences)
     y = dense(g, "three", 4, y, 3);
     ASSERT_OK(kpar_build_cross_entropy(g, y, source(g, KPAR_FROM_LABEL, 0, KPAR_I32, "b"), true, &loss));
     loss = total(g, loss);
-    for (int i = 0; i < 6; i++) wanted[i] = kpar_graph_source(g, KPAR_FROM_VARIABLE, i, KPAR_F64, (kpar_shape){0});
+    for (int i = 0; i < 6; i++) wanted[i] = variable_of(g, i, "");
     ASSERT_OK(kpar_graph_gradient(g, loss, wanted, 6, gradients));
     ASSERT_OK(kpar_graph_check(g));
     for (int i = 0; i < 6; i++) assert_gradient(g, loss, wanted[i], gradients[i], "network");
