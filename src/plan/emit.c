@@ -490,7 +490,9 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *progra
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) {
         if (status == KPAR_OK && programs[mode]) finish_program(&emitters[mode], bases);
         release(&emitters[mode]);
-        if (status != KPAR_OK) kpar_program_destroy(programs[mode]);
+        if (status == KPAR_OK) continue;
+        kpar_program_destroy(programs[mode]);
+        programs[mode] = NULL;
     }
     kpar_arena_destroy(arena);
     return status;
