@@ -13,8 +13,7 @@ typedef struct op_case {
     kpar_status (*build)(kpar_graph *g, const kpar_value_id *x, kpar_value_id *y);
 } op_case;
 
-#define BUILD(name)                                                                                          \
-    static kpar_status build_##name(kpar_graph *g, const kpar_value_id *x, kpar_value_id *y)
+#define BUILD(name) static kpar_status build_##name(kpar_graph *g, const kpar_value_id *x, kpar_value_id *y)
 
 BUILD(product) { return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, x[0], x[1], y); }
 BUILD(tanh) { return kpar_build_unary(g, KPAR_SCALAR_TANH, x[0], y); }
@@ -185,8 +184,8 @@ static void assert_gradient(const kpar_graph *g, kpar_value_id loss, kpar_value_
                      below = loss_at(g, loss, (nudge){index, i, -step});
         const double expected = (above - below) / (2 * step), found = e.values[gradient][i];
         ck_assert_msg(fabs(found - expected) <= 1e-7 * (1 + fabs(expected)),
-                      "%s: input %d, element %d: gradient %.12g, difference %.12g", title, index,
-                      (int)i, found, expected);
+                      "%s: input %d, element %d: gradient %.12g, difference %.12g", title, index, (int)i,
+                      found, expected);
     }
     evaluation_free(&e);
 }

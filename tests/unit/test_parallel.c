@@ -1,0 +1,574 @@
+/* Parallelism as passes over the graph: dealing, schedules, placement, cut, buckets. */
+#include "plan_fixture.h"
+
+#include "graph/build.h"
+#include "parallel/bucket.h"
+#include "parallel/deal.h"
+#include "parallel/place.h"
+
+/* --- dealing --- */
+
+START_TEST(rows_are_dealt_evenly_and_in_order)
+{
+    for (int units = 1; units <= 9; units++)
+        for (int64_t rows = 0; rows <= 40; rows++) {
+            int64_t next = 0, first, count, largest = 0, smallest = rows;
+            for (int unit = 0; unit < units; unit++, next += count) {
+                kpar_deal(rows, 0, units, unit, &first, &count);
+                ck_assert_int_eq(first, next);
+                if (count > largest) largest = count;
+                if (count < smallest) smallest = count;
+            }
+            ck_assert_int_eq(next, rows);
+            ck_assert_int_le(largest - smallest, 1);
+        }
+}
+END_TEST
+
+/* Leaves are the same rows whoever has them, and of a short batch the last ones are empty. */
+START_TEST(leaves_have_equal_rows_until_the_batch_ends)
+{
+    static const int64_t counts[] = {4, 4, 3, 0, 0};
+    for (int unit = 0; unit < 5; unit++) {
+        int64_t first, count;
+        kpar_deal(11, 4, 5, unit, &first, &count);
+        ck_assert_int_eq(count, counts[unit]);
+        if (count) ck_assert_int_eq(first, 4 * unit);
+    }
+}
+END_TEST
+
+/* --- schedules --- */
+
+START_TEST(every_schedule_is_proved_for_up_to_8_stages_and_16_microbatches)
+{
+    int n;
+    const kpar_schedule *schedules = kpar_schedules(&n);
+    for (int i = 0; i < n; i++)
+        for (int stages = 1; stages <= 8; stages++)
+            for (int microbatches = 1; microbatches <= 16; microbatches++)
+                ck_assert_msg(kpar_schedule_prove(&schedules[i], stages, microbatches) == KPAR_OK, "%s",
+                              kpar_error_message());
+}
+END_TEST
+
+/* The last stage wants backward first: nothing can ever start there. */
+static void backward_first(const kpar_schedule_shape *shape, kpar_action *actions)
+{
+    const bool last = shape->stage == shape->stages - 1;
+    for (int m = 0; m < shape->microbatches; m++) {
+        actions[2 * m] = (kpar_action){last ? KPAR_BACKWARD : KPAR_FORWARD, m};
+        actions[2 * m + 1] = (kpar_action){last ? KPAR_FORWARD : KPAR_BACKWARD, m};
+    }
+}
+
+START_TEST(a_schedule_that_is_stuck_is_named)
+{
+    const kpar_schedule wrong = {"wrong", "", backward_first};
+    ck_assert_int_eq(kpar_schedule_prove(&wrong, 3, 4), KPAR_EINTERNAL);
+    ck_assert_ptr_nonnull(strstr(kpar_error_message(), "schedule wrong: 3 stages, 4 microbatches"));
+}
+END_TEST
+
+/* Most forwards without their backward at any time. */
+static int most_under_way(const kpar_schedule *schedule, kpar_schedule_shape shape)
+{
+    kpar_action actions[64];
+    int under_way = 0, most = 0;
+    schedule->generate(&shape, actions);
+    for (int i = 0; i < 2 * shape.microbatches; i++) {
+        under_way += actions[i].part == KPAR_FORWARD ? 1 : -1;
+        if (under_way > most) most = under_way;
+    }
+    return most;
+}
+
+START_TEST(one_forward_one_backward_keeps_at_most_as_many_microbatches_as_stages_follow)
+{
+    const kpar_schedule *schedule = kpar_schedule_find("1f1b"), *gpipe = kpar_schedule_find("gpipe");
+    for (int stages = 1; stages <= 8; stages++)
+        for (int stage = 0; stage < stages; stage++) {
+            const kpar_schedule_shape shape = {stage, stages, 16};
+            ck_assert_int_eq(most_under_way(schedule, shape), stages - stage);
+            ck_assert_int_eq(most_under_way(gpipe, shape), 16);
+        }
+    ck_assert_ptr_null(kpar_schedule_find("interleaved"));
+}
+END_TEST
+
+/* --- placement --- */
+
+/* Ops of a kind over a mesh axis in a phase and, in the microbatch phase, a part. */
+static int count_moves(const kpar_graph *g, int kind, kpar_axis axis, kpar_phase phase, kpar_part part)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        n += op->kind == kind && op->attributes.mesh_axis == axis && op->phase == phase &&
+             (phase != KPAR_PHASE_MICROBATCH || op->part == part);
+    }
+    return n;
+}
+
+static int count_between(const kpar_graph *g, int first, int last)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_ops; i++) n += g->ops[i].kind >= first && g->ops[i].kind <= last;
+    return n;
+}
+
+static const kpar_value *variable_value(const planned *p, const char *layer, const char *name)
+{
+    const kpar_graph *g = kpar_plan_graph(p->plan, KPAR_MODE_TRAIN);
+    for (size_t i = 0; i < g->n_states; i++) {
+        const kpar_variable *v = &p->catalog->variables[g->states[i].variable];
+        if (!g->states[i].copy && strcmp(v->layer, layer) == 0 && strcmp(v->name, name) == 0)
+            return &g->values[g->states[i].value];
+    }
+    ck_abort_msg("no variable %s of %s", name, layer);
+}
+
+#define ASSERT_SPLIT(value, axis, dimension)                                                                 \
+    do {                                                                                                     \
+        ck_assert_int_eq((value)->placement[axis].kind, KPAR_SPLIT);                                         \
+        ck_assert_int_eq((value)->placement[axis].dim, dimension);                                           \
+    } while (0)
+
+START_TEST(one_rank_has_nothing_to_move)
+{
+    const kpar_plan_options o = options_of(1, 1, 1);
+    planned p = plan_dense(6, (int[]){8, 4, 0}, &o);
+    ASSERT_PLANNED(p);
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+        ck_assert_int_eq(
+            count_between(kpar_plan_graph(p.plan, (kpar_mode)mode), KPAR_OP_SPLIT, KPAR_OP_RECEIVE), 0);
+    planned_free(&p);
+}
+END_TEST
+
+/* Columns, then rows (Megatron-LM). The layer of 5 units in front cannot be cut and needs its gradient whole. */
+START_TEST(a_pair_of_dense_layers_has_one_all_reduce_forward_and_one_backward)
+{
+    const kpar_plan_options o = options_of(1, 1, 2);
+    planned p = plan_dense(6, (int[]){5, 8, 4, 0}, &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    const kpar_axis axis = KPAR_AXIS_TENSOR;
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_FORWARD), 1);
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_BACKWARD), 1);
+    ck_assert_int_eq(count_between(g, KPAR_OP_ALL_REDUCE, KPAR_OP_ALL_GATHER), 2);
+    ASSERT_SPLIT(variable_value(&p, "dense_1", "kernel"), axis, 1);
+    ASSERT_SPLIT(variable_value(&p, "dense_1", "bias"), axis, 0);
+    ASSERT_SPLIT(variable_value(&p, "dense_2", "kernel"), axis, 0);
+    ck_assert_int_eq(variable_value(&p, "dense_2", "bias")->placement[axis].kind, KPAR_REPLICATED);
+    ck_assert_int_eq(variable_value(&p, "dense_0", "kernel")->placement[axis].kind, KPAR_REPLICATED);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(five_outputs_at_tensor_2_stay_whole)
+{
+    const kpar_plan_options o = options_of(1, 1, 2);
+    planned p = plan_dense(6, (int[]){5, 0}, &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    ck_assert_int_eq(count_between(g, KPAR_OP_SPLIT, KPAR_OP_ALL_GATHER), 0);
+    ck_assert_int_eq(variable_value(&p, "dense_0", "kernel")->placement[KPAR_AXIS_TENSOR].kind,
+                     KPAR_REPLICATED);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(split_features_cut_the_input_and_the_first_kernel)
+{
+    kpar_plan_options o = options_of(1, 1, 2);
+    o.split_features = true;
+    planned p = plan_dense(6, (int[]){5, 4, 0}, &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    bool found = false;
+    for (size_t i = 0; i < g->n_values; i++) {
+        if (g->values[i].source != KPAR_FROM_FEATURE) continue;
+        ASSERT_SPLIT(&g->values[i], KPAR_AXIS_TENSOR, 1);
+        found = true;
+    }
+    ck_assert(found);
+    ASSERT_SPLIT(variable_value(&p, "dense_0", "kernel"), KPAR_AXIS_TENSOR, 0);
+    ck_assert_int_eq(variable_value(&p, "dense_0", "bias")->placement[KPAR_AXIS_TENSOR].kind,
+                     KPAR_REPLICATED);
+    planned_free(&p);
+}
+END_TEST
+
+/* Nothing says so: the gradient of a batch that is split comes out as a partial sum by the rules. */
+START_TEST(a_split_batch_sums_gradients_once_in_the_update)
+{
+    kpar_plan_options o = options_of(4, 1, 1);
+    o.without_passes = "bucket";
+    planned p = plan_dense(6, (int[]){8, 4, 0}, &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    const kpar_axis axis = KPAR_AXIS_DATA;
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_UPDATE, KPAR_FORWARD), 4);
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_FORWARD), 0);
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_BACKWARD), 0);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(zero_shards_what_the_update_keeps)
+{
+    kpar_plan_options o = options_of(2, 1, 1);
+    o.zero = 1;
+    o.without_passes = "bucket";
+    planned p = plan_file("tests/cases/data/opt_adam/model.keras", &o, TRAIN);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    int slots = 0, weights = 0, copies = 0;
+    for (size_t i = 0; i < g->n_states; i++) {
+        const kpar_variable_kind kind = p.catalog->variables[g->states[i].variable].kind;
+        const kpar_placement at = g->values[g->states[i].value].placement[KPAR_AXIS_DATA];
+        if (g->states[i].copy) {
+            ck_assert_int_eq(at.kind, KPAR_REPLICATED);
+            copies++;
+        } else if (kind == KPAR_VARIABLE_WEIGHT || kind == KPAR_VARIABLE_SLOT) {
+            ck_assert_int_eq(at.kind, KPAR_SHARD);
+            *(kind == KPAR_VARIABLE_SLOT ? &slots : &weights) += 1;
+        }
+    }
+    ck_assert_int_eq(weights, 6);
+    ck_assert_int_eq(copies, weights);
+    ck_assert_int_eq(slots, 2 * weights);
+    ck_assert_int_eq(count_between(g, KPAR_OP_REDUCE_SCATTER, KPAR_OP_REDUCE_SCATTER), weights);
+    ck_assert_int_eq(count_between(g, KPAR_OP_ALL_GATHER, KPAR_OP_ALL_GATHER), weights);
+    planned_free(&p);
+}
+END_TEST
+
+/* Together, the ranks' slices of a variable are the variable; each element lies on as many ranks as the placement says. */
+static void assert_covers(const kpar_value *v, kpar_mesh mesh)
+{
+    int64_t count = 1, seen[4096] = {0};
+    for (int i = 0; i < v->shape.rank; i++) count *= v->shape.dims[i].size;
+    ck_assert_int_le(count, 4096);
+    for (int rank = 0; rank < kpar_mesh_size(mesh); rank++) {
+        const kpar_slice s = kpar_local_slice(v, mesh, kpar_mesh_coordinate(mesh, rank), 1);
+        for (int64_t i = 0; i < count; i++) {
+            int64_t rest = i;
+            bool inside = true;
+            for (int d = s.rank; d-- > 0; rest /= v->shape.dims[d].size) {
+                const int64_t at = rest % v->shape.dims[d].size;
+                inside = inside && at >= s.start[d] && at < s.start[d] + s.size[d];
+            }
+            seen[i] += inside;
+        }
+    }
+    int64_t copies = kpar_mesh_size(mesh);
+    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
+        if (v->placement[axis].kind != KPAR_REPLICATED) copies /= kpar_mesh_extent(mesh, (kpar_axis)axis);
+    for (int64_t i = 0; i < count; i++) ck_assert_int_eq(seen[i], copies);
+}
+
+START_TEST(the_slices_of_all_ranks_cover_every_variable)
+{
+    static const kpar_mesh meshes[] = {{1, 1, 1}, {2, 1, 1}, {3, 1, 1}, {1, 1, 2}, {2, 1, 2}, {5, 1, 4}};
+    for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++)
+        for (int zero = 0; zero < 2; zero++) {
+            kpar_plan_options o = options_of(meshes[i].data, 1, meshes[i].tensor);
+            o.zero = zero;
+            planned p = plan_file("tests/cases/data/opt_adam/model.keras", &o, TRAIN);
+            ASSERT_PLANNED(p);
+            const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+            for (size_t k = 0; k < g->n_states; k++) assert_covers(&g->values[g->states[k].value], meshes[i]);
+            planned_free(&p);
+        }
+}
+END_TEST
+
+/* arg_reduce along the split dimension has no rule: its input is gathered first. */
+START_TEST(an_op_without_a_rule_gets_its_inputs_whole)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F32), *placed = NULL;
+    const kpar_dim rows[] = {{1, true}, {4, false}}, matrix[] = {{4, false}, {6, false}};
+    const bool trained[1] = {false};
+    const kpar_place_options options = {.mesh = {1, 1, 2}, .trained = trained};
+    kpar_value_id y;
+    const kpar_value_id x = kpar_graph_source(g, KPAR_FROM_FEATURE, 0, KPAR_F32, kpar_shape_of(2, rows));
+    const kpar_value_id w = kpar_graph_source(g, KPAR_FROM_VARIABLE, 0, KPAR_F32, kpar_shape_of(2, matrix));
+    ck_assert_int_eq(kpar_build_matmul(g, x, false, w, false, &y), KPAR_OK);
+    ck_assert_int_eq(kpar_build_arg_reduce(g, 1, y, &y), KPAR_OK);
+    kpar_graph_set_state(g, w, w);
+    kpar_graph_add_output(g, KPAR_OUTPUT_PREDICTION, 0, y);
+    ck_assert_int_eq(kpar_place_graph(g, &options, &placed), KPAR_OK);
+    ck_assert_int_eq(kpar_graph_check(placed), KPAR_OK);
+    ck_assert_uint_eq(placed->n_ops, 3);
+    ck_assert_int_eq(placed->ops[1].kind, KPAR_OP_ALL_GATHER);
+    ck_assert_int_eq(placed->values[placed->outputs[0].value].placement[KPAR_AXIS_TENSOR].kind,
+                     KPAR_REPLICATED);
+    kpar_graph_destroy(g);
+    kpar_graph_destroy(placed);
+}
+END_TEST
+
+/* --- cut --- */
+
+static int stage_of_layer(const planned *p, const char *layer)
+{
+    const kpar_graph *g = kpar_plan_graph(p->plan, KPAR_MODE_TRAIN);
+    int stage = -1;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        if (op->phase != KPAR_PHASE_MICROBATCH || op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE)
+            continue;
+        if (strcmp(op->layer, layer) != 0) continue;
+        ck_assert_msg(stage < 0 || stage == op->stage, "layer %s is on stages %d and %d", layer, stage,
+                      op->stage);
+        stage = op->stage;
+    }
+    return stage;
+}
+
+START_TEST(more_stages_than_layers_is_an_error_that_names_the_number)
+{
+    const kpar_plan_options o = options_of(1, 5, 1);
+    planned p = plan_dense(6, (int[]){8, 8, 4, 0}, &o);
+    ASSERT_NOT_PLANNED(p, "--pipeline 5", "at most 4 stages");
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(with_as_many_stages_as_layers_and_one_the_loss_is_a_stage)
+{
+    const kpar_plan_options o = options_of(1, 4, 1);
+    planned p = plan_dense(6, (int[]){8, 8, 4, 0}, &o);
+    ASSERT_PLANNED(p);
+    for (int i = 0; i < 3; i++) {
+        char layer[16];
+        snprintf(layer, sizeof layer, "dense_%d", i);
+        ck_assert_int_eq(stage_of_layer(&p, layer), i);
+    }
+    ck_assert_int_eq(stage_of_layer(&p, ""), 3);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(stages_begin_where_they_are_told_to)
+{
+    const char *const first[] = {"dense_1", "dense_3"};
+    kpar_plan_options o = options_of(1, 3, 1);
+    o.stages = first;
+    planned p = plan_dense(6, (int[]){8, 8, 8, 8, 4, 0}, &o);
+    ASSERT_PLANNED(p);
+    static const int expected[] = {0, 1, 1, 2, 2};
+    for (int i = 0; i < 5; i++) {
+        char layer[16];
+        snprintf(layer, sizeof layer, "dense_%d", i);
+        ck_assert_int_eq(stage_of_layer(&p, layer), expected[i]);
+    }
+    ck_assert_int_eq(stage_of_layer(&p, ""), 2);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(names_of_stages_that_cannot_be_are_refused)
+{
+    static const struct {
+        const char *first[2], *word;
+    } cases[] = {{{"dense_1", "dense_9"}, "no layer 'dense_9'"},
+                 {{"dense_2", "dense_1"}, "'dense_1' comes before"},
+                 {{"dense_0", "dense_1"}, "'dense_0' begins the first stage"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        kpar_plan_options o = options_of(1, 3, 1);
+        o.stages = cases[i].first;
+        planned p = plan_dense(6, (int[]){8, 8, 4, 0}, &o);
+        ASSERT_NOT_PLANNED(p, "--stages", cases[i].word);
+        planned_free(&p);
+    }
+}
+END_TEST
+
+/* Two wide layers and four narrow ones: a cut by number of layers would be far off. */
+START_TEST(stages_are_cut_by_time_not_by_number_of_layers)
+{
+    const kpar_plan_options o = options_of(1, 2, 1);
+    planned p = plan_dense(512, (int[]){512, 512, 8, 8, 8, 8, 0}, &o);
+    ASSERT_PLANNED(p);
+    ck_assert_int_eq(stage_of_layer(&p, "dense_0"), 0);
+    ck_assert_int_eq(stage_of_layer(&p, "dense_1"), 1);
+    ck_assert_int_eq(stage_of_layer(&p, "dense_5"), 1);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(every_transfer_has_both_ends_and_values_are_read_on_their_stage)
+{
+    static const char *const models[] = {"deep_mlp8", "functional_branches", "two_inputs_two_outputs"};
+    for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
+        const kpar_plan_options o = options_of(1, 3, 1);
+        char path[128];
+        snprintf(path, sizeof path, "tests/cases/data/%s/model.keras", models[m]);
+        planned p = plan_file(path, &o, TRAIN);
+        ASSERT_PLANNED(p);
+        const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+        const kpar_op *sends[256] = {0};
+        int n_sent = 0, n_received = 0;
+        for (size_t i = 0; i < g->n_ops; i++) {
+            const kpar_op *op = &g->ops[i];
+            if (op->kind == KPAR_OP_SEND) sends[op->attributes.channel] = op;
+            n_sent += op->kind == KPAR_OP_SEND;
+            n_received += op->kind == KPAR_OP_RECEIVE;
+            if (op->kind == KPAR_OP_RECEIVE) {
+                const kpar_op *send = sends[op->attributes.channel];
+                ck_assert_ptr_nonnull(send);
+                ck_assert_int_eq(send->stage, op->attributes.peer);
+                ck_assert_int_eq(op->stage, send->attributes.peer);
+            }
+            for (int k = 0; op->phase == KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
+                const kpar_op_id maker = g->values[op->inputs[k]].op;
+                if (maker >= 0 && g->ops[maker].phase == KPAR_PHASE_MICROBATCH)
+                    ck_assert_int_eq(g->ops[maker].stage, op->stage);
+            }
+        }
+        ck_assert_int_gt(n_sent, 0);
+        ck_assert_int_eq(n_sent, n_received);
+        planned_free(&p);
+    }
+}
+END_TEST
+
+/* --- buckets --- */
+
+static kpar_graph *without_buckets(planned *p, int data, int pipeline, int zero)
+{
+    kpar_plan_options o = options_of(data, pipeline, 1);
+    o.without_passes = "bucket";
+    o.zero = zero;
+    *p = plan_dense(6, (int[]){8, 8, 4, 0}, &o);
+    ASSERT_PLANNED(*p);
+    return (kpar_graph *)kpar_plan_graph(p->plan, KPAR_MODE_TRAIN);
+}
+
+static int count_of_gradients(const kpar_graph *g)
+{
+    return count_moves(g, KPAR_OP_ALL_REDUCE, KPAR_AXIS_DATA, KPAR_PHASE_UPDATE, KPAR_FORWARD);
+}
+
+static int most_inputs(const kpar_graph *g, int kind)
+{
+    int most = 0;
+    for (size_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == kind && g->ops[i].n_inputs > most) most = g->ops[i].n_inputs;
+    return most;
+}
+
+START_TEST(buckets_hold_as_many_gradients_as_their_bytes_allow)
+{
+    /* kernels of 6x8, 8x8, 8x4 and biases of 8, 8, 4 floats */
+    static const struct {
+        size_t bytes;
+        int ops, largest;
+    } cases[] = {{0, 6, 1}, {1 << 20, 1, 6}, {300, 3, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        planned p;
+        kpar_graph *g = without_buckets(&p, 2, 1, 0), *bucketed = NULL;
+        ck_assert_int_eq(kpar_bucket(g, cases[i].bytes, &bucketed), KPAR_OK);
+        ck_assert_msg(kpar_graph_check(bucketed) == KPAR_OK, "%s", kpar_error_message());
+        ck_assert_int_eq(count_of_gradients(bucketed), cases[i].ops);
+        ck_assert_int_eq(most_inputs(bucketed, KPAR_OP_ALL_REDUCE), cases[i].largest);
+        ck_assert_uint_eq(bucketed->n_states, g->n_states);
+        kpar_graph_destroy(bucketed);
+        planned_free(&p);
+    }
+}
+END_TEST
+
+START_TEST(gradients_are_joined_in_the_order_in_which_backward_completes_them)
+{
+    planned p;
+    kpar_graph *g = without_buckets(&p, 2, 1, 0), *bucketed = NULL;
+    ck_assert_int_eq(kpar_bucket(g, 1 << 20, &bucketed), KPAR_OK);
+    for (size_t i = 0; i < bucketed->n_ops; i++) {
+        const kpar_op *op = &bucketed->ops[i];
+        if (op->kind != KPAR_OP_ALL_REDUCE) continue;
+        kpar_op_id before = -1;
+        for (int k = 0; k < op->n_inputs; k++) {
+            const kpar_op *sum = &bucketed->ops[bucketed->values[op->inputs[k]].op];
+            ck_assert_int_eq(sum->kind, KPAR_OP_ACCUMULATE);
+            ck_assert_int_gt(bucketed->values[sum->inputs[0]].op, before);
+            before = bucketed->values[sum->inputs[0]].op;
+            ck_assert(kpar_shape_equal(&bucketed->values[op->inputs[k]].shape,
+                                       &bucketed->values[op->outputs[k]].shape));
+        }
+    }
+    kpar_graph_destroy(bucketed);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(gradients_of_two_stages_share_no_bucket)
+{
+    planned p;
+    kpar_graph *g = without_buckets(&p, 2, 2, 0), *bucketed = NULL;
+    ck_assert_int_eq(kpar_bucket(g, 1 << 20, &bucketed), KPAR_OK);
+    ck_assert_int_eq(count_of_gradients(bucketed), 2);
+    kpar_graph_destroy(bucketed);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(whole_shards_are_joined_in_the_order_of_their_owners)
+{
+    planned p;
+    kpar_graph *g = without_buckets(&p, 3, 1, 1), *bucketed = NULL;
+    ck_assert_int_eq(kpar_bucket(g, 1 << 20, &bucketed), KPAR_OK);
+    ck_assert_int_eq(count_between(bucketed, KPAR_OP_REDUCE_SCATTER, KPAR_OP_REDUCE_SCATTER), 1);
+    for (size_t i = 0; i < bucketed->n_ops; i++)
+        for (int k = 1; bucketed->ops[i].kind == KPAR_OP_REDUCE_SCATTER && k < bucketed->ops[i].n_outputs;
+             k++) {
+            const kpar_value_id *out = bucketed->ops[i].outputs;
+            ck_assert_int_le(bucketed->values[out[k - 1]].placement[KPAR_AXIS_DATA].owner,
+                             bucketed->values[out[k]].placement[KPAR_AXIS_DATA].owner);
+        }
+    kpar_graph_destroy(bucketed);
+    planned_free(&p);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        rows_are_dealt_evenly_and_in_order,
+        leaves_have_equal_rows_until_the_batch_ends,
+        every_schedule_is_proved_for_up_to_8_stages_and_16_microbatches,
+        a_schedule_that_is_stuck_is_named,
+        one_forward_one_backward_keeps_at_most_as_many_microbatches_as_stages_follow,
+        one_rank_has_nothing_to_move,
+        a_pair_of_dense_layers_has_one_all_reduce_forward_and_one_backward,
+        five_outputs_at_tensor_2_stay_whole,
+        split_features_cut_the_input_and_the_first_kernel,
+        a_split_batch_sums_gradients_once_in_the_update,
+        zero_shards_what_the_update_keeps,
+        the_slices_of_all_ranks_cover_every_variable,
+        an_op_without_a_rule_gets_its_inputs_whole,
+        more_stages_than_layers_is_an_error_that_names_the_number,
+        with_as_many_stages_as_layers_and_one_the_loss_is_a_stage,
+        stages_begin_where_they_are_told_to,
+        names_of_stages_that_cannot_be_are_refused,
+        stages_are_cut_by_time_not_by_number_of_layers,
+        every_transfer_has_both_ends_and_values_are_read_on_their_stage,
+        buckets_hold_as_many_gradients_as_their_bytes_allow,
+        gradients_are_joined_in_the_order_in_which_backward_completes_them,
+        gradients_of_two_stages_share_no_bucket,
+        whole_shards_are_joined_in_the_order_of_their_owners,
+    };
+    Suite *suite = suite_create("parallel");
+    TCase *all = tcase_create("parallel");
+    tcase_set_timeout(all, 0);
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(all, tests[i]);
+    suite_add_tcase(suite, all);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
