@@ -14,7 +14,8 @@ void kpar_even_parts(size_t total, int n, size_t *offsets, size_t *counts)
 static kpar_tensor_spec *flat_tensors(kpar_arena *arena, kpar_dtype dtype, size_t count, int n)
 {
     kpar_tensor_spec *tensors = kpar_arena_alloc(arena, (size_t)n * sizeof *tensors);
-    for (int i = 0; i < n; i++) tensors[i] = (kpar_tensor_spec){.dtype = dtype, .rank = 1, .dims = {(int64_t)count}};
+    for (int i = 0; i < n; i++)
+        tensors[i] = (kpar_tensor_spec){.dtype = dtype, .rank = 1, .dims = {(int64_t)count}};
     return tensors;
 }
 
@@ -26,7 +27,8 @@ kpar_kernel_spec kpar_copy_kernel(kpar_arena *arena, kpar_dtype dtype, size_t co
                               .tensors = flat_tensors(arena, dtype, count, 2)};
 }
 
-kpar_kernel_spec kpar_sum_kernel(kpar_arena *arena, kpar_dtype dtype, size_t count, int n, const int (*additions)[2])
+kpar_kernel_spec kpar_sum_kernel(kpar_arena *arena, kpar_dtype dtype, size_t count, int n,
+                                 const int (*additions)[2])
 {
     kpar_expression_builder *b = kpar_expression_begin(n);
     kpar_x *terms = kpar_arena_alloc(arena, (size_t)n * sizeof *terms);

@@ -170,16 +170,11 @@ static kpar_status local_progress(kpar_comm *comm, kpar_request *request, bool *
     local_request *own = (local_request *)request;
     *done = own && atomic_load_explicit(&own->done, memory_order_acquire);
     if (!*done) return atomic_load_explicit(&world->ended, memory_order_acquire) ? kpar_local_ended(world) : KPAR_OK;
-    if (own->group) {
-        pthread_mutex_lock(&world->lock);
-        bool agreed = kpar_local_collective_leave(own);
-        pthread_mutex_unlock(&world->lock);
-        if (!agreed)
-            return kpar_fail(KPAR_ECOMM, "rank %d: the members of a group started different collectives", comm->rank);
-    } else if (own->bytes != own->peer_bytes) {
+    if (own->collective && !own->agreed)
+        return kpar_fail(KPAR_ECOMM, "rank %d: the members of a group started different collectives", comm->rank);
+    if (!own->collective && own->bytes != own->peer_bytes)
         return kpar_fail(KPAR_ECOMM, "rank %d: a message on channel %d has %zu bytes at one end, %zu at the other",
                          comm->rank, own->channel, own->bytes, own->peer_bytes);
-    }
     return KPAR_OK;
 }
 

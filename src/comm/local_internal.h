@@ -11,7 +11,6 @@
 #include <pthread.h>
 
 typedef struct local_group local_group;
-typedef struct local_operation local_operation;
 
 /* A message that waits for its other end, or a member's part in a whole collective. */
 typedef struct local_request {
@@ -22,9 +21,8 @@ typedef struct local_request {
     const void *source; /* sends */
     void *target;       /* receives */
     size_t bytes, peer_bytes; /* they differ: an error at both ends */
+    bool collective, agreed; /* on what they do, by the group's members */
     atomic_bool done;
-    local_group *group;         /* whole collective */
-    local_operation *operation; /* of that group */
 } local_request;
 
 /* Messages between a pair of ranks of which one end was started, oldest first. */
@@ -84,8 +82,6 @@ kpar_status kpar_local_start_receive(kpar_comm *comm, void *data, size_t bytes, 
 
 kpar_status kpar_local_group(kpar_comm *comm, const int *ranks, int n, int group);
 kpar_status kpar_local_start_collective(kpar_comm *comm, int group, const kpar_whole *whole, kpar_request *request);
-/* Ends a member's part; says whether the members agreed on what they did. With the lock held. */
-bool kpar_local_collective_leave(local_request *request);
 void kpar_local_group_destroy(local_group *group);
 
 #endif

@@ -50,7 +50,7 @@ static local_request *message(kpar_request *request, size_t bytes, int channel)
 {
     local_request *own = (local_request *)request;
     own->next = NULL;
-    own->group = NULL;
+    own->collective = false;
     own->channel = channel;
     own->bytes = bytes;
     atomic_store_explicit(&own->done, false, memory_order_relaxed);

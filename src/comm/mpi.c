@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 1 << 20 };
+enum { CHUNK_BYTES = 1 << 30 };
 
 kpar_status kpar_mpi_check(int code, const char *what)
 {
@@ -40,7 +40,7 @@ static kpar_status mpi_barrier(kpar_comm *comm)
 
 static kpar_status mpi_broadcast(kpar_comm *comm, void *data, size_t bytes, int root)
 {
-    const size_t most = (size_t)1 << 30;
+    const size_t most = ((mpi_comm *)comm)->chunk_bytes;
     unsigned char *next = data;
     for (size_t left = bytes; left;) {
         size_t count = left < most ? left : most;
@@ -56,7 +56,7 @@ static kpar_status mpi_broadcast(kpar_comm *comm, void *data, size_t bytes, int 
 /* Large ones go rank by rank, as a count has only 31 bits. */
 static kpar_status mpi_all_gather(kpar_comm *comm, const void *own, void *all, size_t bytes)
 {
-    const size_t most = (size_t)1 << 24;
+    const size_t most = ((mpi_comm *)comm)->chunk_bytes;
     unsigned char *parts = all, *part = parts + (size_t)comm->rank * bytes;
     if (part != own && bytes) memcpy(part, own, bytes);
     if (bytes <= most / (size_t)comm->size) {
@@ -106,7 +106,7 @@ static void mpi_destroy(kpar_comm *comm)
     kpar_free(mpi->groups);
     kpar_free(mpi->number_blocks);
     kpar_free(mpi->windows);
-    MPI_Type_free(&mpi->block);
+    MPI_Type_free(&mpi->chunk);
     MPI_Comm_free(&mpi->machine);
     MPI_Comm_free(&mpi->world);
     bool finalizes = mpi->finalizes;
@@ -201,8 +201,8 @@ static kpar_status communicators(mpi_comm *mpi, int *rank, int *size, int *machi
     KPAR_TRY(kpar_mpi_check(MPI_Comm_split_type(mpi->world, MPI_COMM_TYPE_SHARED, *rank, MPI_INFO_NULL, &mpi->machine),
                             "MPI_Comm_split_type"));
     MPI_Comm_size(mpi->machine, machine_size);
-    KPAR_TRY(kpar_mpi_check(MPI_Type_contiguous(BLOCK_BYTES, MPI_BYTE, &mpi->block), "MPI_Type_contiguous"));
-    return kpar_mpi_check(MPI_Type_commit(&mpi->block), "MPI_Type_commit");
+    KPAR_TRY(kpar_mpi_check(MPI_Type_contiguous((int)mpi->chunk_bytes, MPI_BYTE, &mpi->chunk), "MPI_Type_contiguous"));
+    return kpar_mpi_check(MPI_Type_commit(&mpi->chunk), "MPI_Type_commit");
 }
 
 static kpar_status begin(mpi_comm *mpi, const kpar_mpi_options *options)
@@ -224,12 +224,15 @@ static kpar_status begin(mpi_comm *mpi, const kpar_mpi_options *options)
 kpar_status kpar_comm_mpi_create(const kpar_mpi_options *options, kpar_comm **comm)
 {
     *comm = NULL;
-    bool finalizes;
+    bool finalizes = false;
     if (options->ranks_per_node < 0)
         return kpar_fail(KPAR_EUSAGE, "%d ranks on a node: expected 0 or more", options->ranks_per_node);
+    if (options->chunk_bytes > CHUNK_BYTES)
+        return kpar_fail(KPAR_EUSAGE, "messages of %zu bytes: expected at most %d", options->chunk_bytes, CHUNK_BYTES);
     KPAR_TRY(initialize(&finalizes));
     mpi_comm *mpi = kpar_alloc_zeroed(1, sizeof *mpi);
     mpi->finalizes = finalizes;
+    mpi->chunk_bytes = options->chunk_bytes ? options->chunk_bytes : CHUNK_BYTES;
     mpi->control.file = -1;
     kpar_status status = begin(mpi, options);
     if (status == KPAR_OK) *comm = &mpi->base;

@@ -7,10 +7,12 @@
 
 #include <mpi.h>
 
-/* A message is at most two of MPI's: whole blocks, counted by an int, and the rest. */
+/* A message is at most two of MPI's: whole chunks, as an int cannot count more bytes, and the rest. */
 typedef struct mpi_request {
     kpar_request base;
     MPI_Request parts[2];
+    size_t expected; /* bytes to receive; SIZE_MAX: not a receive */
+    int peer;
     int *numbers; /* 2 * size, for counts and displacements that MPI reads until the end */
 } mpi_request;
 
@@ -19,7 +21,8 @@ typedef struct mpi_comm {
     bool finalizes;
     MPI_Comm world;     /* everything but whole collectives */
     MPI_Comm machine;   /* the ranks that can share memory, whatever nodes are pretended */
-    MPI_Datatype block; /* of a large message */
+    size_t chunk_bytes; /* the longest message given to MPI as bytes */
+    MPI_Datatype chunk; /* so many bytes */
     MPI_Comm *groups;   /* MPI_COMM_NULL: not a member */
     size_t groups_count, groups_capacity;
 

@@ -13,61 +13,84 @@ static mpi_request *fresh(kpar_request *request)
 {
     mpi_request *own = (mpi_request *)request;
     own->parts[0] = own->parts[1] = MPI_REQUEST_NULL;
+    own->expected = SIZE_MAX;
     return own;
 }
 
-/* Bytes that go as whole blocks: none if an int can count them all. */
-static size_t block_count(const mpi_comm *mpi, size_t bytes, size_t *in_blocks)
+/* Whole chunks in a message, none if its bytes can be counted; the rest begins `ahead` bytes from its start. */
+static size_t chunk_count(const mpi_comm *mpi, size_t bytes, size_t *ahead)
 {
-    int block_bytes = 1;
-    MPI_Type_size(mpi->block, &block_bytes);
-    size_t count = bytes > INT_MAX ? bytes / (size_t)block_bytes : 0;
-    *in_blocks = count * (size_t)block_bytes;
-    return count;
+    size_t chunks = bytes > mpi->chunk_bytes ? bytes / mpi->chunk_bytes : 0;
+    *ahead = chunks * mpi->chunk_bytes;
+    return chunks;
 }
 
 kpar_status kpar_mpi_start_send(kpar_comm *comm, const void *data, size_t bytes, int peer, int channel,
                                 kpar_request *request)
 {
-    mpi_comm *mpi = (mpi_comm *)comm;
+    const mpi_comm *mpi = (mpi_comm *)comm;
     mpi_request *own = fresh(request);
-    size_t in_blocks, blocks = block_count(mpi, bytes, &in_blocks);
-    const unsigned char *rest = (const unsigned char *)data + in_blocks;
-    if (blocks)
-        KPAR_TRY(kpar_mpi_check(MPI_Isend(data, (int)blocks, mpi->block, peer, tag_of(channel), mpi->world, &own->parts[1]),
-                                "sending"));
-    return kpar_mpi_check(MPI_Isend(rest, (int)(bytes - in_blocks), MPI_BYTE, peer, tag_of(channel), mpi->world,
-                                    &own->parts[0]), "sending");
+    const int tag = tag_of(channel);
+    size_t ahead, chunks = chunk_count(mpi, bytes, &ahead);
+    const unsigned char *rest = (const unsigned char *)data + ahead;
+    int code = MPI_SUCCESS;
+    if (chunks) code = MPI_Isend(data, (int)chunks, mpi->chunk, peer, tag, mpi->world, &own->parts[1]);
+    if (code == MPI_SUCCESS)
+        code = MPI_Isend(rest, (int)(bytes - ahead), MPI_BYTE, peer, tag, mpi->world, &own->parts[0]);
+    return kpar_mpi_check(code, "sending");
 }
 
 kpar_status kpar_mpi_start_receive(kpar_comm *comm, void *data, size_t bytes, int peer, int channel,
                                    kpar_request *request)
 {
-    mpi_comm *mpi = (mpi_comm *)comm;
+    const mpi_comm *mpi = (mpi_comm *)comm;
     mpi_request *own = fresh(request);
-    size_t in_blocks, blocks = block_count(mpi, bytes, &in_blocks);
-    unsigned char *rest = (unsigned char *)data + in_blocks;
-    if (blocks)
-        KPAR_TRY(kpar_mpi_check(MPI_Irecv(data, (int)blocks, mpi->block, peer, tag_of(channel), mpi->world, &own->parts[1]),
-                                "receiving"));
-    return kpar_mpi_check(MPI_Irecv(rest, (int)(bytes - in_blocks), MPI_BYTE, peer, tag_of(channel), mpi->world,
-                                    &own->parts[0]), "receiving");
+    const int tag = tag_of(channel);
+    size_t ahead, chunks = chunk_count(mpi, bytes, &ahead);
+    unsigned char *rest = (unsigned char *)data + ahead;
+    int code = MPI_SUCCESS;
+    own->expected = bytes;
+    own->peer = peer;
+    if (chunks) code = MPI_Irecv(data, (int)chunks, mpi->chunk, peer, tag, mpi->world, &own->parts[1]);
+    if (code == MPI_SUCCESS)
+        code = MPI_Irecv(rest, (int)(bytes - ahead), MPI_BYTE, peer, tag, mpi->world, &own->parts[0]);
+    return kpar_mpi_check(code, "receiving");
+}
+
+/* The code of the part that failed. */
+static int failed_code(int code, const MPI_Status statuses[2])
+{
+    if (code != MPI_ERR_IN_STATUS) return code;
+    const int first = statuses[0].MPI_ERROR;
+    return first != MPI_SUCCESS && first != MPI_ERR_PENDING ? first : statuses[1].MPI_ERROR;
+}
+
+/* MPI takes a message that is too short for one that is complete. */
+static kpar_status check_received(const kpar_comm *comm, const mpi_request *own, const MPI_Status statuses[2])
+{
+    size_t received = 0;
+    for (int part = 0; own->expected != SIZE_MAX && part < 2; part++) {
+        MPI_Count bytes = 0;
+        MPI_Get_elements_x(&statuses[part], MPI_BYTE, &bytes);
+        received += (size_t)bytes;
+    }
+    if (own->expected == SIZE_MAX || received == own->expected) return KPAR_OK;
+    return kpar_fail(KPAR_ECOMM, "rank %d: a message from rank %d has %zu bytes, expected %zu", comm->rank, own->peer,
+                     received, own->expected);
 }
 
 kpar_status kpar_mpi_progress(kpar_comm *comm, kpar_request *request, bool *done)
 {
-    mpi_comm *mpi = (mpi_comm *)comm;
+    const mpi_comm *mpi = (mpi_comm *)comm;
     mpi_request *own = (mpi_request *)request;
     int flag = 0;
     if (!own)
         return kpar_mpi_check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, mpi->world, &flag, MPI_STATUS_IGNORE), "progress");
     MPI_Status statuses[2];
     int code = MPI_Testall(2, own->parts, &flag, statuses);
-    if (code == MPI_ERR_IN_STATUS)
-        code = statuses[0].MPI_ERROR != MPI_SUCCESS && statuses[0].MPI_ERROR != MPI_ERR_PENDING ? statuses[0].MPI_ERROR
-                                                                                            : statuses[1].MPI_ERROR;
     *done = flag != 0;
-    return kpar_mpi_check(code, "a message or collective");
+    KPAR_TRY(kpar_mpi_check(failed_code(code, statuses), "a message or collective"));
+    return *done ? check_received(comm, own, statuses) : KPAR_OK;
 }
 
 kpar_status kpar_mpi_group(kpar_comm *comm, const int *ranks, int n, int group)

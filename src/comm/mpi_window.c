@@ -22,11 +22,25 @@ static kpar_status open_peers(kpar_comm *comm, const kpar_segment_name *names)
     return KPAR_OK;
 }
 
+/* Whether the node has room for the windows of all its ranks, before any of them is made. */
+static kpar_status check_room(kpar_comm *comm, size_t bytes)
+{
+    size_t total = 0, *all = kpar_alloc((size_t)comm->size * sizeof *all);
+    kpar_status status = kpar_comm_all_gather(comm, &bytes, all, sizeof bytes);
+    for (int r = 0; r < comm->size && status == KPAR_OK; r++) {
+        if (comm->nodes[r] != comm->nodes[comm->rank]) continue;
+        total = all[r] > SIZE_MAX - total ? SIZE_MAX : total + all[r];
+    }
+    kpar_free(all);
+    return status == KPAR_OK ? kpar_comm_agree(comm, kpar_segment_check_room(total, comm->local_size)) : status;
+}
+
 /* Own segment, then everybody's, each half agreed upon. */
 static kpar_status exchange(kpar_comm *comm, size_t bytes)
 {
     kpar_segment *own = &((mpi_comm *)comm)->windows[comm->rank];
     bool shared = comm->shares && comm->local_size > 1;
+    KPAR_TRY(check_room(comm, bytes));
     KPAR_TRY(kpar_comm_agree(comm, kpar_segment_create(own, bytes, shared)));
     kpar_segment_name name = kpar_segment_name_of(own);
     kpar_segment_name *names = kpar_alloc_zeroed((size_t)comm->size, sizeof name);
@@ -42,9 +56,7 @@ kpar_status kpar_mpi_window_create(kpar_comm *comm, size_t bytes, int n_flags)
     mpi_comm *mpi = (mpi_comm *)comm;
     size_t ahead = flag_bytes(n_flags);
     for (int r = 0; r < comm->size; r++) mpi->windows[r] = (kpar_segment){.file = -1};
-    kpar_status status = bytes > SIZE_MAX - ahead
-                             ? kpar_comm_agree(comm, kpar_fail(KPAR_ENOMEM, "an arena of %zu bytes is too large", bytes))
-                             : exchange(comm, ahead + bytes);
+    kpar_status status = exchange(comm, bytes > SIZE_MAX - ahead ? SIZE_MAX : ahead + bytes);
     if (status != KPAR_OK) {
         kpar_mpi_window_destroy(comm);
         return status;

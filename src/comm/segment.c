@@ -15,17 +15,44 @@ static size_t whole_pages(size_t bytes)
     return (bytes / page + 1) * page;
 }
 
-/* Bytes that can be had without swapping; SIZE_MAX if the system does not say. */
-static size_t available_bytes(void)
+/* The number behind `key` in a small file of the system, in bytes; SIZE_MAX where there is none ("max"). */
+static size_t read_bytes(const char *path, const char *key, size_t unit)
 {
     char line[256];
-    size_t kibibytes = SIZE_MAX / 1024;
-    FILE *file = fopen("/proc/meminfo", "re");
-    if (!file) return SIZE_MAX;
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %zu kB", &kibibytes) == 1) break;
-    fclose(file);
-    return kibibytes * 1024;
+    size_t value, found = SIZE_MAX;
+    FILE *file = fopen(path, "re");
+    while (file && found == SIZE_MAX && fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%zu", &value) == 1 && value < SIZE_MAX / unit)
+            found = value * unit;
+    if (file) fclose(file);
+    return found;
+}
+
+/* Bytes that can be had without swapping, or that the control group (a container, a batch job) may have. */
+static size_t available_bytes(void)
+{
+    static const struct {
+        const char *path, *key;
+        size_t unit;
+    } limits[] = {
+        {"/proc/meminfo", "MemAvailable:", 1024},
+        {"/sys/fs/cgroup/memory.max", "", 1},
+        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "", 1},
+    };
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        size_t bytes = read_bytes(limits[i].path, limits[i].key, limits[i].unit);
+        if (bytes < least) least = bytes;
+    }
+    return least;
+}
+
+kpar_status kpar_segment_check_room(size_t bytes, int ranks)
+{
+    size_t available = available_bytes();
+    if (bytes <= available) return KPAR_OK;
+    return kpar_fail(KPAR_ENOMEM, "shared memory: the %d ranks of a node need %zu bytes, it has %zu left; use fewer ranks a node or "
+                     "a smaller batch", ranks, bytes, available);
 }
 
 static kpar_status map(kpar_segment *segment)
@@ -39,14 +66,8 @@ static kpar_status map(kpar_segment *segment)
     return KPAR_OK;
 }
 
-/* Gives the file its pages. posix_fallocate would report memory that is not there only by the system's out-of-memory
- * killer, so what is available is asked first. */
 static kpar_status reserve(const kpar_segment *segment)
 {
-    size_t available = available_bytes();
-    if (segment->bytes > available)
-        return kpar_fail(KPAR_ENOMEM, "shared memory: a rank needs %zu bytes, the node has %zu left", segment->bytes,
-                         available);
     int error = posix_fallocate(segment->file, 0, (off_t)segment->bytes);
     if (error)
         return kpar_fail(KPAR_ENOMEM, "shared memory: %zu bytes were refused: %s", segment->bytes, strerror(error));

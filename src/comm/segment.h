@@ -24,6 +24,10 @@ typedef struct kpar_segment_name {
     size_t bytes;
 } kpar_segment_name;
 
+/* KPAR_ENOMEM if the machine, or the control group, has less than `bytes` left for the segments of `ranks` ranks: it would
+ * not refuse to reserve them, but kill. */
+kpar_status kpar_segment_check_room(size_t bytes, int ranks) KPAR_MUST_USE;
+
 /* Zeroed memory of at least `bytes`; `shared`: that others can open while the file is. KPAR_ENOMEM, KPAR_ECOMM. */
 kpar_status kpar_segment_create(kpar_segment *segment, size_t bytes, bool shared) KPAR_MUST_USE;
 kpar_segment_name kpar_segment_name_of(const kpar_segment *segment);

@@ -2,3 +2,4 @@
 dist_check_SCRIPTS += tests/mpi/test_kparrun.sh
 TESTS += tests/mpi/test_kparrun.sh
 tests/mpi/test_kparrun.log: kparrun
+include tests/mpi/comm.mk
