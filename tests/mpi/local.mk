@@ -3,3 +3,4 @@ dist_check_SCRIPTS += tests/mpi/test_kparrun.sh
 TESTS += tests/mpi/test_kparrun.sh
 tests/mpi/test_kparrun.log: kparrun
 include tests/mpi/comm.mk
+include tests/mpi/bench.mk

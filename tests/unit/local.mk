@@ -17,3 +17,4 @@ include tests/unit/plan.mk
 include tests/unit/executor.mk
 include tests/unit/train.mk
 include tests/unit/launch.mk
+include tests/unit/bench.mk
