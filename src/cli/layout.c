@@ -1,6 +1,8 @@
 /* From settings and the number of ranks to the options of a plan. */
 #include "cli/job.h"
 
+#include "train/defaults.h"
+
 #include <string.h>
 
 static kpar_status choose_mesh(const kpar_settings *s, int ranks, kpar_mesh *mesh)
@@ -11,13 +13,6 @@ static kpar_status choose_mesh(const kpar_settings *s, int ranks, kpar_mesh *mes
     if (kpar_mesh_size(*mesh) == ranks) return KPAR_OK;
     return kpar_fail(KPAR_EUSAGE, "mesh: %d data x %d pipeline x %d tensor is %d ranks, there are %d; start %d or change --data-parallel, "
                      "--pipeline or --tensor", mesh->data, mesh->pipeline, mesh->tensor, kpar_mesh_size(*mesh), ranks, kpar_mesh_size(*mesh));
-}
-
-/* Four a stage keep the bubble below a fifth; a replica's rows may not go round. */
-static int default_microbatches(const kpar_mesh *mesh, int64_t batch_size)
-{
-    const int64_t rows = batch_size / mesh->data, wish = mesh->pipeline > 1 ? 4 * (int64_t)mesh->pipeline : 1;
-    return (int)(rows < 1 ? 1 : rows < wish ? rows : wish);
 }
 
 static const char *join(kpar_arena *arena, const kpar_strings *list)
@@ -47,7 +42,7 @@ kpar_status kpar_layout_choose(kpar_arena *arena, const kpar_settings *s, int ra
     options->check_passes = true;
 #endif
     KPAR_TRY(choose_mesh(s, ranks, &options->mesh));
-    if (!s->reproducible) options->microbatches = s->microbatches ? s->microbatches : default_microbatches(&options->mesh, s->batch_size);
+    if (!s->reproducible) options->microbatches = s->microbatches ? s->microbatches : kpar_default_microbatches(&options->mesh, s->batch_size);
     if (!options->device) return kpar_fail(KPAR_EUSAGE, "--device %s: this build has none", kpar_settings_device(s));
     return KPAR_OK;
 }

@@ -1,58 +1,11 @@
-/* How many threads a rank gets: its share of the cores that it and the other ranks of its node may use. */
+/* How many threads a rank computes with. */
 #include "cli/job.h"
 
-#include <sched.h>
-#include <stdio.h>
-#include <string.h>
+#include "train/defaults.h"
 
-/* The lowest processor of those that share a core with this one: hyperthreads count once. */
-static int first_of_core(int processor)
-{
-    char path[96];
-    int first = processor;
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", processor);
-    FILE *file = fopen(path, "r");
-    if (!file) return processor;
-    if (fscanf(file, "%d", &first) != 1) first = processor;
-    fclose(file);
-    return first;
-}
-
-static void own_cores(cpu_set_t *cores)
-{
-    cpu_set_t allowed;
-    CPU_ZERO(cores);
-    CPU_ZERO(&allowed);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-    for (int i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET((size_t)i, &allowed)) CPU_SET((size_t)first_of_core(i), cores);
-}
-
-/* Each core is divided by the ranks of this node that may use it. */
-static double share_of_cores(const kpar_comm *comm, const cpu_set_t *all)
-{
-    const int me = kpar_comm_rank(comm), node = kpar_comm_node(comm, me);
-    double share = 0;
-    for (size_t core = 0; core < CPU_SETSIZE; core++) {
-        int users = 0;
-        if (!CPU_ISSET(core, &all[me])) continue;
-        for (int rank = 0; rank < kpar_comm_size(comm); rank++)
-            if (kpar_comm_node(comm, rank) == node && CPU_ISSET(core, &all[rank])) users++;
-        share += 1.0 / users;
-    }
-    return share;
-}
-
+/* Reproducible runs use one unless told otherwise: another number may change bits. */
 kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings, int *threads)
 {
-    cpu_set_t own, *all = kpar_alloc((size_t)kpar_comm_size(comm) * sizeof *all);
-    own_cores(&own);
-    kpar_status status = kpar_comm_all_gather(comm, &own, all, sizeof own);
-    *threads = settings->threads_per_rank;
-    if (status == KPAR_OK && *threads == 0) {
-        const double share = settings->reproducible ? 1 : share_of_cores(comm, all);
-        *threads = share < 1 ? 1 : (int)(share + 1e-6);
-    }
-    kpar_free(all);
-    return status;
+    *threads = settings->threads_per_rank ? settings->threads_per_rank : 1;
+    return settings->threads_per_rank || settings->reproducible ? KPAR_OK : kpar_default_threads(comm, threads);
 }

@@ -14,18 +14,31 @@ static kpar_status tell(kpar_trainer *t, kpar_report *report, const kpar_event *
     return is_reporter(t, report) ? kpar_report_event(report, event) : KPAR_OK;
 }
 
-static void set_log(kpar_trainer *t, size_t *n, const char *prefix, const kpar_tally *tally, int entry)
+static void set_log(kpar_trainer *t, const char *prefix, const kpar_tally *tally, int entry)
 {
-    kpar_named_value *log = &t->logs[(*n)++];
+    kpar_named_value *log = &t->logs[t->n_logs++];
     log->name = *prefix ? kpar_arena_printf(t->arena, "%s%s", prefix, tally->entries[entry].name) : tally->entries[entry].name;
     log->value = kpar_tally_value(tally, entry);
 }
 
 /* Appends the tally's values to the logs. */
-static void write_logs(kpar_trainer *t, size_t *n, const char *prefix, const kpar_tally *tally)
+static void append_logs(kpar_trainer *t, const char *prefix, const kpar_tally *tally)
 {
-    t->logs = kpar_realloc(t->logs, (*n + (size_t)tally->n_entries + 1) * sizeof *t->logs);
-    for (int i = 0; i < tally->n_entries; i++) set_log(t, n, prefix, tally, i);
+    t->logs = kpar_realloc(t->logs, (t->n_logs + (size_t)tally->n_entries + 1) * sizeof *t->logs);
+    for (int i = 0; i < tally->n_entries; i++) set_log(t, prefix, tally, i);
+}
+
+/* The tally's values become the logs. */
+static void write_logs(kpar_trainer *t, const kpar_tally *tally)
+{
+    t->n_logs = 0;
+    append_logs(t, "", tally);
+}
+
+const kpar_named_value *kpar_trainer_logs(const kpar_trainer *trainer, size_t *n)
+{
+    *n = trainer->n_logs;
+    return trainer->logs;
 }
 
 typedef struct pass_clock {
@@ -33,11 +46,11 @@ typedef struct pass_clock {
     int64_t rows;
 } pass_clock;
 
-static kpar_event step_event(kpar_trainer *t, kpar_event_kind kind, const pass_clock *clock, int64_t step, int64_t steps, size_t n_logs)
+static kpar_event step_event(kpar_trainer *t, kpar_event_kind kind, const pass_clock *clock, int64_t step, int64_t steps)
 {
     const double seconds = kpar_seconds() - clock->begin;
     return (kpar_event){.kind = kind, .step = step, .steps = steps, .rows = clock->rows, .seconds = seconds,
-                        .samples_per_second = seconds > 0 ? (double)clock->rows / seconds : 0, .logs = t->logs, .n_logs = n_logs};
+                        .samples_per_second = seconds > 0 ? (double)clock->rows / seconds : 0, .logs = t->logs, .n_logs = t->n_logs};
 }
 
 static kpar_status evaluate_rows(kpar_trainer *t, const kpar_rows *rows, const kpar_class_weight *class_weights, int n_class_weights, kpar_tally *tally)
@@ -63,9 +76,9 @@ kpar_status kpar_trainer_evaluate(kpar_trainer *t, const kpar_rows *rows, const 
     kpar_status status = evaluate_rows(t, rows, class_weights, n_class_weights, &tally);
     t->n_logs = 0;
     if (status == KPAR_OK) {
-        write_logs(t, &t->n_logs, "", &tally);
+        write_logs(t, &tally);
         const int64_t steps = ceil_divide(rows->rows, t->options.plan.batch_size);
-        const kpar_event event = step_event(t, KPAR_EVENT_EVALUATE_END, &clock, steps, steps, t->n_logs);
+        const kpar_event event = step_event(t, KPAR_EVENT_EVALUATE_END, &clock, steps, steps);
         status = kpar_comm_agree(t->comm, tell(t, report, &event));
     }
     kpar_tally_end(&tally);
@@ -102,9 +115,8 @@ static kpar_status train_step(fitting *f, kpar_tally *tally, double *sums, pass_
     clock->rows += batch.rows;
     f->now.batch++;
     f->now.step++;
-    size_t n = 0;
-    write_logs(t, &n, "", tally);
-    kpar_event event = step_event(t, KPAR_EVENT_STEP, clock, f->now.batch, f->steps_per_epoch, n);
+    write_logs(t, tally);
+    kpar_event event = step_event(t, KPAR_EVENT_STEP, clock, f->now.batch, f->steps_per_epoch);
     event.epoch = f->now.epoch;
     event.epochs = f->o->epochs;
     kpar_status told = tell(t, f->report, &event);
@@ -112,12 +124,12 @@ static kpar_status train_step(fitting *f, kpar_tally *tally, double *sums, pass_
     return told;
 }
 
-static kpar_status validate(fitting *f, size_t *n)
+static kpar_status validate(fitting *f)
 {
     if (!f->o->validation.dataset) return KPAR_OK;
     kpar_tally tally = kpar_tally_begin(f->t, KPAR_MODE_EVALUATE);
     kpar_status status = evaluate_rows(f->t, &f->o->validation, NULL, 0, &tally);
-    if (status == KPAR_OK) write_logs(f->t, n, "val_", &tally);
+    if (status == KPAR_OK) append_logs(f->t, "val_", &tally);
     kpar_tally_end(&tally);
     return status;
 }
@@ -136,10 +148,9 @@ static kpar_status train_epoch(fitting *f, kpar_tally *tally, double *sums)
     }
     if (f->now.batch < f->steps_per_epoch && f->stopped) return KPAR_OK; /* goes on after a resume */
     const double trained = kpar_seconds() - clock.begin;
-    size_t n = 0;
-    write_logs(t, &n, "", tally);
-    KPAR_TRY(validate(f, &n));
-    event = step_event(t, KPAR_EVENT_EPOCH_END, &clock, f->now.batch, f->steps_per_epoch, n);
+    write_logs(t, tally);
+    KPAR_TRY(validate(f));
+    event = step_event(t, KPAR_EVENT_EPOCH_END, &clock, f->now.batch, f->steps_per_epoch);
     event.epoch = f->now.epoch;
     event.epochs = f->o->epochs;
     event.samples_per_second = trained > 0 ? (double)clock.rows / trained : 0;
@@ -184,6 +195,7 @@ static kpar_status begin(fitting *f)
 kpar_status kpar_trainer_fit(kpar_trainer *trainer, const kpar_fit_options *options, kpar_report *report)
 {
     fitting f = {.t = trainer, .o = options, .report = report};
+    trainer->n_logs = 0;
     f.steps_per_epoch = ceil_divide(options->train.rows, trainer->options.plan.batch_size);
     f.last_step = options->epochs * f.steps_per_epoch;
     if (options->steps > 0 && options->steps < f.last_step) f.last_step = options->steps;

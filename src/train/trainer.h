@@ -63,12 +63,19 @@ kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer);
 kpar_status kpar_trainer_open_data(kpar_trainer *trainer, const char *path, const kpar_dataset_names *names, kpar_dataset **dataset) KPAR_MUST_USE;
 kpar_status kpar_trainer_check_data(kpar_trainer *trainer, const kpar_rows *rows) KPAR_MUST_USE;
 
+/* The same for what a prediction reads: labels may be absent. The trainer was made for predictions. */
+kpar_status kpar_trainer_check_features(kpar_trainer *trainer, const kpar_rows *rows) KPAR_MUST_USE;
+
 /* Trains. Events go to `report` on rank 0 (NULL elsewhere). KPAR_ESTOPPED after a signal and its checkpoint. */
 kpar_status kpar_trainer_fit(kpar_trainer *trainer, const kpar_fit_options *options, kpar_report *report) KPAR_MUST_USE;
 
 /* Named results of a pass over the rows, the same on all ranks; `logs` borrowed until the next call. */
 kpar_status kpar_trainer_evaluate(kpar_trainer *trainer, const kpar_rows *rows, const kpar_class_weight *class_weights, int n_class_weights,
                                   kpar_report *report, const kpar_named_value **logs, size_t *n_logs) KPAR_MUST_USE;
+
+/* Named results of the last epoch of the last fit, or of the last evaluation; the same on all ranks, borrowed until the
+ * next call. Not collective. */
+const kpar_named_value *kpar_trainer_logs(const kpar_trainer *trainer, size_t *n);
 
 /* Predictions of every row, whole on rank 0 (one array an output, to be destroyed; elsewhere untouched). */
 kpar_status kpar_trainer_predict(kpar_trainer *trainer, const kpar_rows *rows, kpar_array *outputs) KPAR_MUST_USE;

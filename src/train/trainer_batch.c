@@ -155,21 +155,30 @@ static kpar_status check_labels(kpar_trainer *t, const kpar_rows *rows, const kp
     return kpar_dataset_check_labels(rows->dataset, labels->index, logits->shape.dims[logits->shape.rank - 1].size, rows->first + first, last - first);
 }
 
+static kpar_status check_mode(kpar_trainer *t, const kpar_rows *rows, kpar_mode mode)
+{
+    const kpar_graph *g = kpar_plan_graph(t->plan, mode);
+    if (rows->rows < 1) return kpar_fail(KPAR_EDATA, "%s: no rows", kpar_dataset_path(rows->dataset));
+    for (size_t i = 0; i < g->n_values; i++)
+        if (g->values[i].source == KPAR_FROM_FEATURE || g->values[i].source == KPAR_FROM_LABEL) KPAR_TRY(check_array(t, rows, &g->values[i]));
+    for (size_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == KPAR_OP_CROSS_ENTROPY) KPAR_TRY(check_labels(t, rows, g, &g->ops[i]));
+    return KPAR_OK;
+}
+
 static kpar_status check_data(kpar_trainer *t, const kpar_rows *rows)
 {
-    if (rows->rows < 1) return kpar_fail(KPAR_EDATA, "%s: no rows", kpar_dataset_path(rows->dataset));
-    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) {
-        const kpar_graph *g = kpar_plan_graph(t->plan, (kpar_mode)mode);
-        if (!g) continue;
-        for (size_t i = 0; i < g->n_values; i++)
-            if (g->values[i].source == KPAR_FROM_FEATURE || g->values[i].source == KPAR_FROM_LABEL) KPAR_TRY(check_array(t, rows, &g->values[i]));
-        for (size_t i = 0; i < g->n_ops; i++)
-            if (g->ops[i].kind == KPAR_OP_CROSS_ENTROPY) KPAR_TRY(check_labels(t, rows, g, &g->ops[i]));
-    }
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+        if (kpar_plan_graph(t->plan, (kpar_mode)mode)) KPAR_TRY(check_mode(t, rows, (kpar_mode)mode));
     return KPAR_OK;
 }
 
 kpar_status kpar_trainer_check_data(kpar_trainer *trainer, const kpar_rows *rows) { return kpar_comm_agree(trainer->comm, check_data(trainer, rows)); }
+
+kpar_status kpar_trainer_check_features(kpar_trainer *trainer, const kpar_rows *rows)
+{
+    return kpar_comm_agree(trainer->comm, check_mode(trainer, rows, KPAR_MODE_PREDICT));
+}
 
 kpar_status kpar_trainer_open_data(kpar_trainer *t, const char *path, const kpar_dataset_names *names, kpar_dataset **dataset)
 {

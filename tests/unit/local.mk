@@ -18,3 +18,4 @@ include tests/unit/executor.mk
 include tests/unit/train.mk
 include tests/unit/launch.mk
 include tests/unit/bench.mk
+include tests/unit/api.mk
