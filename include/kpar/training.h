@@ -82,7 +82,8 @@ typedef struct kpar_training_fit_options {
     double validation_split;              /* or: this share of the data, from its end; preset 0 */
     const double *class_weights;          /* weight of class 0, 1 ...; further classes have 1; preset NULL */
     int n_class_weights;
-    const char *checkpoint;   /* folder of checkpoints, one of which is made when the fit is stopped; preset NULL: none */
+    const char *checkpoint;   /* folder for checkpoints, of no earlier run unless this one resumes it; one is made when
+                               * the fit is stopped; preset NULL: none */
     int64_t checkpoint_every; /* also every so many steps; preset 0: not */
     bool resume;              /* go on from the newest checkpoint, if there is one; preset false */
     const char *output;       /* .keras file for the trained model, tried before the first step; preset NULL: none */
