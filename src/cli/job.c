@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 /* --- signals --- */
 
@@ -64,9 +65,17 @@ static kpar_status write_dumps(kpar_job *job)
     return kpar_dump_program(job->settings, plan, kpar_comm_rank(job->comm));
 }
 
+/* Open MPI gives ranks a terminal of its own, whatever the job's output goes to. */
+static kpar_progress_options find_terminal(int verbose)
+{
+    kpar_progress_options options = kpar_progress_detect(stdout, verbose);
+    if (getenv("OMPI_COMM_WORLD_SIZE")) options.terminal = false;
+    return options;
+}
+
 static kpar_status make_report(kpar_job *job)
 {
-    const kpar_progress_options progress = kpar_progress_detect(stdout, job->settings->verbose);
+    const kpar_progress_options progress = find_terminal(job->settings->verbose);
     kpar_consumer *file;
     if (!kpar_job_is_root(job)) return KPAR_OK;
     job->report = kpar_report_create();

@@ -21,7 +21,11 @@ static int exit_code(const kpar_settings *s, kpar_status status)
 
 /* --- what a launcher says before MPI does --- */
 
-/* The first of these variables that is a number; `none` without one. */
+typedef struct launcher {
+    int rank, ranks;
+} launcher;
+
+/* The first of these variables that has a value; `none` without one. */
 static int from_environment(const char *const *names, int none)
 {
     for (; *names; names++)
@@ -29,24 +33,20 @@ static int from_environment(const char *const *names, int none)
     return none;
 }
 
-static int expected_ranks(void)
+/* To be asked before MPI starts: it sets some of these itself. */
+static launcher find_launcher(void)
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", NULL};
-    return from_environment(names, 1);
-}
-
-static int expected_rank(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", NULL};
-    return from_environment(names, 0);
+    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", NULL};
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", NULL};
+    return (launcher){from_environment(ranks, 0), from_environment(sizes, 1)};
 }
 
 /* Ranks that do not know of each other would all train, and write over each other. */
-static kpar_status check_launcher(const kpar_comm *comm)
+static kpar_status check_launcher(const kpar_comm *comm, const launcher *by)
 {
-    if (kpar_comm_size(comm) > 1 || expected_ranks() == 1) return KPAR_OK;
-    return kpar_fail(KPAR_EUSAGE, "%d ranks were started, but MPI knows of one; under Slurm use srun --mpi=pmix, or kparrun -np %d",
-                     expected_ranks(), expected_ranks());
+    if (kpar_comm_size(comm) > 1 || by->ranks == 1) return KPAR_OK;
+    return kpar_fail(KPAR_EUSAGE, "%d ranks were started, but MPI knows of one; under Slurm use srun --mpi=pmix, or kparrun -np %d", by->ranks,
+                     by->ranks);
 }
 
 /* --- what needs no other rank --- */
@@ -63,29 +63,29 @@ static int print_text(const kpar_settings *s)
     return fflush(stdout) == 0 ? DONE : FAILED;
 }
 
-static int say_failure(const kpar_settings *s, kpar_status status)
+static int say_failure(const kpar_settings *s, const launcher *by, kpar_status status)
 {
-    if (status != KPAR_OK && expected_rank() == 0) kpar_log_error(kpar_error_message());
+    if (status != KPAR_OK && by->rank == 0) kpar_log_error(kpar_error_message());
     return exit_code(s, status);
 }
 
-static int compare(const kpar_settings *s)
+static int compare(const kpar_settings *s, const launcher *by)
 {
     kpar_text text = {0};
     bool equal = false;
     kpar_status status = kpar_keras_compare(s->compare_a, s->compare_b, &text, &equal);
     if (status == KPAR_OK && s->verbose > 0) fputs(kpar_text_get(&text), stdout);
     kpar_text_clear(&text);
-    if (status != KPAR_OK) return say_failure(s, status);
+    if (status != KPAR_OK) return say_failure(s, by, status);
     return equal ? DONE : FAILED;
 }
 
 static bool is_alone(const kpar_settings *s) { return s->compare || (s->plan && s->ranks); }
 
-static int run_alone(const kpar_settings *s)
+static int run_alone(const kpar_settings *s, const launcher *by)
 {
-    if (expected_rank() > 0) return DONE;
-    return s->compare ? compare(s) : say_failure(s, kpar_plan_print(s, s->ranks, 1));
+    if (by->rank > 0) return DONE;
+    return s->compare ? compare(s, by) : say_failure(s, by, kpar_plan_print(s, s->ranks, 1));
 }
 
 /* --- with the others --- */
@@ -98,26 +98,25 @@ static kpar_status plan(kpar_comm *comm, const kpar_settings *s)
 }
 
 /* `status` is what came of the settings: also an error ends all ranks together. */
-static kpar_status run(kpar_comm *comm, const kpar_settings *s, kpar_status status)
+static kpar_status run(kpar_comm *comm, const kpar_settings *s, const launcher *by, kpar_status status)
 {
     KPAR_TRY(kpar_comm_agree(comm, status));
-    KPAR_TRY(check_launcher(comm));
+    KPAR_TRY(check_launcher(comm, by));
     return s->plan ? plan(comm, s) : kpar_job_run(comm, s);
 }
 
-static int run_together(const kpar_settings *s, kpar_status status)
+static int run_together(const kpar_settings *s, const launcher *by, kpar_status status)
 {
     const kpar_mpi_options options = {.ranks_per_node = s->ranks_per_node, .windows = s->transport != KPAR_TRANSPORT_MPI};
     kpar_comm *comm;
-    if (status != KPAR_OK && expected_ranks() == 1) return say_failure(s, status);
+    if (status != KPAR_OK && by->ranks == 1) return say_failure(s, by, status);
     char *message = kpar_strdup(kpar_error_message());
     kpar_status made = kpar_comm_mpi_create(&options, &comm);
     if (made == KPAR_OK && status != KPAR_OK) status = kpar_fail(status, "%s", message);
     kpar_free(message);
-    if (made != KPAR_OK) return say_failure(s, made);
-    status = run(comm, s, status);
-    if (status != KPAR_OK && kpar_comm_rank(comm) == 0 && expected_rank() <= 0) kpar_log_error(kpar_error_message());
-    const int code = exit_code(s, status);
+    if (made != KPAR_OK) return say_failure(s, by, made);
+    status = run(comm, s, by, status);
+    const int code = kpar_comm_rank(comm) == 0 ? say_failure(s, by, status) : exit_code(s, status);
     kpar_comm_destroy(comm);
     return code;
 }
@@ -125,13 +124,14 @@ static int run_together(const kpar_settings *s, kpar_status status)
 int main(int argc, char **argv)
 {
     kpar_arena *arena = kpar_arena_create();
+    const launcher by = find_launcher();
     kpar_settings settings;
     kpar_log_program("kpar_train");
     kpar_status status = kpar_settings_read(arena, argc, argv, &settings);
     int code;
     if (status == KPAR_OK && (settings.help || settings.help_man || settings.help_markdown || settings.version)) code = print_text(&settings);
-    else if (status == KPAR_OK && is_alone(&settings)) code = run_alone(&settings);
-    else code = run_together(&settings, status);
+    else if (status == KPAR_OK && is_alone(&settings)) code = run_alone(&settings, &by);
+    else code = run_together(&settings, &by, status);
     kpar_arena_destroy(arena);
     return code;
 }

@@ -4,3 +4,4 @@ TESTS += tests/mpi/test_kparrun.sh
 tests/mpi/test_kparrun.log: kparrun
 include tests/mpi/comm.mk
 include tests/mpi/bench.mk
+include tests/mpi/train_cli.mk

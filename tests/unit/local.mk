@@ -14,8 +14,10 @@ include tests/unit/report.mk
 include tests/unit/checkpoint_file.mk
 include tests/unit/model.mk
 include tests/unit/plan.mk
+include tests/unit/plan_report.mk
 include tests/unit/executor.mk
 include tests/unit/train.mk
+include tests/unit/save.mk
 include tests/unit/launch.mk
 include tests/unit/bench.mk
 include tests/unit/api.mk

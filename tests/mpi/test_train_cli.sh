@@ -1,0 +1,246 @@
+#!/bin/sh
+# kpar_train as people start it: one rank and four, what it writes, how it goes on after a stop, and that bad input ends
+# with one line, a code, and nothing lost.
+run=$(dirname "$0")/run.sh
+program=./kpar_train
+cases=${srcdir:-.}/tests/cases/data
+model=$cases/opt_sgd/model.keras
+data=$cases/opt_sgd/data.npz
+LIMIT=60 SHOW=1
+export LIMIT SHOW
+failures=0
+
+"$run" 1 true >/dev/null || { echo "no mpirun starts here"; exit 77; }
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+fail() { # fail SENTENCE EXPECTED FOUND
+    printf 'FAIL: %s\n  expected: %s\n  found:    %s\n' "$1" "$2" "$3"
+    [ -s "$work/out" ] && sed 's/^/  output: /' "$work/out"
+    failures=$((failures + 1))
+}
+equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
+contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
+# job RANKS ARGUMENT...: sets code; output in $work/out.
+job() { ranks=$1; shift; "$run" "$ranks" $program "$@" >"$work/out" 2>&1; code=$?; }
+alone() { timeout 60 $program "$@" >"$work/out" 2>&1; code=$?; }
+
+# --- training ---
+
+train() { ranks=$1; shift; job "$ranks" "$model" --data "$data" --batch-size 8 --no-shuffle --verbose 2 "$@"; }
+
+train 1 --output "$work/one.keras" --log "$work/one.csv" --reproducible 8
+equal "one rank trains" 0 $code
+contains "the first lines name the model and its parameters" "565 parameters, SGD" "$(cat "$work/out")"
+contains "the first lines count the samples" "training on 40 of 40 samples in $data" "$(cat "$work/out")"
+contains "the last line has the times" "computing" "$(tail -n 1 "$work/out")"
+equal "the log has a header and a row" "epoch,accuracy,loss 0" "$(head -n 1 "$work/one.csv") $(tail -n 1 "$work/one.csv" | cut -c 1)"
+
+train 4 --output "$work/four.keras" --json "$work/four.json" --reproducible 8
+equal "four ranks train" 0 $code
+contains "the first lines tell each rank's share" "global batch 8: 2 rows for each of 4 replicas" "$(cat "$work/out")"
+contains "the run file has the schema" '"schema": "kpar.run/1"' "$(cat "$work/four.json")"
+contains "the run file has the plan's predictions" '"step_seconds"' "$(cat "$work/four.json")"
+alone --compare "$work/one.keras" "$work/four.keras"
+equal "reproducible runs on one rank and on four have the same bits" 0 $code
+
+train 4 --pipeline 2 --output "$work/pipeline.keras"
+equal "a pipeline of two stages with two replicas trains" 0 $code
+train 4 --tensor 2 --transport mpi --zero 0 --output "$work/tensor.keras"
+equal "split matrices by messages alone train" 0 $code
+alone --compare "$work/one.keras" "$work/one.keras"
+equal "--compare finds a file equal to itself" 0 $code
+alone --compare "$model" "$work/one.keras"
+equal "--compare tells a trained model from an untrained one" 1 $code
+
+cp "$model" "$work/same.keras"
+job 2 "$work/same.keras" --data "$data" --output "$work/same.keras" --verbose 0
+equal "the output may be the model itself" 0 $code
+alone --compare "$model" "$work/same.keras"
+equal "the model was replaced" 1 $code
+
+job 1 "$model" --data "$data" --learning-rate 0.5 --output "$work/rate.keras" --verbose 0
+job 1 "$work/rate.keras" --data "$data" --evaluate --verbose 0
+equal "a model trained with another learning rate loads again" 0 $code
+
+# --- evaluate and predict ---
+
+for ranks in 1 4; do
+    job $ranks "$model" --data "$data" --batch-size 16 --evaluate --predict "$work/p$ranks.npy" --json "$work/e$ranks.json" --verbose 0
+    equal "$ranks evaluate and predict" 0 $code
+    equal "--verbose 0 writes nothing" "" "$(cat "$work/out")"
+done
+equal "predictions for all rows are whole" 928 "$(wc -c <"$work/p4.npy" | tr -d ' ')"
+evaluation() { sed -n '/"evaluation"/,/}/s/.*: \([0-9.]\{1,7\}\).*/\1/p' "$1" | xargs; }
+equal "four ranks evaluate to what one does" "$(evaluation "$work/e1.json")" "$(evaluation "$work/e4.json")"
+
+# --- settings file, plan, help ---
+
+printf '{"model": "%s", "data": "%s", "epochs": 3, "verbose": 2, "x": ["x"]}\n' "$model" "$data" >"$work/settings.json"
+alone --config "$work/settings.json"
+equal "a settings file in JSON is read" 3 "$(grep -c '^Epoch' "$work/out")"
+printf '# settings\nmodel = %s\ndata = %s\nepochs = 3\nbatch_size = 8\n' "$model" "$data" >"$work/settings"
+alone --config "$work/settings" --epochs 2
+equal "the command line goes before the settings file" 2 "$(grep -c '^Epoch' "$work/out")"
+echo "epochz = 1" >>"$work/settings"
+alone --config "$work/settings"
+equal "an unknown name in the settings file is wrong usage" 2 $code
+contains "the known name that is close is told" "did you mean '--epochs'" "$(cat "$work/out")"
+
+alone "$model" --plan --ranks 64 --ranks-per-node 8 --batch-size 1024 --pipeline 2 --dump-graph "$work/graph.dot" --json "$work/plan.json"
+equal "64 ranks are planned without starting them" 0 $code
+contains "the plan tells its mesh" "(32 data x 2 pipeline x 1 tensor)" "$(cat "$work/out")"
+contains "the plan predicts a step" "Predicted: a step (train) in" "$(cat "$work/out")"
+contains "the graph is written for Graphviz" "digraph" "$(head -n 3 "$work/graph.dot")"
+contains "the predictions are written for programs" '"rank_weight_bytes"' "$(cat "$work/plan.json")"
+train 2 --plan --dump-program "$work/program.%r"
+equal "--plan under mpirun plans for the ranks started" 0 $code
+equal "--plan with %r writes each rank's program" 2 "$(find "$work" -name 'program.[01]' | wc -l | tr -d ' ')"
+job 2 "$model" --data random:50 --verbose 2
+contains "random data have as many rows as asked for" "training on 50 of 50 samples in random" "$(cat "$work/out")"
+alone --help
+equal "help is no failure" 0 $code
+
+# --- checkpoints ---
+
+checkpointed() { train "$@" --checkpoint "$work/saved" --checkpoint-every 3; }
+
+train 1 --epochs 4 --reproducible 8 --output "$work/whole.keras"
+checkpointed 4 --epochs 2 --reproducible 8
+equal "checkpoints are written while four ranks train" 0 $code
+checkpointed 4 --epochs 2 --reproducible 8
+equal "an earlier run's checkpoints are not overwritten unasked" 2 $code
+contains "the refusal names --resume" "--resume" "$(grep '^kpar_train: ' "$work/out")"
+checkpointed 2 --epochs 4 --reproducible 8 --resume --output "$work/resumed.keras" --log "$work/one.csv"
+equal "two ranks go on where four stopped" 0 $code
+contains "a resumed run says from where" "resumed from $work/saved/step-00000009 at step 9" "$(cat "$work/out")"
+alone --compare "$work/whole.keras" "$work/resumed.keras"
+equal "a resumed run has the bits of one that never stopped" 0 $code
+equal "a resumed run's log keeps the rows of the epochs before" "0 1 2 3" "$(tail -n +2 "$work/one.csv" | cut -d , -f 1 | xargs)"
+checkpointed 2 --epochs 4 --resume --learning-rate 0.7
+equal "a resume with another optimizer is refused" 2 $code
+contains "the refusal tells what differs" "optimizer is" "$(cat "$work/out")"
+train 2 --resume --checkpoint "$work/fresh"
+contains "a resume from nothing starts afresh and says so" "$work/fresh: no checkpoint yet" "$(cat "$work/out")"
+
+# The rank's own process gets the signal: mpirun's ranks write their numbers.
+"$run" 2 sh -c "echo \$\$ >>'$work/pids'; exec $program '$model' --data '$data' --epochs 1000000000 --verbose 0 --checkpoint '$work/stopped'" \
+    >"$work/out" 2>&1 &
+waits=0
+while [ ! -d "$work/stopped" ] && [ $waits -lt 300 ]; do sleep 0.1; waits=$((waits + 1)); done
+sleep 1
+kill -USR1 "$(head -n 1 "$work/pids")"
+wait $!
+equal "a signal to one rank stops all after a checkpoint" 75 $?
+contains "a stopped run says how to go on" "start again with --resume" "$(cat "$work/out")"
+equal "a stopped run leaves a checkpoint" 1 "$(find "$work/stopped" -name 'manifest.json' | wc -l | tr -d ' ')"
+
+# --- bad input at four ranks ---
+
+old=$work/old.keras
+cp "$work/one.keras" "$old"
+cp "$old" "$work/old.copy"
+# bad SENTENCE CODE LINE ARGUMENT...: one line of ours that has LINE in it, this code, and the old output stays.
+bad_of() {
+    sentence=$1 expected=$2 line=$3
+    lines=$(grep '^kpar_train: ' "$work/out")
+    equal "$sentence: code" "$expected" $code
+    equal "$sentence: one line" 1 "$(printf '%s\n' "$lines" | grep -c '^kpar_train: ')"
+    contains "$sentence: says so" "$line" "$lines"
+    cmp -s "$old" "$work/old.copy"
+    equal "$sentence: the old output stays" 0 $?
+    cp "$work/old.copy" "$old"
+}
+bad() { sentence=$1 expected=$2 line=$3; shift 3; job 4 "$@" --output "$old" --verbose 0; bad_of "$sentence" "$expected" "$line"; }
+five() { sentence=$1 expected=$2 line=$3; shift 3; job 5 "$@" --output "$old" --verbose 0; bad_of "$sentence" "$expected" "$line"; }
+
+# array FILE TYPE SHAPE: an .npy of what is read.
+array() {
+    head="{'descr': '$2', 'fortran_order': False, 'shape': $3, }"
+    { printf '\223NUMPY\001\000\166\000'; printf '%-117s\n' "$head"; cat; } >"$1"
+}
+zeros() { head -c "$1" /dev/zero; }
+# folder NAME WIDTH ROWS: data that fit the model when WIDTH is 12; labels are those read.
+folder() {
+    mkdir -p "$work/$1"
+    zeros $((4 * $2 * $3)) | array "$work/$1/x.npy" '<f4' "($3, $2)"
+    array "$work/$1/y.npy" '<i4' "($3,)"
+}
+zeros 160 | folder good 12 40
+zeros 160 | folder wide 13 40
+folder empty 12 0 </dev/null
+{ zeros 148; printf '\005\000\000\000'; zeros 8; } | folder labels 12 40
+zeros 160 | folder nan 12 40
+{ zeros 16; printf '\000\000\300\177'; zeros 1900; } | array "$work/nan/x.npy" '<f4' "(40, 12)"
+
+bad "a missing model" 1 "nothing.keras" nothing.keras --data "$data"
+bad "missing data" 1 "nothing.npz" "$model" --data nothing.npz
+head -c 9000 "$model" >"$work/short.keras"
+bad "a truncated model" 1 "short.keras" "$work/short.keras" --data "$data"
+head -c 1000 "$data" >"$work/short.npz"
+bad "truncated data" 1 "short.npz" "$model" --data "$work/short.npz"
+bad "data that do not fit the model" 1 "(40, 13)" "$model" --data "$work/wide"
+bad "empty data" 1 "no rows" "$model" --data "$work/empty"
+bad "labels out of range" 1 "row 37 has label 5" "$model" --data "$work/labels"
+bad "values that are no numbers" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense" \
+    "$model" --data "$work/nan" --batch-size 40
+bad "a mesh that does not multiply to the ranks" 2 "mesh: 3 data x 1 pipeline x 1 tensor is 3 ranks, there are 4" \
+    "$model" --data "$data" --data-parallel 3
+five "more stages than the model can be cut into" 2 "stages" "$model" --data "$data" --pipeline 5
+bad "a stage that begins with no layer" 2 "no layer 'a'" "$model" --data "$data" --stages a,b,c
+bad "an unknown option" 2 "unknown option '--frobnicate'" "$model" --data "$data" --frobnicate
+bad "an option's wrong value" 2 "--epochs: expected an integer, found 'x'" "$model" --data "$data" --epochs x
+bad "a log without a folder" 1 "nowhere/log.csv" "$model" --data "$data" --log nowhere/log.csv
+bad "predictions without a folder" 1 "nowhere/p.npy" "$model" --data "$data" --epochs 1 --predict nowhere/p.npy
+job 4 "$model" --data "$data" --output "$work/nowhere/o.keras" --epochs 1000000000
+bad_of "an output without a folder" 1 "nowhere/o.keras"
+equal "an output without a folder: nothing was trained" 0 "$(grep -c Epoch "$work/out")"
+
+# differs RANK ARGUMENT: the arguments of one rank are others.
+differs() {
+    "$run" 4 sh -c "rank=\${OMPI_COMM_WORLD_RANK:-\$PMI_RANK}; set -- --data '$work/good'; [ \$rank = $1 ] && set -- $2
+        exec $program '$model' \"\$@\" --output '$old' --verbose 0" >"$work/out" 2>&1
+    code=$?
+}
+differs 2 "--data gone.npz"
+bad_of "a rank that cannot read its data" 1 "gone.npz"
+differs 1 "--data '$work/good' --frobnicate"
+bad_of "a rank with an option of its own that is unknown" 2 "--frobnicate"
+differs 3 "--data '$work/good' --batch-size 16"
+bad_of "a rank that plans otherwise" 2 "rank 3 plans otherwise"
+
+# Archives that need rewriting.
+if "${PYTHON:-python3}" - "$model" "$work" <<'PYTHON_END'
+import sys, zipfile
+model, work = sys.argv[1:]
+source = zipfile.ZipFile(model)
+config = source.read("config.json")
+def rewrite(name, new):
+    with zipfile.ZipFile(f"{work}/{name}", "w") as out:
+        for item in source.namelist():
+            out.writestr(item, new if item == "config.json" else source.read(item))
+rewrite("unknown.keras", config.replace(b'"class_name": "Dense"', b'"class_name": "Magic"', 1))
+rewrite("shape.keras", config.replace(b'"units": 16', b'"units": 17', 1))
+with zipfile.ZipFile(f"{work}/bomb.keras", "w", zipfile.ZIP_DEFLATED) as out:
+    out.writestr("metadata.json", "{}")
+    with out.open("config.json", "w") as member:
+        for _ in range(1024):
+            member.write(b" " * (1 << 20))
+    out.writestr("model.weights.h5", b"")
+PYTHON_END
+then
+    bad "an unknown layer" 1 "layer 'dense' (Magic): this layer is not supported" "$work/unknown.keras" --data "$data"
+    bad "weights of a wrong shape" 1 "expected shape (12, 17), found (12, 16)" "$work/shape.keras" --data "$data"
+    bad "a zip bomb" 1 "config.json declares 1073741824 bytes" "$work/bomb.keras" --data "$data"
+else
+    echo "skip: archives that need rewriting: no Python here"
+fi
+
+# Ranks that know nothing of each other: each thinks that it is the only one.
+env -u PMI_RANK SLURM_NTASKS=4 SLURM_PROCID=0 timeout 60 $program "$model" --data "$data" >"$work/out" 2>&1
+code=$?
+bad_of "srun without MPI support" 2 "srun --mpi=pmix"
+env -u PMI_RANK SLURM_NTASKS=4 SLURM_PROCID=1 timeout 60 $program "$model" --data "$data" >"$work/out" 2>&1
+equal "the other ranks of such a job say nothing" "" "$(cat "$work/out")"
+
+[ $failures -eq 0 ]

@@ -1,0 +1,5 @@
+# kpar_train on one rank and on several.
+dist_check_SCRIPTS += tests/mpi/test_train_cli.sh
+TESTS += tests/mpi/test_train_cli.sh
+SLOW_TESTS += tests/mpi/test_train_cli.sh
+tests/mpi/test_train_cli.log: kpar_train$(EXEEXT)
