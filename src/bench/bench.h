@@ -1,4 +1,5 @@
-/* kpar_bench: times one collective, done by kpar's own programs and by the MPI library. Shared by the files of src/bench. */
+/* kpar_bench: times one collective, done by kpar's own programs and by the MPI library. Shared by the
+ * files of src/bench. */
 #ifndef KPAR_BENCH_BENCH_H
 #define KPAR_BENCH_BENCH_H
 
@@ -34,13 +35,13 @@ typedef struct kpar_bench_case {
     const kpar_algorithm_row *row;
 } kpar_bench_case;
 
-/* The case of `bytes`, rounded down to whole elements, the same number on each rank where parts are scattered or gathered,
- * and at least one. `shared`: all ranks share windows. In `arena`. */
+/* The case of `bytes`, rounded down to whole elements, the same number on each rank where parts are
+ * scattered or gathered, and at least one. `shared`: all ranks share windows. In `arena`. */
 kpar_status kpar_bench_case_make(kpar_arena *arena, const kpar_bench_settings *settings, size_t bytes, int me,
                                  int n, bool shared, kpar_bench_case *made) KPAR_MUST_USE;
 
-/* program.c: the program of one rank; ranks are the members. *result: where the own result lies, `total` elements or, of a
- * reduce-scatter, the own part. The buffer itself lies at the start of memory. */
+/* program.c: the program of one rank; ranks are the members. *result: where the own result lies, `total`
+ * elements or, of a reduce-scatter, the own part. The buffer itself lies at the start of memory. */
 kpar_status kpar_bench_program_create(const kpar_bench_case *c, kpar_program **program,
                                       kpar_place *result) KPAR_MUST_USE;
 

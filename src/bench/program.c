@@ -1,5 +1,5 @@
-/* The program of one collective: its steps as instructions over memory that holds the buffer, what the algorithm needs
- * besides, and the own part of a reduce-scatter that is done whole. */
+/* The program of one collective: its steps as instructions over memory that holds the buffer, what the
+ * algorithm needs besides, and the own part of a reduce-scatter that is done whole. */
 #include "bench/bench.h"
 
 #include "comm/collective.h"

@@ -1,5 +1,5 @@
-/* Rank 0's table, with the columns of nccl-tests, and the same as JSON. Schema "kpar.bench/1": times in seconds, bandwidths
- * in bytes a second. */
+/* Rank 0's table, with the columns of nccl-tests, and the same as JSON. Schema "kpar.bench/1": times in
+ * seconds, bandwidths in bytes a second. */
 #include "bench/bench.h"
 
 #include "data/output.h"

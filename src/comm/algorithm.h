@@ -24,9 +24,9 @@ typedef struct kpar_choice_facts {
     bool tree;   /* reproducible */
 } kpar_choice_facts;
 
-/* The choice string: "collective:algorithm" or "collective:bytes-bytes:algorithm", separated by commas, the first
- * match wins, before the built-in table; e.g. "all_reduce:0-64K:direct,all_gather:ring". "" is the table alone.
- * KPAR_EUSAGE names the part that does not parse or an algorithm that cannot serve. */
+/* The choice string: "collective:algorithm" or "collective:bytes-bytes:algorithm", separated by commas,
+ * the first match wins, before the built-in table; e.g. "all_reduce:0-64K:direct,all_gather:ring". "" is
+ * the table alone. KPAR_EUSAGE names the part that does not parse or an algorithm that cannot serve. */
 kpar_status kpar_algorithm_choose(const char *choice, const kpar_choice_facts *facts,
                                   const kpar_algorithm_row **row) KPAR_MUST_USE;
 

@@ -35,8 +35,8 @@ COMBINE(combine_u32, uint32_t)
 COMBINE(combine_u64, uint64_t)
 
 static void (*const combines[KPAR_DTYPE_COUNT])(kpar_reduction, void *, const void *, size_t) = {
-    [KPAR_F32] = combine_f32, [KPAR_F64] = combine_f64, [KPAR_I8] = combine_i8,   [KPAR_I16] = combine_i16,
-    [KPAR_I32] = combine_i32, [KPAR_I64] = combine_i64, [KPAR_U8] = combine_u8,   [KPAR_U16] = combine_u16,
+    [KPAR_F32] = combine_f32, [KPAR_F64] = combine_f64, [KPAR_I8] = combine_i8, [KPAR_I16] = combine_i16,
+    [KPAR_I32] = combine_i32, [KPAR_I64] = combine_i64, [KPAR_U8] = combine_u8, [KPAR_U16] = combine_u16,
     [KPAR_U32] = combine_u32, [KPAR_U64] = combine_u64,
 };
 

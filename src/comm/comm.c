@@ -113,7 +113,8 @@ void kpar_comm_abort(kpar_comm *comm, kpar_status status)
     comm->transport->abort(comm, status, message, agreed && comm->agreed_rank != comm->rank);
 }
 
-/* Waits for a message of the control plane: first in a hurry, then, as the peer may be busy for long, at leisure. */
+/* Waits for a message of the control plane: first in a hurry, then, as the peer may be busy for long, at
+ * leisure. */
 static kpar_status finish(kpar_comm *comm, kpar_request *request)
 {
     enum { HURRY = 2000 };
@@ -121,8 +122,10 @@ static kpar_status finish(kpar_comm *comm, kpar_request *request)
     bool done = false;
     for (int turn = 0; !done; turn++) {
         KPAR_TRY(kpar_comm_progress(comm, &request, &done));
-        if (turn < HURRY) kpar_comm_yield(comm);
-        else if (!done) nanosleep(&nap, NULL), turn = HURRY;
+        if (turn < HURRY)
+            kpar_comm_yield(comm);
+        else if (!done)
+            nanosleep(&nap, NULL), turn = HURRY;
     }
     return KPAR_OK;
 }

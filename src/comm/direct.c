@@ -1,5 +1,6 @@
-/* Direct, through shared windows, one-sided: every member says that its data are there; each sums its own part, reading
- * the peers' memory in place; each copies the other parts from their owners. No turn of a peer is needed in between. */
+/* Direct, through shared windows, one-sided: every member says that its data are there; each sums its own
+ * part, reading the peers' memory in place; each copies the other parts from their owners. No turn of a
+ * peer is needed in between. */
 #include "comm/algorithms.h"
 
 enum { READY, REDUCED, DONE, FLAGS };
@@ -15,10 +16,12 @@ static void wait_for_all(kpar_steps *steps, const kpar_collective_shape *shape, 
     }
 }
 
-static kpar_range in_window(const kpar_collective_shape *shape, int part, int member, int term, const void *context)
+static kpar_range in_window(const kpar_collective_shape *shape, int part, int member, int term,
+                            const void *context)
 {
     (void)context;
-    return (kpar_range){.member = member, .tree_slot = term, .first = shape->offsets[part], .count = shape->counts[part]};
+    return (kpar_range){
+        .member = member, .tree_slot = term, .first = shape->offsets[part], .count = shape->counts[part]};
 }
 
 static void copy_parts(kpar_steps *steps, const kpar_collective_shape *shape)
@@ -35,7 +38,8 @@ static void copy_parts(kpar_steps *steps, const kpar_collective_shape *shape)
 
 kpar_status kpar_direct(kpar_steps *steps, const kpar_collective_shape *shape)
 {
-    const bool reduces = shape->collective != KPAR_COLLECTIVE_ALL_GATHER, gathers = shape->collective != KPAR_COLLECTIVE_REDUCE_SCATTER;
+    const bool reduces = shape->collective != KPAR_COLLECTIVE_ALL_GATHER,
+               gathers = shape->collective != KPAR_COLLECTIVE_REDUCE_SCATTER;
     steps->n_flags = FLAGS;
     if (reduces) {
         signal_flag(steps, READY);

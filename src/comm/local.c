@@ -1,5 +1,6 @@
-/* The transport `local`: ranks as threads of one process. Its control plane and windows; messages and whole
- * collectives have files of their own. Pretended nodes share windows within, and only messages between them. */
+/* The transport `local`: ranks as threads of one process. Its control plane and windows; messages and
+ * whole collectives have files of their own. Pretended nodes share windows within, and only messages
+ * between them. */
 #include "comm/local_internal.h"
 
 #include "base/log.h"
@@ -169,11 +170,14 @@ static kpar_status local_progress(kpar_comm *comm, kpar_request *request, bool *
     local_world *world = kpar_local_world(comm);
     local_request *own = (local_request *)request;
     *done = own && atomic_load_explicit(&own->done, memory_order_acquire);
-    if (!*done) return atomic_load_explicit(&world->ended, memory_order_acquire) ? kpar_local_ended(world) : KPAR_OK;
+    if (!*done)
+        return atomic_load_explicit(&world->ended, memory_order_acquire) ? kpar_local_ended(world) : KPAR_OK;
     if (own->collective && !own->agreed)
-        return kpar_fail(KPAR_ECOMM, "rank %d: the members of a group started different collectives", comm->rank);
+        return kpar_fail(KPAR_ECOMM, "rank %d: the members of a group started different collectives",
+                         comm->rank);
     if (!own->collective && own->bytes != own->peer_bytes)
-        return kpar_fail(KPAR_ECOMM, "rank %d: a message on channel %d has %zu bytes at one end, %zu at the other",
+        return kpar_fail(KPAR_ECOMM,
+                         "rank %d: a message on channel %d has %zu bytes at one end, %zu at the other",
                          comm->rank, own->channel, own->bytes, own->peer_bytes);
     return KPAR_OK;
 }
@@ -231,7 +235,8 @@ static local_world *world_create(int n)
 kpar_status kpar_comm_local_create(int n, int ranks_per_node, kpar_comm **comms)
 {
     if (n < 1 || ranks_per_node < 0)
-        return kpar_fail(KPAR_EUSAGE, "%d ranks, %d on a node: expected at least 1 rank and no negative number", n,
+        return kpar_fail(KPAR_EUSAGE,
+                         "%d ranks, %d on a node: expected at least 1 rank and no negative number", n,
                          ranks_per_node);
     local_world *world = world_create(n);
     int *nodes = kpar_alloc((size_t)n * sizeof *nodes);

@@ -1,5 +1,5 @@
-/* Whole collectives of ranks of one process: the member that comes last computes everything, block by block, adding
- * in member order. Plain and deterministic. */
+/* Whole collectives of ranks of one process: the member that comes last computes everything, block by
+ * block, adding in member order. Plain and deterministic. */
 #include "comm/local_internal.h"
 
 #include "base/memory.h"
@@ -85,8 +85,10 @@ static operation *find(local_group *group, uint64_t number)
     for (operation *o = group->active; o; o = o->next)
         if (o->number == number) return o;
     operation *o = group->idle;
-    if (o) group->idle = o->next;
-    else o = operation_create(group->n);
+    if (o)
+        group->idle = o->next;
+    else
+        o = operation_create(group->n);
     o->number = number;
     o->arrived = 0;
     o->next = group->active;
@@ -158,10 +160,17 @@ static void scatter(const operation *o, int n)
 static void perform(const operation *o, int n)
 {
     switch (o->members[0].collective) {
-    case KPAR_COLLECTIVE_ALL_REDUCE: reduce_range(o, n, 0, o->members[0].total, 0, n, 0); break;
-    case KPAR_COLLECTIVE_REDUCE_SCATTER: scatter(o, n); break;
-    case KPAR_COLLECTIVE_ALL_GATHER: gather(o, n); break;
-    case KPAR_COLLECTIVE_COUNT: break;
+    case KPAR_COLLECTIVE_ALL_REDUCE:
+        reduce_range(o, n, 0, o->members[0].total, 0, n, 0);
+        break;
+    case KPAR_COLLECTIVE_REDUCE_SCATTER:
+        scatter(o, n);
+        break;
+    case KPAR_COLLECTIVE_ALL_GATHER:
+        gather(o, n);
+        break;
+    case KPAR_COLLECTIVE_COUNT:
+        break;
     }
 }
 
@@ -194,11 +203,13 @@ static operation *arrive(local_group *group, int rank, const kpar_whole *whole, 
     return o;
 }
 
-kpar_status kpar_local_start_collective(kpar_comm *comm, int number, const kpar_whole *whole, kpar_request *request)
+kpar_status kpar_local_start_collective(kpar_comm *comm, int number, const kpar_whole *whole,
+                                        kpar_request *request)
 {
     local_world *world = kpar_local_world(comm);
     local_request *own = (local_request *)request;
-    if (whole->collective != KPAR_COLLECTIVE_ALL_GATHER && !kpar_combine(whole->dtype, whole->reduction, NULL, NULL, 0))
+    if (whole->collective != KPAR_COLLECTIVE_ALL_GATHER &&
+        !kpar_combine(whole->dtype, whole->reduction, NULL, NULL, 0))
         return kpar_fail(KPAR_EUNSUPPORTED, "a whole %s cannot add up %s: choose another algorithm",
                          kpar_collective_name(whole->collective), kpar_dtype_name(whole->dtype));
     own->collective = true;

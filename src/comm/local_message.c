@@ -3,14 +3,17 @@
 
 #include <string.h>
 
-/* Takes the oldest request of the other kind on the same channel out of the mailbox; NULL if there is none. */
+/* Takes the oldest request of the other kind on the same channel out of the mailbox; NULL if there is
+ * none. */
 static local_request *match(local_mailbox *box, bool sends, int channel)
 {
     local_request *before = NULL;
     for (local_request *other = box->first; other; before = other, other = other->next) {
         if (other->sends == sends || other->channel != channel) continue;
-        if (before) before->next = other->next;
-        else box->first = other->next;
+        if (before)
+            before->next = other->next;
+        else
+            box->first = other->next;
         if (box->last == other) box->last = before;
         return other;
     }
@@ -19,8 +22,10 @@ static local_request *match(local_mailbox *box, bool sends, int channel)
 
 static void append(local_mailbox *box, local_request *request)
 {
-    if (box->last) box->last->next = request;
-    else box->first = request;
+    if (box->last)
+        box->last->next = request;
+    else
+        box->first = request;
     box->last = request;
 }
 

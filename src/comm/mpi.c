@@ -1,5 +1,6 @@
-/* The transport `mpi`: its beginning and end, nodes, control plane, abort. MPI 3.1 and no more. What blocks is a
- * non-blocking call and a loop that gives the core away: MPI libraries know less than we do about who shares it. */
+/* The transport `mpi`: its beginning and end, nodes, control plane, abort. MPI 3.1 and no more. What
+ * blocks is a non-blocking call and a loop that gives the core away: MPI libraries know less than we do
+ * about who shares it. */
 #include "comm/mpi_internal.h"
 
 #include "base/log.h"
@@ -61,8 +62,8 @@ static kpar_status mpi_all_gather(kpar_comm *comm, const void *own, void *all, s
     if (part != own && bytes) memcpy(part, own, bytes);
     if (bytes <= most / (size_t)comm->size) {
         MPI_Request request;
-        int code = MPI_Iallgather(MPI_IN_PLACE, 0, MPI_BYTE, all, (int)bytes, MPI_BYTE, ((mpi_comm *)comm)->world,
-                                  &request);
+        int code = MPI_Iallgather(MPI_IN_PLACE, 0, MPI_BYTE, all, (int)bytes, MPI_BYTE,
+                                  ((mpi_comm *)comm)->world, &request);
         return kpar_mpi_finish(comm, code, &request, "a gathering");
     }
     for (int r = 0; r < comm->size; r++) KPAR_TRY(mpi_broadcast(comm, parts + (size_t)r * bytes, bytes, r));
@@ -71,7 +72,8 @@ static kpar_status mpi_all_gather(kpar_comm *comm, const void *own, void *all, s
 
 static void sleep_seconds(double seconds)
 {
-    struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(1e9 * (seconds - (double)(time_t)seconds))};
+    struct timespec time = {.tv_sec = (time_t)seconds,
+                            .tv_nsec = (long)(1e9 * (seconds - (double)(time_t)seconds))};
     nanosleep(&time, NULL);
 }
 
@@ -81,17 +83,21 @@ static bool claim(mpi_comm *mpi)
     return !mpi->control.base || atomic_exchange((atomic_int *)mpi->control.base, 1) == 0;
 }
 
-/* The first rank prints and ends the job; the others wait in silence to be ended with it. Failed communication is
- * mostly the echo of another rank's end, which gets time to be heard; and a failure that all agreed upon is said by
- * the rank that had it. */
+/* The first rank prints and ends the job; the others wait in silence to be ended with it. Failed
+ * communication is mostly the echo of another rank's end, which gets time to be heard; and a failure that
+ * all agreed upon is said by the rank that had it. */
 static void mpi_abort(kpar_comm *comm, kpar_status status, const char *message, bool heard)
 {
     mpi_comm *mpi = (mpi_comm *)comm;
-    const double echo_seconds = 1, patience_seconds = 10;
-    if (heard) sleep_seconds(patience_seconds);
-    else if (status == KPAR_ECOMM) sleep_seconds(echo_seconds);
-    if (claim(mpi)) kpar_log_error(message);
-    else sleep_seconds(patience_seconds);
+    const double echo_seconds = 1, patience_seconds = 10, passing_seconds = 0.2;
+    if (heard)
+        sleep_seconds(patience_seconds);
+    else if (status == KPAR_ECOMM)
+        sleep_seconds(echo_seconds);
+    const bool first = claim(mpi);
+    if (first) kpar_log_error(message);
+    sleep_seconds(first ? passing_seconds
+                        : patience_seconds); /* launchers drop lines that they have not passed on yet */
     MPI_Abort(MPI_COMM_WORLD, status == KPAR_EUSAGE ? 2 : 1);
     _exit(1);
 }
@@ -99,12 +105,8 @@ static void mpi_abort(kpar_comm *comm, kpar_status status, const char *message, 
 static void mpi_destroy(kpar_comm *comm)
 {
     mpi_comm *mpi = (mpi_comm *)comm;
-    for (size_t g = 0; g < mpi->groups_count; g++)
-        if (mpi->groups[g] != MPI_COMM_NULL) MPI_Comm_free(&mpi->groups[g]);
-    for (size_t b = 0; b < mpi->number_blocks_count; b++) kpar_free(mpi->number_blocks[b]);
+    kpar_mpi_free_groups(mpi);
     kpar_segment_destroy(&mpi->control);
-    kpar_free(mpi->groups);
-    kpar_free(mpi->number_blocks);
     kpar_free(mpi->windows);
     MPI_Type_free(&mpi->chunk);
     MPI_Comm_free(&mpi->machine);
@@ -139,14 +141,18 @@ static kpar_status initialize(bool *finalizes)
     MPI_Finalized(&finalized);
     if (finalized) return kpar_fail(KPAR_EUSAGE, "MPI was finalized already: a process can use it once");
     *finalizes = !initialized;
-    if (!initialized) KPAR_TRY(kpar_mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init"));
-    else MPI_Query_thread(&provided);
+    if (!initialized)
+        KPAR_TRY(kpar_mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init"));
+    else
+        MPI_Query_thread(&provided);
     if (provided < MPI_THREAD_FUNNELED)
-        return kpar_fail(KPAR_ECOMM, "MPI was initialized for one thread only: ask for MPI_THREAD_FUNNELED or more");
+        return kpar_fail(KPAR_ECOMM,
+                         "MPI was initialized for one thread only: ask for MPI_THREAD_FUNNELED or more");
     return KPAR_OK;
 }
 
-/* Node of each rank: the machine's lowest rank and the pretended node within, numbered by first appearance. */
+/* Node of each rank: the machine's lowest rank and the pretended node within, numbered by first
+ * appearance. */
 static kpar_status find_nodes(MPI_Comm world, MPI_Comm machine, int size, int ranks_per_node, int *nodes)
 {
     int own[2], index;
@@ -172,7 +178,8 @@ static kpar_status open_control(mpi_comm *mpi)
     MPI_Comm_rank(mpi->machine, &index);
     kpar_status status = index == 0 ? kpar_segment_create(&mpi->control, sizeof(atomic_int), true) : KPAR_OK;
     if (index == 0) name = kpar_segment_name_of(&mpi->control);
-    KPAR_TRY(kpar_mpi_check(MPI_Bcast(&name, (int)sizeof name, MPI_BYTE, 0, mpi->machine), "opening shared memory"));
+    KPAR_TRY(kpar_mpi_check(MPI_Bcast(&name, (int)sizeof name, MPI_BYTE, 0, mpi->machine),
+                            "opening shared memory"));
     if (index != 0) status = kpar_segment_open(&mpi->control, &name);
     return status;
 }
@@ -198,10 +205,12 @@ static kpar_status communicators(mpi_comm *mpi, int *rank, int *size, int *machi
     MPI_Comm_set_errhandler(mpi->world, MPI_ERRORS_RETURN);
     MPI_Comm_rank(mpi->world, rank);
     MPI_Comm_size(mpi->world, size);
-    KPAR_TRY(kpar_mpi_check(MPI_Comm_split_type(mpi->world, MPI_COMM_TYPE_SHARED, *rank, MPI_INFO_NULL, &mpi->machine),
-                            "MPI_Comm_split_type"));
+    KPAR_TRY(kpar_mpi_check(
+        MPI_Comm_split_type(mpi->world, MPI_COMM_TYPE_SHARED, *rank, MPI_INFO_NULL, &mpi->machine),
+        "MPI_Comm_split_type"));
     MPI_Comm_size(mpi->machine, machine_size);
-    KPAR_TRY(kpar_mpi_check(MPI_Type_contiguous((int)mpi->chunk_bytes, MPI_BYTE, &mpi->chunk), "MPI_Type_contiguous"));
+    KPAR_TRY(kpar_mpi_check(MPI_Type_contiguous((int)mpi->chunk_bytes, MPI_BYTE, &mpi->chunk),
+                            "MPI_Type_contiguous"));
     return kpar_mpi_check(MPI_Type_commit(&mpi->chunk), "MPI_Type_commit");
 }
 
@@ -220,7 +229,8 @@ static kpar_status begin(mpi_comm *mpi, const kpar_mpi_options *options)
     return try_sharing(mpi);
 }
 
-/* What MPI refuses here ends the process anyway, so that a half-built communicator is only freed, not taken apart. */
+/* What MPI refuses here ends the process anyway, so that a half-built communicator is only freed, not
+ * taken apart. */
 kpar_status kpar_comm_mpi_create(const kpar_mpi_options *options, kpar_comm **comm)
 {
     *comm = NULL;
@@ -228,14 +238,17 @@ kpar_status kpar_comm_mpi_create(const kpar_mpi_options *options, kpar_comm **co
     if (options->ranks_per_node < 0)
         return kpar_fail(KPAR_EUSAGE, "%d ranks on a node: expected 0 or more", options->ranks_per_node);
     if (options->chunk_bytes > CHUNK_BYTES)
-        return kpar_fail(KPAR_EUSAGE, "messages of %zu bytes: expected at most %d", options->chunk_bytes, CHUNK_BYTES);
+        return kpar_fail(KPAR_EUSAGE, "messages of %zu bytes: expected at most %d", options->chunk_bytes,
+                         CHUNK_BYTES);
     KPAR_TRY(initialize(&finalizes));
     mpi_comm *mpi = kpar_alloc_zeroed(1, sizeof *mpi);
     mpi->finalizes = finalizes;
     mpi->chunk_bytes = options->chunk_bytes ? options->chunk_bytes : CHUNK_BYTES;
     mpi->control.file = -1;
     kpar_status status = begin(mpi, options);
-    if (status == KPAR_OK) *comm = &mpi->base;
-    else kpar_free(mpi);
+    if (status == KPAR_OK)
+        *comm = &mpi->base;
+    else
+        kpar_free(mpi);
     return status;
 }

@@ -13,8 +13,19 @@ typedef struct mpi_request {
     MPI_Request parts[2];
     size_t expected; /* bytes to receive; SIZE_MAX: not a receive */
     int peer;
-    int *numbers; /* 2 * size, for counts and displacements that MPI reads until the end */
 } mpi_request;
+
+/* Counts and displacements of a collective's parts as MPI wants them, which it reads until the end. */
+typedef struct mpi_parts {
+    int *counts, *displacements;
+} mpi_parts;
+
+typedef struct mpi_group {
+    MPI_Comm comm; /* MPI_COMM_NULL: not a member */
+    int n, me;
+    mpi_parts *parts; /* all that were met */
+    size_t parts_count, parts_capacity;
+} mpi_group;
 
 typedef struct mpi_comm {
     kpar_comm base;
@@ -23,13 +34,11 @@ typedef struct mpi_comm {
     MPI_Comm machine;   /* the ranks that can share memory, whatever nodes are pretended */
     size_t chunk_bytes; /* the longest message given to MPI as bytes */
     MPI_Datatype chunk; /* so many bytes */
-    MPI_Comm *groups;   /* MPI_COMM_NULL: not a member */
+    mpi_group *groups;
     size_t groups_count, groups_capacity;
 
     kpar_segment control;  /* of the machine: an atomic_int, 1 once a rank has said why the job ends */
     kpar_segment *windows; /* by rank: own and peers' */
-    int **number_blocks;   /* of requests */
-    size_t number_blocks_count, number_blocks_capacity;
 } mpi_comm;
 
 /* KPAR_ECOMM with MPI's own words. */
@@ -47,7 +56,13 @@ kpar_status kpar_mpi_start_receive(kpar_comm *comm, void *data, size_t bytes, in
                                    kpar_request *request);
 kpar_status kpar_mpi_progress(kpar_comm *comm, kpar_request *request, bool *done);
 
+/* A request of which nothing was started yet. */
+mpi_request *kpar_mpi_fresh(kpar_request *request);
+
 kpar_status kpar_mpi_group(kpar_comm *comm, const int *ranks, int n, int group);
-kpar_status kpar_mpi_start_collective(kpar_comm *comm, int group, const kpar_whole *whole, kpar_request *request);
+kpar_status kpar_mpi_start_collective(kpar_comm *comm, int group, const kpar_whole *whole,
+                                      kpar_request *request);
+
+void kpar_mpi_free_groups(mpi_comm *mpi);
 
 #endif

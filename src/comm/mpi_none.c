@@ -5,5 +5,6 @@ kpar_status kpar_comm_mpi_create(const kpar_mpi_options *options, kpar_comm **co
 {
     (void)options;
     *comm = NULL;
-    return kpar_fail(KPAR_EUNSUPPORTED, "this build has no MPI: configure kpar with it to run several processes");
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "this build has no MPI: configure kpar with it to run several processes");
 }

@@ -1,4 +1,5 @@
-/* Windows of the transport `mpi`: each rank's segment holds its flags, then its arena; ranks of its node map it. */
+/* Windows of the transport `mpi`: each rank's segment holds its flags, then its arena; ranks of its node
+ * map it. */
 #include "comm/mpi_internal.h"
 
 #include "base/memory.h"
@@ -32,7 +33,8 @@ static kpar_status check_room(kpar_comm *comm, size_t bytes)
         total = all[r] > SIZE_MAX - total ? SIZE_MAX : total + all[r];
     }
     kpar_free(all);
-    return status == KPAR_OK ? kpar_comm_agree(comm, kpar_segment_check_room(total, comm->local_size)) : status;
+    return status == KPAR_OK ? kpar_comm_agree(comm, kpar_segment_check_room(total, comm->local_size))
+                             : status;
 }
 
 /* Own segment, then everybody's, each half agreed upon. */

@@ -1,4 +1,5 @@
-/* What is under way: messages and whole collectives that were started, and the pool their requests come from. */
+/* What is under way: messages and whole collectives that were started, and the pool their requests come
+ * from. */
 #include "comm/transport.h"
 
 #include "base/memory.h"
@@ -62,9 +63,10 @@ kpar_status kpar_comm_group(kpar_comm *comm, const int *ranks, int n, int *group
     return KPAR_OK;
 }
 
-kpar_status kpar_comm_start_collective(kpar_comm *comm, int group, kpar_collective collective, kpar_reduction reduction,
-                                       kpar_dtype dtype, const void *input, void *output, const size_t *counts,
-                                       size_t total, kpar_request **request)
+kpar_status kpar_comm_start_collective(kpar_comm *comm, int group, kpar_collective collective,
+                                       kpar_reduction reduction, kpar_dtype dtype, const void *input,
+                                       void *output, const size_t *counts, size_t total,
+                                       kpar_request **request)
 {
     const kpar_whole whole = {collective, reduction, dtype, input, output, counts, total};
     kpar_request *own = request_take(comm);

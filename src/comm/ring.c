@@ -1,5 +1,6 @@
-/* Ring: reduce-scatter around the ring, then all-gather. Bandwidth-optimal: 2 (n - 1) / n of the data crosses each link.
- * Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations" (2009). */
+/* Ring: reduce-scatter around the ring, then all-gather. Bandwidth-optimal: 2 (n - 1) / n of the data
+ * crosses each link. Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of
+ * workstations" (2009). */
 #include "comm/algorithms.h"
 
 static kpar_range part_of(const kpar_collective_shape *shape, int part)
@@ -25,7 +26,8 @@ static void receive(kpar_steps *steps, const kpar_collective_shape *shape, kpar_
     step->range = range;
 }
 
-/* In turn k part me - 1 - k goes on to the next member, part me - 2 - k comes and is added; the own part comes last. */
+/* In turn k part me - 1 - k goes on to the next member, part me - 2 - k comes and is added; the own part
+ * comes last. */
 static void reduce_scatter(kpar_steps *steps, const kpar_collective_shape *shape)
 {
     for (int k = 0; k < shape->n - 1; k++) {

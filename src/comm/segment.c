@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,7 +22,8 @@ static size_t read_bytes(const char *path, const char *key, size_t unit)
     size_t value, found = SIZE_MAX;
     FILE *file = fopen(path, "re");
     while (file && found == SIZE_MAX && fgets(line, sizeof line, file))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%zu", &value) == 1 && value < SIZE_MAX / unit)
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%zu", &value) == 1 &&
+            value < SIZE_MAX / unit)
             found = value * unit;
     if (file) fclose(file);
     return found;
@@ -51,8 +52,11 @@ kpar_status kpar_segment_check_room(size_t bytes, int ranks)
 {
     size_t available = available_bytes();
     if (bytes <= available) return KPAR_OK;
-    return kpar_fail(KPAR_ENOMEM, "shared memory: the %d ranks of a node need %zu bytes, it has %zu left; use fewer ranks a node or "
-                     "a smaller batch", ranks, bytes, available);
+    return kpar_fail(
+        KPAR_ENOMEM,
+        "shared memory: the %d ranks of a node need %zu bytes, it has %zu left; use fewer ranks a node or "
+        "a smaller batch",
+        ranks, bytes, available);
 }
 
 static kpar_status map(kpar_segment *segment)
@@ -60,7 +64,8 @@ static kpar_status map(kpar_segment *segment)
     int flags = segment->file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     void *base = mmap(NULL, segment->bytes, PROT_READ | PROT_WRITE, flags, segment->file, 0);
     if (base == MAP_FAILED)
-        return kpar_fail(KPAR_ENOMEM, "%zu bytes of memory were refused: %s", segment->bytes, strerror(errno));
+        return kpar_fail(KPAR_ENOMEM, "%zu bytes of memory were refused: %s", segment->bytes,
+                         strerror(errno));
     madvise(base, segment->bytes, MADV_HUGEPAGE); /* only faster: it may fail */
     segment->base = base;
     return KPAR_OK;
@@ -70,7 +75,8 @@ static kpar_status reserve(const kpar_segment *segment)
 {
     int error = posix_fallocate(segment->file, 0, (off_t)segment->bytes);
     if (error)
-        return kpar_fail(KPAR_ENOMEM, "shared memory: %zu bytes were refused: %s", segment->bytes, strerror(error));
+        return kpar_fail(KPAR_ENOMEM, "shared memory: %zu bytes were refused: %s", segment->bytes,
+                         strerror(error));
     return KPAR_OK;
 }
 
@@ -102,7 +108,8 @@ kpar_status kpar_segment_open(kpar_segment *segment, const kpar_segment_name *na
     snprintf(path, sizeof path, "/proc/%ld/fd/%d", name->process, name->file);
     segment->file = open(path, O_RDWR | O_CLOEXEC);
     if (segment->file < 0)
-        return kpar_fail(KPAR_ECOMM, "%s: the shared memory of another rank cannot be opened: %s", path, strerror(errno));
+        return kpar_fail(KPAR_ECOMM, "%s: the shared memory of another rank cannot be opened: %s", path,
+                         strerror(errno));
     kpar_status status = map(segment);
     kpar_segment_close_file(segment);
     return status;

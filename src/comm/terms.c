@@ -2,7 +2,8 @@
 #include "comm/algorithms.h"
 #include "program/tree.h"
 
-void kpar_reduce_terms(kpar_steps *steps, const kpar_collective_shape *shape, int part, kpar_term_place where, const void *context)
+void kpar_reduce_terms(kpar_steps *steps, const kpar_collective_shape *shape, int part, kpar_term_place where,
+                       const void *context)
 {
     int n = 0;
     for (int i = 0; i < shape->n; i++) n += kpar_terms_of(shape, i);
@@ -16,7 +17,8 @@ void kpar_reduce_terms(kpar_steps *steps, const kpar_collective_shape *shape, in
             leaf += leaves;
         }
     kpar_step *step = kpar_steps_add(steps, KPAR_STEP_REDUCE);
-    step->range = (kpar_range){.member = shape->me, .first = shape->offsets[part], .count = shape->counts[part]};
+    step->range =
+        (kpar_range){.member = shape->me, .first = shape->offsets[part], .count = shape->counts[part]};
     step->n_sources = n;
     step->sources = sources;
     if (!shape->terms || n < 2) return;

@@ -7,8 +7,8 @@
 #include <stdatomic.h>
 
 enum {
-    KPAR_MESSAGE_BYTES = 2048,  /* of an error that travels, with its NUL */
-    KPAR_CHANNEL_CONTROL = -1,  /* channel of kpar_comm_send and kpar_comm_receive */
+    KPAR_MESSAGE_BYTES = 2048, /* of an error that travels, with its NUL */
+    KPAR_CHANNEL_CONTROL = -1, /* channel of kpar_comm_send and kpar_comm_receive */
 };
 
 /* A flag has a cache line of its own: a rank that polls it disturbs nobody else. */
@@ -32,7 +32,8 @@ typedef struct kpar_whole {
     size_t total;         /* elements of all parts */
 } kpar_whole;
 
-/* One narrow struct of functions a transport. Every function but `abort`, `start_*` and `progress` is collective. */
+/* One narrow struct of functions a transport. Every function but `abort`, `start_*` and `progress` is
+ * collective. */
 typedef struct kpar_transport {
     const char *name, *doc;
     size_t request_bytes; /* of its requests, which begin with kpar_request */
@@ -42,8 +43,8 @@ typedef struct kpar_transport {
     kpar_status (*broadcast)(kpar_comm *comm, void *data, size_t bytes, int root);
     kpar_status (*all_gather)(kpar_comm *comm, const void *own, void *all, size_t bytes);
 
-    /* Ends the job with the message of this rank, printed where no other rank's was. `heard`: this failure was
-     * agreed upon and another rank is about to say it. */
+    /* Ends the job with the message of this rank, printed where no other rank's was. `heard`: this failure
+     * was agreed upon and another rank is about to say it. */
     void (*abort)(kpar_comm *comm, kpar_status status, const char *message, bool heard);
 
     /* Fills in comm->arenas and comm->flags of the reachable ranks; on failure leaves nothing behind. */
@@ -56,8 +57,10 @@ typedef struct kpar_transport {
     kpar_status (*start_receive)(kpar_comm *comm, void *data, size_t bytes, int peer, int channel,
                                  kpar_request *request);
     kpar_status (*group)(kpar_comm *comm, const int *ranks, int n, int group);
-    kpar_status (*start_collective)(kpar_comm *comm, int group, const kpar_whole *whole, kpar_request *request);
-    kpar_status (*progress)(kpar_comm *comm, kpar_request *request, bool *done); /* request NULL: only moves */
+    kpar_status (*start_collective)(kpar_comm *comm, int group, const kpar_whole *whole,
+                                    kpar_request *request);
+    kpar_status (*progress)(kpar_comm *comm, kpar_request *request,
+                            bool *done); /* request NULL: only moves */
 } kpar_transport;
 
 struct kpar_comm {

@@ -1,5 +1,5 @@
-/* Proves an algorithm: makes the steps of all members and runs them against each other, in many random orders, on integers
- * that betray what was read too early, too late or added wrongly. */
+/* Proves an algorithm: makes the steps of all members and runs them against each other, in many random
+ * orders, on integers that betray what was read too early, too late or added wrongly. */
 #include "program/prove_internal.h"
 
 #include "program/tree.h"
@@ -23,7 +23,8 @@ kpar_status kpar_proof_fail(const kpar_proof *proof, int member, int step, const
 
 /* --- what is added --- */
 
-/* Along the tree in a way that neither commutes nor associates, so that only the right order gives the right sum. */
+/* Along the tree in a way that neither commutes nor associates, so that only the right order gives the
+ * right sum. */
 uint64_t kpar_proof_combine(const kpar_proof *proof, uint64_t a, uint64_t b)
 {
     return proof->leaves > 0 ? 3 * a + 7 * b + 1 : a + b;
@@ -34,7 +35,8 @@ static uint64_t value(int round, int source, size_t element)
     return (uint64_t)round * 1000003 + (uint64_t)source * 10007 + element * 31 + 1;
 }
 
-/* Leaves [first, first + count) combined pairwise, level by level; `first` is a multiple of the next power of two. */
+/* Leaves [first, first + count) combined pairwise, level by level; `first` is a multiple of the next power
+ * of two. */
 static uint64_t along_tree(const kpar_proof *proof, int round, size_t element, int first, int count)
 {
     uint64_t *values = kpar_alloc((size_t)count * sizeof *values);

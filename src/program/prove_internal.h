@@ -47,8 +47,8 @@ kpar_status kpar_proof_check(const kpar_proof *proof, int member) KPAR_MUST_USE;
 uint64_t kpar_proof_combine(const kpar_proof *proof, uint64_t a, uint64_t b);
 kpar_status kpar_proof_fail(const kpar_proof *proof, int member, int step, const char *what) KPAR_MUST_USE;
 
-/* prove_replay.c: runs `rounds` collectives one after the other, in an order picked at random by `seed`, or, where it is 0,
- * in the order of modelled time. */
+/* prove_replay.c: runs `rounds` collectives one after the other, in an order picked at random by `seed`,
+ * or, where it is 0, in the order of modelled time. */
 kpar_status kpar_proof_replay(kpar_proof *proof, int rounds, uint64_t seed, int slow) KPAR_MUST_USE;
 
 #endif

@@ -1,6 +1,7 @@
-/* Runs the steps of all members against each other. Kernels begin and end, messages meet: each an event, and any event that
- * is possible may come next. Within a member steps start in order; messages end some time later, and what touches their
- * memory waits for them, as in a program. A send ends only when it is received. */
+/* Runs the steps of all members against each other. Kernels begin and end, messages meet: each an event,
+ * and any event that is possible may come next. Within a member steps start in order; messages end some
+ * time later, and what touches their memory waits for them, as in a program. A send ends only when it is
+ * received. */
 #include "program/prove_internal.h"
 
 #include "base/philox.h"
@@ -114,8 +115,8 @@ static bool next_of_pair(const kpar_proof *p, int from, int to, event *e)
     return true;
 }
 
-/* Takes `next` instead of what was chosen so far: by chance, where a slow member's turn weighs little; or the earlier one,
- * of several the one that was started first. */
+/* Takes `next` instead of what was chosen so far: by chance, where a slow member's turn weighs little; or
+ * the earlier one, of several the one that was started first. */
 static void consider(kpar_proof *p, const event *next, uint32_t *weights, event *chosen)
 {
     enum { USUAL = 32 };
@@ -144,7 +145,8 @@ static bool choose(kpar_proof *p, int rounds, event *chosen)
 
 /* --- what happens --- */
 
-/* A kernel looks at its sources when it starts, and again when it ends: they must be there and stay as they are. */
+/* A kernel looks at its sources when it starts, and again when it ends: they must be there and stay as
+ * they are. */
 static kpar_status start_kernel(kpar_proof *p, int member, int step)
 {
     kpar_proof_member *m = &p->members[member];
@@ -265,7 +267,8 @@ static void begin_round(kpar_proof *p, int member)
     kpar_proof_fill(p, member);
 }
 
-/* All of its own has ended: the result is there, and the memory may be used again, whatever the peers are doing. */
+/* All of its own has ended: the result is there, and the memory may be used again, whatever the peers are
+ * doing. */
 static kpar_status end_round(kpar_proof *p, int member)
 {
     kpar_proof_member *m = &p->members[member];

@@ -23,7 +23,7 @@ typedef enum kpar_space { KPAR_SPACE_DATA, KPAR_SPACE_SCRATCH } kpar_space;
 typedef struct kpar_range {
     int member; /* whose memory: me, or a member that shares a window */
     kpar_space space;
-    int tree_slot; /* DATA with several terms a member (reproducible sums): which term; else 0 */
+    int tree_slot;       /* DATA with several terms a member (reproducible sums): which term; else 0 */
     size_t first, count; /* elements */
 } kpar_range;
 
@@ -33,9 +33,10 @@ typedef struct kpar_step {
     kpar_range range; /* own memory sent, received into or written */
     int n_sources;
     kpar_range *sources; /* REDUCE, COPY */
-    const int (*additions)[2]; /* REDUCE: n_sources - 1 pairs, source [0] += source [1], ending in source 0, see
+    const int (
+        *additions)[2]; /* REDUCE: n_sources - 1 pairs, source [0] += source [1], ending in source 0, see
                                   kpar_tree_additions; NULL: in the order of the sources */
-    int flag;            /* 0, 1, ...: numbered within the collective */
+    int flag;           /* 0, 1, ...: numbered within the collective */
 } kpar_step;
 
 typedef struct kpar_steps {
@@ -47,7 +48,7 @@ typedef struct kpar_steps {
 } kpar_steps;
 
 void kpar_steps_begin(kpar_steps *steps);
-void kpar_steps_end(kpar_steps *steps); /* frees */
+void kpar_steps_end(kpar_steps *steps);                            /* frees */
 kpar_step *kpar_steps_add(kpar_steps *steps, kpar_step_kind kind); /* zeroed but for kind */
 
 /* A collective as its algorithm sees it. */
@@ -65,14 +66,17 @@ typedef struct kpar_collective_shape {
 
 typedef kpar_status (*kpar_algorithm)(kpar_steps *steps, const kpar_collective_shape *shape);
 
-/* Runs the steps of all members against each other on small integers, twice in a row and in many random orders: every
- * member ends with the right sum, no deadlock, nothing read before it is written, no part written while a peer may read
- * it. KPAR_EINTERNAL names member and step. *seconds: the cost of one run where a message, or a read of a peer's memory,
- * takes alpha + beta * elements, and a member sends and receives one message at a time. */
+/* Runs the steps of all members against each other on small integers, twice in a row and in many random
+ * orders: every member ends with the right sum, no deadlock, nothing read before it is written, no part
+ * written while a peer may read it. KPAR_EINTERNAL names member and step. *seconds: the cost of one run
+ * where a message, or a read of a peer's memory, takes alpha + beta * elements, and a member sends and
+ * receives one message at a time. */
 kpar_status kpar_steps_prove(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total,
-                             double alpha_seconds, double beta_seconds_per_element, double *seconds) KPAR_MUST_USE;
+                             double alpha_seconds, double beta_seconds_per_element,
+                             double *seconds) KPAR_MUST_USE;
 
-/* The same with a reproducible sum over `leaves` leaves, dealt evenly to the members: it is taken along the one tree. */
+/* The same with a reproducible sum over `leaves` leaves, dealt evenly to the members: it is taken along
+ * the one tree. */
 kpar_status kpar_steps_prove_tree(kpar_algorithm algorithm, kpar_collective collective, int n, size_t total,
                                   int leaves) KPAR_MUST_USE;
 

@@ -26,7 +26,8 @@ int kpar_tree_additions(const kpar_subtree *subtrees, int n, int (*additions)[2]
         for (int i = 0; i < left; i++) {
             int term = alive[i];
             alive[kept++] = term;
-            if (i + 1 == left || subtrees[term].first >> level != subtrees[alive[i + 1]].first >> level) continue;
+            if (i + 1 == left || subtrees[term].first >> level != subtrees[alive[i + 1]].first >> level)
+                continue;
             additions[done][0] = term;
             additions[done++][1] = alive[++i];
         }

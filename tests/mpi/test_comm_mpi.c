@@ -1,4 +1,4 @@
-/* Transport `mpi`: what every transport must do, and how a job is ended. Started by test_comm.sh with an mpirun:
+/* Transport `mpi`: what every transport must do, and how a job is ended. Started by test_comm.sh:
  *
  *     test_comm_mpi [--no-windows] [--ranks-per-node N] [--chunk-bytes N] [END]
  *
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-/* More than the address space has, less than a size_t: refused before the system would kill somebody for it. */
+/* More than the address space has, less than a size_t: refused before the system would kill somebody for
+ * it. */
 static kpar_status a_window_larger_than_memory_is_an_error(kpar_comm *comm)
 {
     void *arena;
@@ -28,7 +29,8 @@ static kpar_status run_cases(kpar_comm *comm)
     const comm_case *cases = comm_cases(&n);
     for (int i = 0; i < n; i++) {
         const char *failure = cases[i].run(comm);
-        if (failure) return kpar_fail(KPAR_EINTERNAL, "%s: rank %d: %s", cases[i].name, kpar_comm_rank(comm), failure);
+        if (failure)
+            return kpar_fail(KPAR_EINTERNAL, "%s: rank %d: %s", cases[i].name, kpar_comm_rank(comm), failure);
         KPAR_TRY(kpar_comm_barrier(comm));
     }
     return KPAR_OK;
@@ -43,7 +45,8 @@ static kpar_status all_at_once(kpar_comm *comm)
 
 static kpar_status one_while_others_wait(kpar_comm *comm)
 {
-    if (kpar_comm_rank(comm) == kpar_comm_size(comm) - 1) return kpar_fail(KPAR_EDATA, "the last rank fails alone");
+    if (kpar_comm_rank(comm) == kpar_comm_size(comm) - 1)
+        return kpar_fail(KPAR_EDATA, "the last rank fails alone");
     return kpar_comm_barrier(comm);
 }
 
@@ -63,7 +66,10 @@ static kpar_status as_agreed(kpar_comm *comm)
 static const struct {
     const char *name;
     kpar_status (*run)(kpar_comm *comm);
-} ends[] = {{"all", all_at_once}, {"one", one_while_others_wait}, {"turns", one_after_the_other}, {"agreed", as_agreed}};
+} ends[] = {{"all", all_at_once},
+            {"one", one_while_others_wait},
+            {"turns", one_after_the_other},
+            {"agreed", as_agreed}};
 
 static kpar_status run(kpar_comm *comm, const char *end)
 {
@@ -79,10 +85,14 @@ int main(int argc, char **argv)
     kpar_comm *comm;
     kpar_log_program("test_comm_mpi");
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--no-windows") == 0) options.windows = false;
-        else if (strcmp(argv[i], "--ranks-per-node") == 0 && i + 1 < argc) options.ranks_per_node = atoi(argv[++i]);
-        else if (strcmp(argv[i], "--chunk-bytes") == 0 && i + 1 < argc) options.chunk_bytes = (size_t)atoi(argv[++i]);
-        else end = argv[i];
+        if (strcmp(argv[i], "--no-windows") == 0)
+            options.windows = false;
+        else if (strcmp(argv[i], "--ranks-per-node") == 0 && i + 1 < argc)
+            options.ranks_per_node = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--chunk-bytes") == 0 && i + 1 < argc)
+            options.chunk_bytes = (size_t)atoi(argv[++i]);
+        else
+            end = argv[i];
     }
     const size_t before = kpar_alloc_live();
     if (kpar_comm_mpi_create(&options, &comm) != KPAR_OK) {

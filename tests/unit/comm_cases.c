@@ -1,4 +1,5 @@
-/* Cases for all transports. Collective calls are made by all ranks in the same order, whatever their number. */
+/* Cases for all transports. Collective calls are made by all ranks in the same order, whatever their
+ * number. */
 #include "comm_cases.h"
 
 #include "base/memory.h"
@@ -37,7 +38,10 @@ static kpar_status wait_for(kpar_comm *comm, kpar_request **request)
 }
 
 /* The byte that rank `rank` sends at position `i`. */
-static unsigned char byte_of(int rank, size_t i) { return (unsigned char)((size_t)rank * 131 + i * 7 + i / 251); }
+static unsigned char byte_of(int rank, size_t i)
+{
+    return (unsigned char)((size_t)rank * 131 + i * 7 + i / 251);
+}
 
 static unsigned char *filled(int rank, size_t bytes)
 {
@@ -128,7 +132,8 @@ static const char *all_agree_on_the_lowest_failing_rank(kpar_comm *comm)
     for (int first = 0; first < size; first++) {
         char expected[64];
         kpar_status own = KPAR_OK;
-        if (rank >= first) own = kpar_fail(rank == first ? KPAR_EDATA : KPAR_EIO, "rank %d has 100%% of it", rank);
+        if (rank >= first)
+            own = kpar_fail(rank == first ? KPAR_EDATA : KPAR_EIO, "rank %d has 100%% of it", rank);
         snprintf(expected, sizeof expected, "rank %d has 100%% of it", first);
         EXPECT(kpar_comm_agree(comm, own) == KPAR_EDATA);
         EXPECT(strcmp(kpar_error_message(), expected) == 0);
@@ -153,7 +158,8 @@ static const char *blocking_messages_arrive(kpar_comm *comm)
     return NULL;
 }
 
-/* Every rank to every rank, itself included, on channels of their own, received in another order than sent. */
+/* Every rank to every rank, itself included, on channels of their own, received in another order than
+ * sent. */
 static const char *crossing(kpar_comm *comm, size_t bytes)
 {
     enum { CHANNELS = 3, RANKS = 16 };
@@ -167,7 +173,8 @@ static const char *crossing(kpar_comm *comm, size_t bytes)
             EXPECT_OK(kpar_comm_start_send(comm, out[c], bytes, r, 10 * c, &sends[r * CHANNELS + c]));
     for (int k = size * CHANNELS - 1; k >= 0; k--) {
         in[k] = kpar_alloc(bytes);
-        EXPECT_OK(kpar_comm_start_receive(comm, in[k], bytes, k / CHANNELS, 10 * (k % CHANNELS), &receives[k]));
+        EXPECT_OK(
+            kpar_comm_start_receive(comm, in[k], bytes, k / CHANNELS, 10 * (k % CHANNELS), &receives[k]));
     }
     for (int k = 0; k < size * CHANNELS; k++) {
         EXPECT_OK(wait_for(comm, &receives[k]));
@@ -215,7 +222,10 @@ static const char *a_window_is_zeroed(const kpar_comm *comm, const unsigned char
     return NULL;
 }
 
-static bool reaches(const kpar_comm *comm, int rank) { return kpar_comm_shares(comm, kpar_comm_rank(comm), rank); }
+static bool reaches(const kpar_comm *comm, int rank)
+{
+    return kpar_comm_shares(comm, kpar_comm_rank(comm), rank);
+}
 
 /* Each writes, says so, reads those it shares with, says so, and waits for their having read. */
 static const char *neighbours_read(kpar_comm *comm, unsigned char *arena, size_t bytes, uint64_t turn)
@@ -272,8 +282,10 @@ static double combined(const int *ranks, int n, size_t i, kpar_reduction reducti
     double result = value_of(ranks[0], i);
     for (int m = 1; m < n; m++) {
         double value = value_of(ranks[m], i);
-        if (reduction == KPAR_REDUCE_SUM) result += value;
-        else if (reduction == KPAR_REDUCE_MAX ? value > result : value < result) result = value;
+        if (reduction == KPAR_REDUCE_SUM)
+            result += value;
+        else if (reduction == KPAR_REDUCE_MAX ? value > result : value < result)
+            result = value;
     }
     return result;
 }
@@ -318,17 +330,18 @@ static const char *make_job(kpar_comm *comm, const int *ranks, int n, size_t sca
     return NULL;
 }
 
-static const char *reduces(kpar_comm *comm, const job *j, kpar_dtype dtype, kpar_reduction reduction, bool in_place)
+static const char *reduces(kpar_comm *comm, const job *j, kpar_dtype dtype, kpar_reduction reduction,
+                           bool in_place)
 {
     const size_t bytes = kpar_dtype_bytes(dtype), part = j->counts[j->me], first = j->offsets[j->me];
     void *input = typed(j->ranks[j->me], dtype, 0, j->total), *all = kpar_alloc(j->total * bytes);
     void *own = kpar_alloc(part * bytes), *output = in_place ? input : all;
     kpar_request *a, *b;
-    EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_REDUCE_SCATTER, reduction, dtype, input, own,
-                                         j->counts, j->total, &a));
+    EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_REDUCE_SCATTER, reduction, dtype,
+                                         input, own, j->counts, j->total, &a));
     if (in_place) EXPECT_OK(wait_for(comm, &a)); /* else both are under way */
-    EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_ALL_REDUCE, reduction, dtype, input, output,
-                                         NULL, j->total, &b));
+    EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_ALL_REDUCE, reduction, dtype, input,
+                                         output, NULL, j->total, &b));
     EXPECT_OK(wait_for(comm, &b));
     if (!in_place) EXPECT_OK(wait_for(comm, &a));
     for (size_t i = 0; i < part; i++)
@@ -348,8 +361,8 @@ static const char *gathers_parts(kpar_comm *comm, const job *j, kpar_dtype dtype
     char *all = kpar_alloc_zeroed(j->total, bytes);
     const void *input = in_place ? memcpy(all + first * bytes, own, part * bytes) : own;
     kpar_request *request;
-    EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_ALL_GATHER, KPAR_REDUCE_SUM, dtype, input, all,
-                                         j->counts, j->total, &request));
+    EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_ALL_GATHER, KPAR_REDUCE_SUM, dtype,
+                                         input, all, j->counts, j->total, &request));
     EXPECT_OK(wait_for(comm, &request));
     for (int m = 0; m < j->n; m++) {
         void *expected = typed(j->ranks[m], dtype, j->offsets[m], j->counts[m]);
@@ -361,7 +374,10 @@ static const char *gathers_parts(kpar_comm *comm, const job *j, kpar_dtype dtype
     return NULL;
 }
 
-static bool adds_up(kpar_dtype dtype) { return dtype != KPAR_F16 && dtype != KPAR_BF16 && dtype != KPAR_BOOL; }
+static bool adds_up(kpar_dtype dtype)
+{
+    return dtype != KPAR_F16 && dtype != KPAR_BF16 && dtype != KPAR_BOOL;
+}
 
 static const char *group_works(kpar_comm *comm, const job *j)
 {
@@ -407,8 +423,8 @@ static const char *half_precision_does_not_add_up(kpar_comm *comm)
     kpar_request *request;
     int group;
     EXPECT_OK(kpar_comm_group(comm, &rank, 1, &group));
-    EXPECT(kpar_comm_start_collective(comm, group, KPAR_COLLECTIVE_ALL_REDUCE, KPAR_REDUCE_SUM, KPAR_BF16, data, data,
-                                      NULL, 2, &request) == KPAR_EUNSUPPORTED);
+    EXPECT(kpar_comm_start_collective(comm, group, KPAR_COLLECTIVE_ALL_REDUCE, KPAR_REDUCE_SUM, KPAR_BF16,
+                                      data, data, NULL, 2, &request) == KPAR_EUNSUPPORTED);
     EXPECT(strstr(kpar_error_message(), "all_reduce") && strstr(kpar_error_message(), "bfloat16"));
     EXPECT(!request);
     return NULL;
@@ -420,8 +436,8 @@ static const char *turn_of_everything(kpar_comm *comm, const job *j)
     float values[8] = {0}, sums[8];
     kpar_request *requests[3];
     for (int k = 0; k < 3; k++)
-        EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_ALL_REDUCE, KPAR_REDUCE_SUM, KPAR_F32, values,
-                                             sums + 2 * k, NULL, 2, &requests[k]));
+        EXPECT_OK(kpar_comm_start_collective(comm, j->group, KPAR_COLLECTIVE_ALL_REDUCE, KPAR_REDUCE_SUM,
+                                             KPAR_F32, values, sums + 2 * k, NULL, 2, &requests[k]));
     for (int k = 0; k < 3; k++) EXPECT_OK(wait_for(comm, &requests[k]));
     EXPECT_OK(kpar_comm_progress(comm, NULL, NULL));
     return NULL;
@@ -446,7 +462,10 @@ static const char *a_replay_allocates_nothing(kpar_comm *comm)
 }
 
 static const comm_case cases[] = {
-#define CASE(name) {#name, name}
+#define CASE(name)                                                                                           \
+    {                                                                                                        \
+#name, name                                                                                          \
+    }
     CASE(ranks_know_their_node),
     CASE(gathering_brings_every_rank_everything),
     CASE(broadcasts_come_from_any_root),

@@ -1,5 +1,5 @@
-/* The transport `local`: the cases of all transports on 1 to 8 threads, and what only threads of one process can
- * show: errors at both ends, a job that one rank ends. */
+/* The transport `local`: the cases of all transports on 1 to 8 threads, and what only threads of one
+ * process can show: errors at both ends, a job that one rank ends. */
 #include "comm_cases.h"
 
 #include "base/log.h"
@@ -50,7 +50,8 @@ static void run_ranks(int n, int ranks_per_node, rank_function run, const char *
     }
     for (int r = 0; r < n; r++) pthread_join(ranks[r].thread, NULL);
     for (int r = 0; r < n; r++)
-        ck_assert_msg(!ranks[r].failure[0], "%s, %d ranks, %d on a node: %s", what, n, ranks_per_node, ranks[r].failure);
+        ck_assert_msg(!ranks[r].failure[0], "%s, %d ranks, %d on a node: %s", what, n, ranks_per_node,
+                      ranks[r].failure);
     ck_assert_uint_eq(kpar_alloc_live(), live);
 }
 
@@ -99,13 +100,16 @@ static const char *different_collectives(kpar_comm *comm)
     kpar_request *request;
     if (kpar_comm_group(comm, ranks, 2, &group) != KPAR_OK) return kpar_error_message();
     const kpar_reduction reduction = kpar_comm_rank(comm) == 0 ? KPAR_REDUCE_SUM : KPAR_REDUCE_MAX;
-    kpar_status status = kpar_comm_start_collective(comm, group, KPAR_COLLECTIVE_ALL_REDUCE, reduction, KPAR_F32, data,
-                                                    data, NULL, 2, &request);
+    kpar_status status = kpar_comm_start_collective(comm, group, KPAR_COLLECTIVE_ALL_REDUCE, reduction,
+                                                    KPAR_F32, data, data, NULL, 2, &request);
     if (status == KPAR_OK) status = wait_for(comm, &request);
     return status == KPAR_ECOMM ? NULL : "expected KPAR_ECOMM";
 }
 
-START_TEST(different_collectives_of_a_group_are_an_error) { run_ranks(2, 0, different_collectives, "different"); }
+START_TEST(different_collectives_of_a_group_are_an_error)
+{
+    run_ranks(2, 0, different_collectives, "different");
+}
 END_TEST
 
 /* --- a job that one rank ends: the ways in which the others can be waiting --- */
@@ -158,7 +162,8 @@ static kpar_status in_polling(kpar_comm *comm)
 }
 
 static kpar_status (*const waits[])(kpar_comm *) = {
-    in_barrier, in_gathering, in_broadcast, in_agreement, in_receive, in_send, in_group, in_window_create, in_polling,
+    in_barrier, in_gathering, in_broadcast,     in_agreement, in_receive,
+    in_send,    in_group,     in_window_create, in_polling,
 };
 enum { WAITS = sizeof waits / sizeof waits[0] };
 
