@@ -31,7 +31,7 @@ check() {
     local name=$1 folder=$2 result trs
     shift 2
     find "$folder" -name '*.trs' -delete
-    make -C "$folder" check "$@" >"$folder/check.log" 2>&1 || true
+    make -C "$folder" check ${PYTHON:+PYTHON="$PYTHON"} "$@" >"$folder/check.log" 2>&1 || true
     grep -E '^(FAIL|ERROR):' "$folder/check.log" || true
     while read -r trs; do
         result=$(sed -n 's/^:global-test-result: //p' "$trs")

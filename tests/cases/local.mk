@@ -1,1 +1,7 @@
-# The reference cases.
+# The reference cases on all meshes: ranks as threads here, under mpirun in tests/mpi/test_cases.sh.
+check_PROGRAMS += tests/cases/test_cases
+TESTS += tests/cases/test_cases
+SLOW_TESTS += tests/cases/test_cases tests/mpi/test_cases.sh
+tests_cases_test_cases_SOURCES = tests/cases/test_cases.c tests/cases/case_runner.c tests/cases/case_runner.h
+tests_cases_test_cases_LDADD = $(KPAR_LIBS)
+EXTRA_DIST += tests/cases/make_cases.py
