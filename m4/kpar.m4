@@ -17,6 +17,8 @@ AC_DEFUN([KPAR_WARNINGS],
   [AS_HELP_STRING([--enable-werror], [warnings are errors])], [], [enable_werror=no])
 KPAR_TRY_FLAG([-Wall])
 KPAR_TRY_FLAG([-Wextra])
+dnl snprintf is how names and messages are cut to a buffer.
+KPAR_TRY_FLAG([-Wno-format-truncation])
 KPAR_TRY_FLAG([-Wconversion])
 KPAR_TRY_FLAG([-Wshadow])
 dnl gcc cannot see that kpar_fail() never returns KPAR_OK, and takes what KPAR_TRY() guards for unset.

@@ -5,3 +5,13 @@ SLOW_TESTS += tests/cases/test_cases tests/mpi/test_cases.sh
 tests_cases_test_cases_SOURCES = tests/cases/test_cases.c tests/cases/case_runner.c tests/cases/case_runner.h
 tests_cases_test_cases_LDADD = $(KPAR_LIBS)
 EXTRA_DIST += tests/cases/make_cases.py
+
+# What must not depend on the layout: bits with a fixed number of leaves, and the numbers of dropout.
+if HAVE_CHECK
+check_PROGRAMS += tests/cases/test_reproducible
+TESTS += tests/cases/test_reproducible
+SLOW_TESTS += tests/cases/test_reproducible
+tests_cases_test_reproducible_SOURCES = tests/cases/test_reproducible.c tests/cases/fit_runner.c \
+    tests/cases/fit_runner.h tests/cases/case_runner.c tests/cases/case_runner.h
+tests_cases_test_reproducible_LDADD = $(KPAR_TEST_LIBS)
+endif
