@@ -73,16 +73,20 @@ static kpar_status check_left_over(kpar_keras_file *file, const kpar_catalog *ca
     return KPAR_OK;
 }
 
-/* Whether every variable of the optimizer has its dataset and none is left. */
-static bool optimizer_fits(kpar_keras_file *file, const kpar_catalog *catalog, int datasets)
+static int count_optimizer_variables(const kpar_catalog *catalog)
 {
-    int needed = 0;
-    for (int i = 0; i < catalog->n; i++) {
-        if (!is_optimizers(&catalog->variables[i])) continue;
-        needed++;
-        if (needed > datasets || check_variable(file, &catalog->variables[i]) != KPAR_OK) return false;
-    }
-    return needed > 0 && needed == datasets;
+    int n = 0;
+    for (int i = 0; i < catalog->n; i++) n += is_optimizers(&catalog->variables[i]);
+    return n;
+}
+
+/* Whether every variable of the optimizer has its dataset. */
+static bool optimizer_fits(kpar_keras_file *file, const kpar_catalog *catalog)
+{
+    for (int i = 0; i < catalog->n; i++)
+        if (is_optimizers(&catalog->variables[i]) && check_variable(file, &catalog->variables[i]) != KPAR_OK)
+            return false;
+    return true;
 }
 
 /* A model that was compiled and not yet trained has an iteration count and a rate, and no slots. */
@@ -99,7 +103,9 @@ kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *
     if (status == KPAR_OK) status = check_left_over(file, catalog, &paths, &datasets);
     kpar_text_clear(&paths);
     if (status != KPAR_OK) return status;
-    *has_optimizer = optimizer_fits(file, catalog, datasets);
+    const int needed = count_optimizer_variables(catalog);
+    if (needed == 0) return KPAR_OK; /* nothing is trained */
+    *has_optimizer = needed == datasets && optimizer_fits(file, catalog);
     if (!*has_optimizer && datasets > UNTRAINED_DATASETS)
         kpar_log("%s: the optimizer's state is of another optimizer and is not used: training starts with a "
                  "fresh one",

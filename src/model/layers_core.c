@@ -76,15 +76,15 @@ static kpar_shape folded(const kpar_shape *shape)
 static kpar_status affine(kpar_lowering *lowering, kpar_value_id x, int64_t in, int64_t units, bool use_bias,
                           kpar_value_id *out)
 {
-    const json_t *config = lowering->layer->config;
-    const json_t *kernel_initializer = json_object_get(config, "kernel_initializer");
-    const json_t *bias_initializer = json_object_get(config, "bias_initializer");
+    const kpar_weight kernel_weight = {
+        .name = "kernel", .initializer = "kernel_initializer", .by_default = "GlorotUniform", .rank = 2, .dims = {in, units}};
+    const kpar_weight bias_weight = {
+        .name = "bias", .initializer = "bias_initializer", .by_default = "Zeros", .rank = 1, .dims = {units}};
     kpar_value_id kernel, bias;
-    KPAR_TRY(
-        kpar_lower_weight(lowering, "kernel", 2, (int64_t[]){in, units}, kernel_initializer, true, &kernel));
+    KPAR_TRY(kpar_lower_weight(lowering, &kernel_weight, &kernel));
     KPAR_TRY(kpar_build_matmul(lowering->graph, x, false, kernel, false, out));
     if (!use_bias) return KPAR_OK;
-    KPAR_TRY(kpar_lower_weight(lowering, "bias", 1, &units, bias_initializer, true, &bias));
+    KPAR_TRY(kpar_lower_weight(lowering, &bias_weight, &bias));
     return kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, *out, bias, out);
 }
 

@@ -59,32 +59,32 @@ static kpar_status add_groups(kpar_lowering *lowering)
     return KPAR_OK;
 }
 
-kpar_status kpar_lower_weight(kpar_lowering *lowering, const char *name, int rank, const int64_t *dims,
-                              const json_t *initializer, bool trainable, kpar_value_id *value)
+kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight, kpar_value_id *value)
 {
     const kpar_layer *layer = lowering->layer;
+    const char *owner = kpar_arena_printf(lowering->arena, "%s: %s", lowering->owner, weight->name);
     kpar_variable variable = {
         .path = kpar_arena_printf(lowering->arena, "%s/vars/%d", layer->group, lowering->layer_weights++),
         .layer = layer->name,
-        .name = name,
-        .kind = trainable && layer->trainable ? KPAR_VARIABLE_WEIGHT : KPAR_VARIABLE_FROZEN,
+        .name = weight->name,
+        .kind = layer->trainable && !weight->frozen ? KPAR_VARIABLE_WEIGHT : KPAR_VARIABLE_FROZEN,
         .dtype = KPAR_F32,
-        .rank = rank,
+        .rank = weight->rank,
         .layer_index = (int)(layer - lowering->model->layers),
         .of = -1,
     };
-    for (int i = 0; i < rank; i++) variable.dims[i] = dims[i];
-    const char *owner = kpar_arena_printf(lowering->arena, "%s: %s", lowering->owner, name);
-    if (initializer) KPAR_TRY(kpar_variable_set_initializer(owner, initializer, lowering->seed, &variable));
+    for (int i = 0; i < weight->rank; i++) variable.dims[i] = weight->dims[i];
+    const json_t *initializer = json_object_get(layer->config, weight->initializer);
+    KPAR_TRY(kpar_variable_set_initializer(owner, initializer, weight->by_default, lowering->seed, &variable));
     int index = kpar_catalog_add(lowering->catalog, &variable);
     const kpar_variable *known = &lowering->catalog->variables[index];
-    for (int i = 0; i < rank; i++)
-        if (known->rank != rank || known->dims[i] != dims[i]) {
+    for (int i = 0; i < weight->rank; i++)
+        if (known->rank != weight->rank || known->dims[i] != weight->dims[i]) {
             char first[KPAR_SHAPE_TEXT], now[KPAR_SHAPE_TEXT];
             return kpar_fail(KPAR_EUNSUPPORTED,
                              "%s: its calls need %s of shapes %s and %s; give all calls inputs of one shape",
-                             lowering->owner, name, kpar_shape_text(first, known->rank, known->dims),
-                             kpar_shape_text(now, rank, dims));
+                             lowering->owner, weight->name, kpar_shape_text(first, known->rank, known->dims),
+                             kpar_shape_text(now, weight->rank, weight->dims));
         }
     *value = kpar_lower_variable(lowering, index);
     return KPAR_OK;

@@ -57,10 +57,17 @@ kpar_status kpar_lower_forward(kpar_lowering *lowering) KPAR_MUST_USE;
  * over microbatches, and sets the graph's states. Adds the optimizer's variables to the catalog. */
 kpar_status kpar_lower_update(kpar_lowering *lowering, const kpar_value_id *gradients) KPAR_MUST_USE;
 
-/* For layers: the value of one of the layer's weights, made at the first call. `initializer` is the JSON that names
- * it (NULL: zeros). Weights are numbered in the order of these calls. */
-kpar_status kpar_lower_weight(kpar_lowering *lowering, const char *name, int rank, const int64_t *dims,
-                              const json_t *initializer, bool trainable, kpar_value_id *value) KPAR_MUST_USE;
+/* One of a layer's weights: the argument of the layer that has its initializer, and the class of Keras's default
+ * for it where the argument is left out. */
+typedef struct kpar_weight {
+    const char *name, *initializer, *by_default;
+    int rank;
+    int64_t dims[KPAR_MAX_RANK];
+    bool frozen; /* also where the layer is trained */
+} kpar_weight;
+
+/* For layers: the value of the weight, made at the first call. Weights are numbered in the order of these calls. */
+kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight, kpar_value_id *value) KPAR_MUST_USE;
 
 /* `value` itself, or where it is an integer, converted: a real value that maps and matmuls give real results of. */
 kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *real) KPAR_MUST_USE;

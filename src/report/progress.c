@@ -160,7 +160,7 @@ static kpar_status progress_end(kpar_consumer *consumer, const kpar_event *event
     progress *at = (progress *)consumer;
     if (!at->options.verbose) return KPAR_OK;
     kpar_text line = {0};
-    kpar_text_printf(&line, "Finished %" PRId64 " steps in %.1f s: computing %.1f s, waiting %.1f s",
+    kpar_text_printf(&line, "Finished %" PRId64 " steps in %.2f s: computing %.2f s, waiting %.2f s",
                      event->step, event->seconds, event->compute_seconds, event->wait_seconds);
     if (event->samples_per_second > 0) kpar_text_printf(&line, ", %.0f samples/s", event->samples_per_second);
     print_line(at, kpar_text_get(&line));
