@@ -163,7 +163,8 @@ START_TEST(a_line_that_is_drawn_over_fits_the_terminal)
 {
     char *text = progress_of((kpar_progress_options){.terminal = true, .verbose = 1, .columns = 40}, 1, 100);
     size_t n_drawn = 0;
-    for (const char *line = strtok(text, "\r"); line; line = strtok(NULL, "\r")) {
+    strtok(text, "\r"); /* what is before the first line drawn */
+    for (const char *line = strtok(NULL, "\r"); line; line = strtok(NULL, "\r")) {
         if (strchr(line, '\n')) break; /* not drawn over: as long as it likes */
         const char *end = strstr(line, "\x1b[K");
         ck_assert_ptr_nonnull(end);
