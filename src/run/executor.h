@@ -46,8 +46,8 @@ kpar_status kpar_executor_run(kpar_executor *executor, int program) KPAR_MUST_US
 void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place);
 
 /* Replays, in list order, the kernels up to the update that read own memory only, on what lies in memory now, and returns
- * the index of the first instruction that writes a float that is not finite, -1 if none. For messages after a loss that
- * is not finite. Overwrites memory; what was received is taken as it lies there; memory that was used again since, and
+ * the index of the first instruction that writes a float that is not finite, -1 if none; that of the receive where it came
+ * so from another rank. For messages after a loss that is not finite. Overwrites memory; what was received is taken as it lies there; memory that was used again since, and
  * state that the update has already spoiled, mislead it: best after a run that ended with KPAR_ENUMERIC. */
 int kpar_executor_first_not_finite(kpar_executor *executor, int program);
 

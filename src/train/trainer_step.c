@@ -2,6 +2,7 @@
 #include "train/trainer_internal.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop_asked;
@@ -18,14 +19,25 @@ static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
     }
 }
 
+/* What another rank sent may come from any layer before the one that it sent. */
+static void tell_source(const kpar_instruction *in, char *text, size_t capacity)
+{
+    if (!*in->layer) return;
+    if (in->kind == KPAR_INSTRUCTION_RECEIVE)
+        snprintf(text, capacity, "layer '%s' or one before it (received from rank %d)", in->layer, in->peer);
+    else
+        snprintf(text, capacity, "layer '%s'", in->layer);
+}
+
 /* A run that met a value that is not finite has stopped before the update: which layer does it come from? */
 static kpar_status explain_not_finite(kpar_trainer *t, kpar_mode mode, kpar_status status)
 {
     if (status != KPAR_ENUMERIC) return status;
     const int index = kpar_executor_first_not_finite(t->executor, t->program_index[mode]);
-    const char *layer = index >= 0 ? t->programs[mode]->instructions[index].layer : "";
-    return kpar_fail(status, "step %lld: the loss is not finite; the first values that are not finite come from %s%s%s; lower the learning rate or look at the data",
-                     (long long)t->steps_done + 1, *layer ? "layer '" : "the loss itself", layer, *layer ? "'" : "");
+    char source[512] = "the loss itself";
+    if (index >= 0) tell_source(&t->programs[mode]->instructions[index], source, sizeof source);
+    return kpar_fail(status, "step %lld: the loss is not finite; the first values that are not finite come from %s; lower the learning rate or look at the data",
+                     (long long)t->steps_done + 1, source);
 }
 
 kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch, double *sums, bool *stop)

@@ -542,6 +542,35 @@ START_TEST(values_that_are_not_finite_are_found)
 }
 END_TEST
 
+/* Rank 0 sends what is no longer finite; rank 1 only works with it. */
+static void write_infinite_pipeline(kpar_program *p)
+{
+    const kpar_place received[] = {own(0), own(0)};
+    if (p->rank == 0) {
+        write_infinite(p);
+        message(p, KPAR_INSTRUCTION_SEND, 1, 0, 4);
+    } else {
+        add(p, 1, 3, 1);
+        message(p, KPAR_INSTRUCTION_RECEIVE, 0, 0, 0);
+        kernel(p, KPAR_LANE_COMPUTE, 0, 2, received, 0); /* in place */
+    }
+}
+
+START_TEST(values_that_are_not_finite_are_traced_to_the_receive_that_brought_them)
+{
+    static job j;
+    make_job(&j, 2, write_infinite_pipeline);
+    j.find_not_finite = true;
+    run_well(&j);
+    for (int rank = 0; rank < 2; rank++) {
+        const kpar_instruction *found = &j.programs[rank][0]->instructions[j.not_finite[rank]];
+        ck_assert_int_eq(found->kind, rank ? KPAR_INSTRUCTION_RECEIVE : KPAR_INSTRUCTION_KERNEL);
+    }
+    ck_assert_int_eq(j.programs[1][0]->instructions[j.not_finite[1]].peer, 0);
+    free_job(&j);
+}
+END_TEST
+
 START_TEST(nothing_is_left_behind)
 {
     static job j;
@@ -569,6 +598,7 @@ static Suite *suite(void)
         a_failing_kernel_is_named_with_its_layer,
         windows_that_cannot_be_reached_are_refused_by_all,
         values_that_are_not_finite_are_found,
+        values_that_are_not_finite_are_traced_to_the_receive_that_brought_them,
         nothing_is_left_behind,
     };
     Suite *s = suite_create("executor");
