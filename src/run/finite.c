@@ -58,7 +58,8 @@ static int bringing_receive(const kpar_loaded *loaded, int first, int index)
     for (int i = 0; i < kernel->n_inputs; i++) {
         if (is_finite(&kernel->tensors[i], loaded->places[index][i], SIZE_MAX)) continue;
         for (int r = index - 1; r >= first; r--)
-            if (all[r].kind == KPAR_INSTRUCTION_RECEIVE && contains(&all[r].places[0], &in->places[i])) return r;
+            if (all[r].kind == KPAR_INSTRUCTION_RECEIVE && contains(&all[r].places[0], &in->places[i]))
+                return r;
     }
     return -1;
 }
@@ -70,7 +71,8 @@ int kpar_executor_first_not_finite(kpar_executor *executor, int program)
     for (int i = list->first; i < list->end; i++) {
         const kpar_instruction *in = &loaded->program->instructions[i];
         if (!is_local_forward(in)) continue;
-        const int receive = bringing_receive(loaded, list->first, i); /* the output may take an input's place */
+        const int receive =
+            bringing_receive(loaded, list->first, i); /* the output may take an input's place */
         if (executor->class->run(executor->device, loaded->kernels[in->kernel], loaded->places[i]) != KPAR_OK)
             return i;
         if (kpar_not_finite_output(loaded, i, SIZE_MAX) >= 0) return receive >= 0 ? receive : i;
