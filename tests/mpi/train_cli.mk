@@ -3,3 +3,9 @@ dist_check_SCRIPTS += tests/mpi/test_train_cli.sh
 TESTS += tests/mpi/test_train_cli.sh
 SLOW_TESTS += tests/mpi/test_train_cli.sh
 tests/mpi/test_train_cli.log: kpar_train$(EXEEXT)
+
+# What is the same through layouts, damage, kills and resumes.
+dist_check_SCRIPTS += tests/mpi/test_resume.sh
+TESTS += tests/mpi/test_resume.sh
+SLOW_TESTS += tests/mpi/test_resume.sh
+tests/mpi/test_resume.log: kpar_train$(EXEEXT)
