@@ -1,4 +1,13 @@
-# Tests in tests/bench: programs that print, and assert nothing.
+# Tests in tests/bench: programs that print, and assert nothing. `make bench` runs them; docs/performance.md explains the table.
 noinst_PROGRAMS += tests/bench/bench_device
 tests_bench_bench_device_SOURCES = tests/bench/bench_device.c
 tests_bench_bench_device_LDADD = $(KPAR_LIBS)
+
+EXTRA_DIST += tests/bench/bench_training.sh tests/bench/torch_training.py
+
+# TORCH_PYTHON: a Python that has torch, to compare with; PYTHON unless given.
+bench: tests/bench/bench_device$(EXEEXT) kpar_train$(EXEEXT)
+	OMP_NUM_THREADS=1 tests/bench/bench_device$(EXEEXT)
+	KPAR_TRAIN=./kpar_train$(EXEEXT) PYTHON='$(PYTHON)' TORCH_PYTHON='$(TORCH_PYTHON)' MPIRUN='$(MPIRUN)' \
+	    $(SHELL) $(srcdir)/tests/bench/bench_training.sh
+.PHONY: bench

@@ -1,0 +1,116 @@
+"""Speed of PyTorch training what kpar_train trains in bench_training.sh: one line, samples/s and the share of the time
+that matmuls take ('-' without --matmuls).
+
+    torch_training.py MODEL.json --batch-size B --rows N --epochs E [--ranks R] [--matmuls]
+
+The model: Dense layers (relu or linear), sparse cross-entropy from logits, Adam or SGD, float32, as in the model's JSON.
+One thread a process; several processes are DistributedDataParallel over gloo. As in kpar the data are rows in memory,
+shuffled anew in each epoch, and the loss is summed over an epoch. The first epoch warms up and does not count; the rate is
+the median of the others.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+
+
+def dense_layers(config):
+    """The model, the width of its input and the number of classes."""
+    layers = [l["config"] for l in config["config"]["layers"]]
+    width = rows = layers[0]["batch_shape"][1]
+    modules = []
+    for layer in layers[1:]:
+        modules.append(torch.nn.Linear(width, layer["units"], bias=layer["use_bias"]))
+        torch.nn.init.xavier_uniform_(modules[-1].weight)
+        torch.nn.init.zeros_(modules[-1].bias)
+        width = layer["units"]
+        if layer["activation"] == "relu":
+            modules.append(torch.nn.ReLU())
+        elif layer["activation"] != "linear":
+            raise SystemExit(f"torch_training.py: no activation {layer['activation']}")
+    return torch.nn.Sequential(*modules), rows, width
+
+
+def optimizer_of(config, parameters):
+    """The optimizer, in PyTorch's fused form: the fastest that it has on a CPU."""
+    optimizer = config["compile_config"]["optimizer"]
+    options = optimizer["config"]
+    rate = options["learning_rate"]
+    if optimizer["class_name"] == "Adam":
+        betas = (options["beta_1"], options["beta_2"])
+        return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=options["epsilon"], fused=True)
+    return torch.optim.SGD(parameters, lr=rate, momentum=options["momentum"], fused=True)
+
+
+def train_epoch(model, loss_of, optimizer, x, y, batch_size):
+    total = torch.zeros(())
+    order = torch.randperm(len(x))
+    for first in range(0, len(x), batch_size):
+        rows = order[first : first + batch_size]
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+    return total.item()
+
+
+def matmul_share(run):
+    """Share of run()'s time inside mm and addmm. All that is recorded makes it a little slower."""
+    begin = time.perf_counter()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        begin = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - begin
+    inside = sum(e.self_cpu_time_total for e in profile.key_averages() if e.key in ("aten::mm", "aten::addmm"))
+    return inside * 1e-6 / seconds
+
+
+def train(rank, options, meeting):
+    torch.set_num_threads(1)
+    torch.manual_seed(rank)
+    config = json.load(open(options.model))
+    model, width, classes = dense_layers(config)
+    if options.ranks > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=options.ranks)
+        model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
+    optimizer = optimizer_of(config, model.parameters())
+    rows, batch_size = options.rows // options.ranks, options.batch_size // options.ranks
+    x, y = torch.rand(rows, width), torch.randint(classes, (rows,))
+    epoch = lambda: train_epoch(model, torch.nn.CrossEntropyLoss(), optimizer, x, y, batch_size)
+    epoch()
+    rates = []
+    for _ in range(options.epochs - 1):
+        begin = time.perf_counter()
+        epoch()
+        rates.append(rows * options.ranks / (time.perf_counter() - begin))
+    share = f"{matmul_share(epoch):.3f}" if options.matmuls else "-"
+    if rank == 0:
+        print(f"{statistics.median(rates):.1f} {share}")
+    if options.ranks > 1:
+        dist.destroy_process_group()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--rows", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--matmuls", action="store_true")
+    options = parser.parse_args()
+    if options.ranks == 1:
+        return train(0, options, None)
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(train, (options, folder + "/meeting"), options.ranks)
+
+
+if __name__ == "__main__":
+    main()
