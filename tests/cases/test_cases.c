@@ -6,6 +6,8 @@
  * Only titles that contain FILTER. */
 #include "case_runner.h"
 
+#include "plan/plan.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +38,10 @@ static const kpar_case_options layouts[] = {
 static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
 static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}}, {.mesh = {1, 4, 1}, .microbatches = 4}, {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "gpipe"}, {.mesh = {1, 4, 2}, .microbatches = 2}};
 
+/* A mesh of each kind, on which each optional pass is left out by itself. */
+static const kpar_case_options mesh_kinds[] = {{.mesh = {1, 1, 1}}, {.mesh = {2, 1, 1}, .zero = 1}, {.mesh = {1, 2, 1}, .microbatches = 2}, {.mesh = {1, 1, 2}},
+                                               {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2}};
+
 typedef struct totals {
     int passed, failed;
     const char *filter, *data, *folder;
@@ -65,12 +71,23 @@ static void run_one(totals *t, const char *name, kpar_case_options options)
     fflush(stdout);
 }
 
+static void run_without_passes(totals *t)
+{
+    for (const char *const *pass = kpar_plan_optional_passes(); *pass; pass++)
+        for (size_t k = 0; k < sizeof mesh_kinds / sizeof mesh_kinds[0]; k++) {
+            kpar_case_options options = mesh_kinds[k];
+            options.without_passes = *pass;
+            run_one(t, "functional_branches", options);
+        }
+}
+
 static void run_all(totals *t)
 {
     for (int i = 0; everywhere[i]; i++)
         for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) run_one(t, everywhere[i], layouts[k]);
     for (int i = 0; deep[i]; i++)
         for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++) run_one(t, deep[i], deep_layouts[k]);
+    run_without_passes(t);
 }
 
 int main(int argc, char **argv)
