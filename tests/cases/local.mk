@@ -14,4 +14,10 @@ SLOW_TESTS += tests/cases/test_reproducible
 tests_cases_test_reproducible_SOURCES = tests/cases/test_reproducible.c tests/cases/fit_runner.c \
     tests/cases/fit_runner.h tests/cases/case_runner.c tests/cases/case_runner.h
 tests_cases_test_reproducible_LDADD = $(KPAR_TEST_LIBS)
+
+# What each rank reads and allocates.
+check_PROGRAMS += tests/cases/test_counted
+TESTS += tests/cases/test_counted
+tests_cases_test_counted_SOURCES = tests/cases/test_counted.c
+tests_cases_test_counted_LDADD = $(KPAR_TEST_LIBS)
 endif
