@@ -21,3 +21,10 @@ TESTS += tests/cases/test_counted
 tests_cases_test_counted_SOURCES = tests/cases/test_counted.c
 tests_cases_test_counted_LDADD = $(KPAR_TEST_LIBS)
 endif
+
+# What Keras does with the trained files.
+dist_check_SCRIPTS += tests/cases/train_on.sh
+TESTS += tests/cases/train_on.sh
+SLOW_TESTS += tests/cases/train_on.sh
+tests/cases/train_on.log: kpar_train$(EXEEXT)
+EXTRA_DIST += tests/cases/train_on.py
