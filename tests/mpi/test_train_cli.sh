@@ -93,6 +93,10 @@ contains "the plan tells its mesh" "(32 data x 2 pipeline x 1 tensor)" "$(cat "$
 contains "the plan predicts a step" "Predicted: a step (train) in" "$(cat "$work/out")"
 contains "the graph is written for Graphviz" "digraph" "$(head -n 3 "$work/graph.dot")"
 contains "the predictions are written for programs" '"rank_weight_bytes"' "$(cat "$work/plan.json")"
+timeout 20 $program "${srcdir:-.}/tests/bench/models/w5_deep_mlp.json" --plan --ranks 256 --ranks-per-node 16 --batch-size 4096 \
+    --data-parallel 32 --pipeline 4 --tensor 2 >"$work/out" 2>&1
+equal "256 ranks of a large model are planned in seconds" 0 $?
+contains "its plan tells all ranks" "-255 " "$(cat "$work/out")"
 train 2 --plan --dump-program "$work/program.%r"
 equal "--plan under mpirun plans for the ranks started" 0 $code
 equal "--plan with %r writes each rank's program" 2 "$(find "$work" -name 'program.[01]' | wc -l | tr -d ' ')"
