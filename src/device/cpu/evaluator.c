@@ -151,7 +151,7 @@ static kpar_status lay_out(kpar_evaluator *v)
         for (int i = 0; i < n; i++) {
             const bool uniform = i >= first_uniform && i < first_slot;
             char *at = uniform ? (char *)v->memory + (size_t)(i - first_uniform) * uniform_bytes : next;
-            v->operands[t][i] = (kpar_lane_operand){at, uniform ? 0 : KPAR_LANES};
+            v->operands[t][i] = (kpar_lane_operand){at, uniform ? 0 : KPAR_LANES, NULL};
             next += uniform ? 0 : block_bytes;
         }
     }
@@ -291,6 +291,9 @@ static void load_block(const kpar_evaluator *v, const block_worker *w, int64_t f
         else
             scratch = source + (size_t)first * v->bytes;
         w->operands[i].at = scratch;
+        w->operands[i].next = in->how == DIRECT && first + 2 * BLOCK <= v->count
+                                  ? source + (size_t)(first + BLOCK) * v->bytes
+                                  : NULL;
     }
 }
 

@@ -214,8 +214,12 @@ static void emit(compiler *c, int at)
     for (int k = 0; k < MAX_ARGUMENTS; k++)
         arguments[k] = argument_operand(c, d->arguments[k < d->n_arguments ? k : 0], at);
     free_slots(c, d, at);
-    *code = (kpar_lane_code){d->op,       result_operand(c, d, at), arguments[0], arguments[1], arguments[2],
-                             arguments[3]};
+    *code = (kpar_lane_code){.op = d->op,
+                             .out = result_operand(c, d, at),
+                             .a = arguments[0],
+                             .b = arguments[1],
+                             .c = arguments[2],
+                             .d = arguments[3]};
 }
 
 static void number_slots(kpar_lane_program *p)
@@ -225,6 +229,45 @@ static void number_slots(kpar_lane_program *p)
         int *operands[] = {&p->code[i].out, &p->code[i].a, &p->code[i].b, &p->code[i].c, &p->code[i].d};
         for (int k = 0; k < 5; k++)
             if (*operands[k] < 0) *operands[k] += first - SLOT;
+    }
+}
+
+/* Whether an instruction takes so long for each element that memory can be fetched meanwhile. */
+static bool is_slow(int op)
+{
+    switch (op) {
+    case KPAR_SCALAR_DIVIDE:
+    case KPAR_SCALAR_SQUARE_ROOT:
+    case KPAR_SCALAR_POWER:
+    case KPAR_SCALAR_EXP:
+    case KPAR_SCALAR_LOG:
+    case KPAR_SCALAR_LOG1P:
+    case KPAR_SCALAR_TANH:
+    case KPAR_SCALAR_SIGMOID:
+    case KPAR_SCALAR_ERF:
+    case KPAR_LANE_ADD_DIVIDE:
+    case KPAR_LANE_ADD_REVERSE_DIVIDE:
+    case KPAR_LANE_SUBTRACT_DIVIDE:
+    case KPAR_LANE_SUBTRACT_REVERSE_DIVIDE:
+    case KPAR_LANE_MULTIPLY_DIVIDE:
+    case KPAR_LANE_MULTIPLY_REVERSE_DIVIDE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Deals out the fetching of inputs to the slow instructions. Without it an optimizer waits for memory and for its square
+ * root and division in turn: a processor fetches ahead by itself only while a stream is read. */
+static void deal_fetches(kpar_lane_program *p)
+{
+    int n_slow = 0, k = 0;
+    for (int i = 0; i < p->n_code; i++) n_slow += is_slow(p->code[i].op);
+    for (int i = 0; i < p->n_code; i++) {
+        if (!is_slow(p->code[i].op)) continue;
+        p->code[i].fetch = p->n_inputs * k / n_slow;
+        p->code[i].n_fetch = p->n_inputs * (k + 1) / n_slow - p->code[i].fetch;
+        k++;
     }
 }
 
@@ -258,5 +301,6 @@ kpar_lane_program *kpar_lane_compile(const kpar_expression *e, const bool *unifo
     p->code = kpar_arena_alloc(arena, ((size_t)p->n_code + 1) * sizeof *p->code);
     for (int i = 0; i < p->n_code; i++) emit(&c, i);
     number_slots(p);
+    deal_fetches(p);
     return p;
 }

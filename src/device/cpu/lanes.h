@@ -8,8 +8,7 @@
  * operands exchanged. */
 #define KPAR_LANE_SECOND_LIST(X, first)                                                                      \
     X(first, ADD)                                                                                            \
-    X(first, SUBTRACT) X(first, MULTIPLY) X(first, DIVIDE) X(first, REVERSE_SUBTRACT)                        \
-        X(first, REVERSE_DIVIDE)
+    X(first, SUBTRACT) X(first, MULTIPLY) X(first, DIVIDE) X(first, REVERSE_SUBTRACT) X(first, REVERSE_DIVIDE)
 #define KPAR_LANE_PAIR_LIST(X)                                                                               \
     KPAR_LANE_SECOND_LIST(X, ADD) KPAR_LANE_SECOND_LIST(X, SUBTRACT) KPAR_LANE_SECOND_LIST(X, MULTIPLY)
 
@@ -27,15 +26,18 @@ enum {
 #undef KPAR_LANE_SELECT_ENUM
 };
 
-/* Writes operand `out` from operands a, b, c, d; indices into a table of kpar_lane_operand. */
+/* Writes operand `out` from operands a, b, c, d; indices into a table of kpar_lane_operand. While it computes, the
+ * next blocks of operands [fetch, fetch + n_fetch) are fetched. */
 typedef struct kpar_lane_code {
     int op, out, a, b, c, d;
+    int fetch, n_fetch;
 } kpar_lane_code;
 
 typedef struct kpar_lane_operand {
     void *at;
     size_t
         step; /* elements from group to group: KPAR_LANES, or 0 for a value repeated in KPAR_LANES elements */
+    const void *next; /* where the next block will be read, as long as this one; NULL: not known */
 } kpar_lane_operand;
 
 /* Runs the list on `groups` groups. */
