@@ -32,6 +32,10 @@ typedef struct kpar_device_class {
 
     /* Modelled seconds for a kernel on one such device. */
     double (*seconds)(const kpar_kernel_spec *spec);
+
+    /* (optional) What the bits of its results depend on beside the kernels, in words: libraries, instruction set. NULL:
+     * nothing. */
+    void (*arithmetic)(char *text, size_t capacity);
 } kpar_device_class;
 
 /* Every device begins with this. */

@@ -1,6 +1,7 @@
 /* Making a trainer: file, model, plan, programs, executor, weights. */
 #include "train/trainer_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *kpar_trainer_config(const kpar_trainer *t, size_t *length)
@@ -45,6 +46,32 @@ static kpar_status compare_plans(kpar_trainer *t)
         if (all[i] != all[0])
             status = kpar_fail(KPAR_EUSAGE, "rank %d plans otherwise than rank 0 (%016llx, %016llx): start all ranks with the same model, options and version", i,
                                (unsigned long long)all[i], (unsigned long long)all[0]);
+    kpar_free(all);
+    return status;
+}
+
+static void describe_arithmetic(kpar_trainer *t)
+{
+    const kpar_plan_options *o = &t->options.plan;
+    char device[64] = "";
+    if (o->leaves == 0) return;
+    if (o->device->arithmetic) o->device->arithmetic(device, sizeof device);
+    snprintf(t->arithmetic, sizeof t->arithmetic, "%d leaves, tensor %d, threads %d, device %s%s%s", o->leaves, o->mesh.tensor,
+             t->options.device.threads, o->device->name, *device ? " with " : "", device);
+}
+
+/* Leaves go to any rank: all must compute alike. */
+static kpar_status compare_arithmetic(kpar_trainer *t)
+{
+    enum { BYTES = sizeof t->arithmetic };
+    if (t->options.plan.leaves == 0) return KPAR_OK;
+    const int size = kpar_comm_size(t->comm);
+    char *all = kpar_alloc_zeroed((size_t)size, BYTES);
+    kpar_status status = kpar_comm_all_gather(t->comm, t->arithmetic, all, BYTES);
+    for (int i = 1; i < size && status == KPAR_OK; i++)
+        if (strcmp(all + (size_t)i * BYTES, all) != 0)
+            status = kpar_fail(KPAR_EUSAGE, "rank %d computes with %s, rank 0 with %s: a reproducible run needs the same on all ranks; where instruction sets differ, set ONEDNN_MAX_CPU_ISA to the least of them", i,
+                               all + (size_t)i * BYTES, all);
     kpar_free(all);
     return status;
 }
@@ -105,6 +132,8 @@ static kpar_status create(kpar_trainer *t)
     KPAR_TRY(kpar_comm_agree(t->comm, open_model(t)));
     KPAR_TRY(kpar_comm_agree(t->comm, make_plan(t)));
     KPAR_TRY(kpar_comm_agree(t->comm, compare_plans(t)));
+    describe_arithmetic(t);
+    KPAR_TRY(kpar_comm_agree(t->comm, compare_arithmetic(t)));
     KPAR_TRY(kpar_comm_agree(t->comm, prove_programs(t)));
     KPAR_TRY(make_executor(t));
     t->row_numbers = kpar_alloc(((size_t)kpar_trainer_any_program(t)->rows + 1) * sizeof *t->row_numbers);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDENTITY = 5 };
+enum { IDENTITY = 6, REPRODUCIBLE = 5 }; /* the last concerns reproducible runs only */
 
 struct kpar_checkpointing {
     kpar_trainer *t;
@@ -35,6 +35,7 @@ static void identify(kpar_checkpointing *c)
     c->identity[2] = (kpar_named_text){"batch size", kpar_arena_printf(c->arena, "%lld", (long long)t->options.plan.batch_size)};
     c->identity[3] = (kpar_named_text){"seed", kpar_arena_printf(c->arena, "%llu", (unsigned long long)c->fit->seed)};
     c->identity[4] = (kpar_named_text){"optimizer", kpar_arena_strdup(c->arena, optimizer ? optimizer : "none")};
+    c->identity[REPRODUCIBLE] = (kpar_named_text){"reproducible", *t->arithmetic ? t->arithmetic : "no"};
     free(optimizer);
 }
 
@@ -60,7 +61,7 @@ static kpar_status find(kpar_checkpointing *c, char *folder, size_t capacity)
     if (is_root(c)) {
         status = kpar_checkpoint_find(c->fit->checkpoint, &checkpoint, &messages);
         if (status == KPAR_OK && checkpoint) {
-            status = kpar_checkpoint_check(checkpoint, c->identity, IDENTITY);
+            status = kpar_checkpoint_check(checkpoint, c->identity, *c->t->arithmetic ? IDENTITY : REPRODUCIBLE);
             strncpy(folder, kpar_checkpoint_folder(checkpoint), capacity - 1);
         }
         for (char *line = strtok(messages.bytes ? messages.bytes : (char[]){""}, "\n"); line && status == KPAR_OK; line = strtok(NULL, "\n")) status = say(c, line);

@@ -25,6 +25,7 @@ struct kpar_trainer {
     kpar_arena *arena;
     int64_t *row_numbers; /* scratch of one microbatch */
     double *sums;         /* scratch of the reports */
+    char arithmetic[128]; /* what the bits of a reproducible run depend on, of this rank; "": not reproducible */
 };
 
 /* The part of a variable that a rank owns; rank 0 dimensions included. */

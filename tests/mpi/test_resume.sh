@@ -73,6 +73,29 @@ layouts ", oneDNN capped to AVX2" "3" "4 --pipeline 2 --schedule gpipe --zero 0"
 unset ONEDNN_MAX_CPU_ISA
 layouts "" "2 --zero 0" "3 --zero 1" "4 --zero 0" "2 --pipeline 2" "4 --pipeline 2 --zero 1"
 
+# --- what cannot give the same bits ---
+
+# refused SENTENCE WORDS: wrong usage, said with these words.
+refused() {
+    equal "$1: refused" 2 $code
+    contains "$1: said" "$2" "$(grep '^kpar_train: ' "$work/out")"
+}
+cp -r "$work/half" "$work/copy.other"
+epochs=20
+train 2 --checkpoint "$work/copy.other" --resume --threads-per-rank 2
+refused "a reproducible resume with other threads" "reproducible is 8 leaves, tensor 1, threads 1"
+if ONEDNN_MAX_CPU_ISA=AVX2 "$run" 1 $program "$cases/model.keras" --data "$cases/data.npz" --batch-size 8 \
+    --epochs $epochs --reproducible 8 --checkpoint "$work/copy.other" --resume >"$work/out" 2>&1; then
+    echo "skip: reproducible runs on other instruction sets: oneDNN has none here that AVX2 caps"
+else
+    code=$(grep -c '^kpar_train: .*(avx2) here' "$work/out")
+    equal "a reproducible resume on another instruction set: refused, said" 1 "$code"
+    "$run" 2 sh -c "rank=\${OMPI_COMM_WORLD_RANK:-\$PMI_RANK}; [ \$rank = 0 ] || export ONEDNN_MAX_CPU_ISA=AVX2
+        exec $program '$cases/model.keras' --data '$cases/data.npz' --reproducible 8" >"$work/out" 2>&1
+    code=$?
+    refused "ranks with different instruction sets" "rank 1 computes with 8 leaves"
+fi
+
 # --- damaged checkpoints ---
 
 newest=$(basename "$(find "$work/half" -name 'step-*' | sort | tail -n 1)")

@@ -169,4 +169,5 @@ const kpar_device_class kpar_device_cpu = {
     .release = cpu_release,
     .run = cpu_run,
     .seconds = kpar_spec_seconds,
+    .arithmetic = kpar_onednn_describe,
 };

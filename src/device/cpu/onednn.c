@@ -3,6 +3,7 @@
 #include "device/cpu/onednn.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #if KPAR_HAVE_ONEDNN
 
@@ -34,6 +35,31 @@ static kpar_status failed(const char *call, dnnl_status_t status)
 {
     if (status == dnnl_out_of_memory) return kpar_fail(KPAR_ENOMEM, "oneDNN: %s: out of memory", call);
     return kpar_fail(KPAR_EINTERNAL, "oneDNN: %s: status %d", call, (int)status);
+}
+
+void kpar_onednn_describe(char *text, size_t capacity)
+{
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {
+        {dnnl_cpu_isa_sse41, "sse41"},
+        {dnnl_cpu_isa_avx, "avx"},
+        {dnnl_cpu_isa_avx2, "avx2"},
+        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+        {dnnl_cpu_isa_avx512_core, "avx512_core"},
+        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+    };
+    const dnnl_version_t *version = dnnl_version();
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    char other[32];
+    snprintf(other, sizeof other, "instruction set %x", (unsigned)isa);
+    const char *name = other;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].isa == isa) name = names[i].name;
+    snprintf(text, capacity, "oneDNN %d.%d.%d (%s)", version->major, version->minor, version->patch, name);
 }
 
 /* How the operands lie: (batch, rows, columns) with strides, or without the batch where it is 1. */
@@ -221,6 +247,8 @@ kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, co
 }
 
 #else
+
+void kpar_onednn_describe(char *text, size_t capacity) { snprintf(text, capacity, "own loops"); }
 
 kpar_status kpar_onednn_create(kpar_onednn **onednn)
 {

@@ -6,7 +6,11 @@
 #include "base/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* Version and instruction set in words: "oneDNN 2.6.0 (avx2)". The bits of a matmul depend on both. */
+void kpar_onednn_describe(char *text, size_t capacity);
 
 /* Engine and stream; one a device. */
 typedef struct kpar_onednn kpar_onednn;
