@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDENTITY = 6, REPRODUCIBLE = 5 }; /* the last concerns reproducible runs only */
+enum { IDENTITY = 5 };
 
 struct kpar_checkpointing {
     kpar_trainer *t;
@@ -35,7 +35,6 @@ static void identify(kpar_checkpointing *c)
     c->identity[2] = (kpar_named_text){"batch size", kpar_arena_printf(c->arena, "%lld", (long long)t->options.plan.batch_size)};
     c->identity[3] = (kpar_named_text){"seed", kpar_arena_printf(c->arena, "%llu", (unsigned long long)c->fit->seed)};
     c->identity[4] = (kpar_named_text){"optimizer", kpar_arena_strdup(c->arena, optimizer ? optimizer : "none")};
-    c->identity[REPRODUCIBLE] = (kpar_named_text){"reproducible", *t->arithmetic ? t->arithmetic : "no"};
     free(optimizer);
 }
 
@@ -51,6 +50,15 @@ static kpar_status read_slots(kpar_trainer *t, kpar_checkpoint *checkpoint)
     return KPAR_OK;
 }
 
+/* A reproducible run goes on only from one that computed alike; any other run goes on from both. */
+static kpar_status check_arithmetic(const kpar_checkpointing *c, const kpar_checkpoint *checkpoint)
+{
+    const char *here = c->t->arithmetic, *there = kpar_checkpoint_note(checkpoint, "reproducible");
+    if (!*here || (there && strcmp(here, there) == 0)) return KPAR_OK;
+    return kpar_fail(KPAR_EUSAGE, "%s: reproducible is %s there and %s here; bits would differ: compute alike, or go on without --reproducible",
+                     kpar_checkpoint_folder(checkpoint), there ? there : "not given", here);
+}
+
 /* Rank 0 finds the newest good one; its folder's name goes to all ("" for none). */
 static kpar_status find(kpar_checkpointing *c, char *folder, size_t capacity)
 {
@@ -61,7 +69,8 @@ static kpar_status find(kpar_checkpointing *c, char *folder, size_t capacity)
     if (is_root(c)) {
         status = kpar_checkpoint_find(c->fit->checkpoint, &checkpoint, &messages);
         if (status == KPAR_OK && checkpoint) {
-            status = kpar_checkpoint_check(checkpoint, c->identity, *c->t->arithmetic ? IDENTITY : REPRODUCIBLE);
+            status = kpar_checkpoint_check(checkpoint, c->identity, IDENTITY);
+            if (status == KPAR_OK) status = check_arithmetic(c, checkpoint);
             strncpy(folder, kpar_checkpoint_folder(checkpoint), capacity - 1);
         }
         for (char *line = strtok(messages.bytes ? messages.bytes : (char[]){""}, "\n"); line && status == KPAR_OK; line = strtok(NULL, "\n")) status = say(c, line);
@@ -161,7 +170,9 @@ static kpar_status commit(kpar_checkpointing *c, const kpar_progress_point *now,
         lists[rank] = kpar_alloc((size_t)length);
         status = kpar_comm_receive(comm, lists[rank], (size_t)length, rank);
     }
-    const kpar_checkpoint_facts facts = {.step = now->step, .epoch = now->epoch, .batch = now->batch, .identity = c->identity, .n_identity = IDENTITY};
+    const kpar_named_text reproducible = {"reproducible", c->t->arithmetic};
+    const kpar_checkpoint_facts facts = {.step = now->step, .epoch = now->epoch, .batch = now->batch, .identity = c->identity, .n_identity = IDENTITY,
+                                         .notes = &reproducible, .n_notes = *c->t->arithmetic != '\0'};
     if (status == KPAR_OK) status = kpar_checkpoint_commit(c->fit->checkpoint, &facts, (const char *const *)lists, size, KPAR_CHECKPOINT_KEEP);
     for (int rank = 0; rank < size; rank++) kpar_free(lists[rank]);
     kpar_free(lists);
