@@ -199,7 +199,7 @@ static kpar_status emit_op(kpar_emitter *e, kpar_op_id id, int microbatch)
     case KPAR_OP_RECEIVE: KPAR_TRY(emit_transfer(e, op, microbatch)); break;
     default: KPAR_TRY(emit_compute(e, op, microbatch)); break;
     }
-    return microbatch >= 0 ? accumulate_outputs(e, op, microbatch) : KPAR_OK;
+    return microbatch >= 0 ? accumulate_outputs(e, op, microbatch) : kpar_emit_end_sums(e, id);
 }
 
 static void finish_sum(walk *w, kpar_op_id sum)
@@ -395,6 +395,7 @@ static kpar_status emit_program(kpar_emitter *e)
     e->storage = kpar_arena_alloc(e->arena, (n_storage + 1) * sizeof *e->storage);
     e->accumulators = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->accumulators);
     e->collective_number = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->collective_number);
+    e->pending = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->pending);
     for (size_t i = 0; i < n_storage; i++) e->storage[i].buffer = -1;
     e->program->microbatches = e->microbatches;
     e->program->rows = (int)e->rows;
@@ -446,6 +447,7 @@ static void release(kpar_emitter *e)
     kpar_free(e->buffers);
     kpar_free(e->drafts);
     kpar_free(e->sent);
+    kpar_emit_release_pending(e);
 }
 
 static void set_bases(const kpar_emitter *emitters, size_t state, size_t slots, size_t bases[KPAR_SEGMENT_COUNT + 1])

@@ -8,35 +8,21 @@
 /* Flags that the steps of one collective may use. */
 enum { FLAGS_EACH = 4 };
 
-typedef struct collecting {
-    kpar_emitter *e;
-    const kpar_op *op;
-    kpar_op_id id;
-    int microbatch;
-    kpar_collective_shape shape;
-    kpar_dtype dtype;
-    kpar_storage data; /* the buffer of parts */
-    size_t term_bytes; /* from one subtree term to the next */
-    kpar_storage scratch;
-    kpar_steps steps;
-    const char *what;
-} collecting;
-
 static kpar_collective collective_of(int op)
 {
     return op == KPAR_OP_ALL_REDUCE ? KPAR_COLLECTIVE_ALL_REDUCE : op == KPAR_OP_REDUCE_SCATTER ? KPAR_COLLECTIVE_REDUCE_SCATTER : KPAR_COLLECTIVE_ALL_GATHER;
 }
 
-static int world_rank(const collecting *c, int member)
+static int world_rank(const kpar_collecting *c, int member)
 {
     const kpar_emitter *e = c->e;
     return kpar_mesh_rank(e->options->mesh, kpar_mesh_along(e->me, c->op->attributes.mesh_axis, member));
 }
 
-static size_t elements(const collecting *c, kpar_value_id value) { return kpar_emit_value_bytes(c->e, value) / kpar_dtype_bytes(c->dtype); }
+static size_t elements(const kpar_collecting *c, kpar_value_id value) { return kpar_emit_value_bytes(c->e, value) / kpar_dtype_bytes(c->dtype); }
 
 /* Elements of a value that member `member` has as its part. */
-static size_t part_elements(const collecting *c, kpar_value_id value, int member)
+static size_t part_elements(const kpar_collecting *c, kpar_value_id value, int member)
 {
     const kpar_emitter *e = c->e;
     const kpar_coordinate there = kpar_mesh_along(e->me, c->op->attributes.mesh_axis, member);
@@ -45,7 +31,7 @@ static size_t part_elements(const collecting *c, kpar_value_id value, int member
 }
 
 /* Parts of a reduce-scatter or all-gather: what each member owns, all tensors of a bucket in order of their owners. */
-static void owned_parts(collecting *c, size_t *offsets, size_t *counts)
+static void owned_parts(kpar_collecting *c, size_t *offsets, size_t *counts)
 {
     const kpar_op *op = c->op;
     const kpar_value_id *shards = op->kind == KPAR_OP_REDUCE_SCATTER ? op->outputs : op->inputs;
@@ -57,7 +43,7 @@ static void owned_parts(collecting *c, size_t *offsets, size_t *counts)
 }
 
 /* The subtree terms that each replica brings, for reproducible sums. */
-static void set_terms(collecting *c)
+static void set_terms(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
     int *terms = kpar_arena_alloc(e->arena, (size_t)c->shape.n * sizeof *terms);
@@ -75,7 +61,7 @@ static void set_terms(collecting *c)
     c->shape.leaves = leaves;
 }
 
-static void set_shape(collecting *c)
+static void set_shape(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
     const kpar_axis axis = c->op->attributes.mesh_axis;
@@ -90,26 +76,26 @@ static void set_shape(collecting *c)
         owned_parts(c, offsets, counts);
 }
 
-static bool is_kept_sum(const collecting *c, kpar_value_id value)
+static bool is_kept_sum(const kpar_collecting *c, kpar_value_id value)
 {
     kpar_op_id maker = c->e->graph->values[value].op;
     return maker >= 0 && c->e->graph->ops[maker].kind == KPAR_OP_ACCUMULATE && c->e->accumulators[maker].keep_terms;
 }
 
-static size_t bytes_of(const collecting *c, size_t count) { return count * kpar_dtype_bytes(c->dtype); }
+static size_t bytes_of(const kpar_collecting *c, size_t count) { return count * kpar_dtype_bytes(c->dtype); }
 
-static kpar_draft_place data_place(const collecting *c, int rank, int term, size_t first, size_t count)
+static kpar_draft_place data_place(const kpar_collecting *c, int rank, int term, size_t first, size_t count)
 {
     return (kpar_draft_place){rank, c->data.buffer, c->data.offset + (size_t)term * c->term_bytes + bytes_of(c, first), bytes_of(c, count)};
 }
 
-static void copy_in(collecting *c, kpar_storage from, size_t first, size_t count)
+static void copy_in(kpar_collecting *c, kpar_storage from, size_t first, size_t count)
 {
     kpar_emit_copy(c->e, c->dtype, count, c->op->layer, c->what, c->microbatch, kpar_emit_place(from, bytes_of(c, count)), data_place(c, -1, 0, first, count));
 }
 
 /* The buffer on which sums are taken: the accumulators' own, the input's if nobody else reads it, or a copy. */
-static kpar_status set_data_for_sums(collecting *c)
+static kpar_status set_data_for_sums(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
     const kpar_op *op = c->op;
@@ -134,14 +120,14 @@ static kpar_status set_data_for_sums(collecting *c)
 }
 
 /* Whether the parts of the gathered value are its rows, in order. */
-static bool gathers_rows(const collecting *c)
+static bool gathers_rows(const kpar_collecting *c)
 {
     const kpar_placement p = c->e->graph->values[c->op->inputs[0]].placement[c->op->attributes.mesh_axis];
     return p.kind == KPAR_SHARD || p.dim == 0;
 }
 
 /* The buffer into which parts are gathered; the own part is put into its place unless it lies there already. */
-static kpar_status set_data_for_gather(collecting *c)
+static kpar_status set_data_for_gather(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
     const kpar_value_id in = c->op->inputs[0], out = c->op->outputs[0];
@@ -158,7 +144,7 @@ static kpar_status set_data_for_gather(collecting *c)
 }
 
 /* Parts cut along another dimension than the first: interleaved again by a transpose of (member, outer, inner). */
-static kpar_status interleave(collecting *c)
+static kpar_status interleave(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
     const kpar_value_id out = c->op->outputs[0];
@@ -176,14 +162,14 @@ static kpar_status interleave(collecting *c)
     return KPAR_OK;
 }
 
-static kpar_draft_place place_of_range(const collecting *c, const kpar_range *r)
+kpar_draft_place kpar_emit_place_of_range(const kpar_collecting *c, const kpar_range *r)
 {
     const int rank = r->member == c->shape.me ? -1 : world_rank(c, r->member);
     if (r->space == KPAR_SPACE_DATA) return data_place(c, rank, r->tree_slot, r->first, r->count);
     return (kpar_draft_place){rank, c->scratch.buffer, c->scratch.offset + bytes_of(c, r->first), bytes_of(c, r->count)};
 }
 
-static int flag_number(const collecting *c, int flag)
+static int flag_number(const kpar_collecting *c, int flag)
 {
     const kpar_emitter *e = c->e;
     int number = e->collective_number[c->id];
@@ -192,7 +178,7 @@ static int flag_number(const collecting *c, int flag)
 }
 
 /* Everything that a signal or wait of this collective guards. */
-static int guarded(const collecting *c, int peer, kpar_draft_place *places)
+static int guarded(const kpar_collecting *c, int peer, kpar_draft_place *places)
 {
     const int terms = c->shape.terms ? c->shape.terms[peer] : 1, own_terms = c->shape.terms ? c->shape.terms[c->shape.me] : 1;
     int n = 0;
@@ -201,7 +187,7 @@ static int guarded(const collecting *c, int peer, kpar_draft_place *places)
     return n;
 }
 
-static kpar_status emit_flag(collecting *c, const kpar_step *step)
+static kpar_status emit_flag(kpar_collecting *c, const kpar_step *step)
 {
     kpar_emitter *e = c->e;
     const bool signal = step->kind == KPAR_STEP_SIGNAL;
@@ -223,12 +209,12 @@ static kpar_status emit_flag(collecting *c, const kpar_step *step)
     return KPAR_OK;
 }
 
-static kpar_status emit_step(collecting *c, const kpar_step *step)
+static kpar_status emit_step(kpar_collecting *c, const kpar_step *step)
 {
     kpar_emitter *e = c->e;
     if (step->kind == KPAR_STEP_SIGNAL || step->kind == KPAR_STEP_WAIT) return emit_flag(c, step);
     if (step->range.count == 0) return KPAR_OK;
-    const kpar_draft_place own = place_of_range(c, &step->range);
+    const kpar_draft_place own = kpar_emit_place_of_range(c, &step->range);
     if (step->kind == KPAR_STEP_SEND || step->kind == KPAR_STEP_RECEIVE) {
         const bool send = step->kind == KPAR_STEP_SEND;
         kpar_draft *draft = kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE, KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, &own, 1, !send);
@@ -237,7 +223,7 @@ static kpar_status emit_step(collecting *c, const kpar_step *step)
         return KPAR_OK;
     }
     kpar_draft_place *from = kpar_arena_alloc(e->arena, (size_t)step->n_sources * sizeof *from);
-    for (int i = 0; i < step->n_sources; i++) from[i] = place_of_range(c, &step->sources[i]);
+    for (int i = 0; i < step->n_sources; i++) from[i] = kpar_emit_place_of_range(c, &step->sources[i]);
     if (step->kind == KPAR_STEP_COPY)
         kpar_emit_copy(e, c->dtype, step->range.count, c->op->layer, c->what, c->microbatch, from[0], own);
     else
@@ -245,22 +231,31 @@ static kpar_status emit_step(collecting *c, const kpar_step *step)
     return KPAR_OK;
 }
 
-static kpar_status emit_steps(collecting *c, kpar_algorithm generate)
+kpar_status kpar_emit_steps(kpar_collecting *c, size_t first, size_t end)
 {
-    kpar_emitter *e = c->e;
+    kpar_status status = KPAR_OK;
+    c->e->lane = KPAR_LANE_COMM;
+    for (size_t i = first; i < end && status == KPAR_OK; i++) status = emit_step(c, &c->steps.steps[i]);
+    c->e->lane = KPAR_LANE_COMPUTE;
+    return status;
+}
+
+static kpar_status emit_by_steps(kpar_collecting *c, kpar_algorithm generate)
+{
+    bool pending = false;
     kpar_steps_begin(&c->steps);
     kpar_status status = generate(&c->steps, &c->shape);
     if (c->steps.n_flags > FLAGS_EACH) status = kpar_fail(KPAR_EINTERNAL, "a collective uses %d flags, at most %d", c->steps.n_flags, FLAGS_EACH);
-    if (c->steps.scratch) c->scratch = (kpar_storage){kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes_of(c, c->steps.scratch)), 0};
-    e->lane = KPAR_LANE_COMM;
-    for (size_t i = 0; i < c->steps.n && status == KPAR_OK; i++) status = emit_step(c, &c->steps.steps[i]);
-    e->lane = KPAR_LANE_COMPUTE;
+    if (c->steps.scratch) c->scratch = (kpar_storage){kpar_emit_buffer(c->e, KPAR_SEGMENT_STEP, bytes_of(c, c->steps.scratch)), 0};
+    if (status == KPAR_OK) status = kpar_emit_pend(c, &pending);
+    if (pending) return status;
+    if (status == KPAR_OK) status = kpar_emit_steps(c, 0, c->steps.n);
     kpar_steps_end(&c->steps);
     return status;
 }
 
 /* The transport's own collective. A reduce-scatter has its part in a buffer of its own. */
-static kpar_status emit_whole(collecting *c)
+static kpar_status emit_whole(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
     const size_t first = c->shape.offsets[c->shape.me], count = c->shape.counts[c->shape.me];
@@ -287,7 +282,7 @@ static kpar_status emit_whole(collecting *c)
     return KPAR_OK;
 }
 
-static bool all_share(const collecting *c)
+static bool all_share(const kpar_collecting *c)
 {
     const kpar_plan_options *o = c->e->options;
     for (int i = 0; o->windows && o->nodes && i < c->shape.n; i++)
@@ -296,7 +291,7 @@ static bool all_share(const collecting *c)
 }
 
 /* Outputs of a sum lie where it was taken. */
-static void set_outputs(collecting *c)
+static void set_outputs(kpar_collecting *c)
 {
     const kpar_op *op = c->op;
     size_t at = 0, part = c->shape.offsets[c->shape.me];
@@ -313,7 +308,7 @@ static void set_outputs(collecting *c)
 kpar_status kpar_emit_collective(kpar_emitter *e, kpar_op_id id, int microbatch)
 {
     const kpar_op *op = &e->graph->ops[id];
-    collecting c = {.e = e, .op = op, .id = id, .microbatch = microbatch, .dtype = e->graph->values[op->inputs[0]].dtype};
+    kpar_collecting c = {.e = e, .op = op, .id = id, .microbatch = microbatch, .dtype = e->graph->values[op->inputs[0]].dtype};
     c.what = kpar_arena_printf(e->arena, "%s/%s", op->layer, kpar_op_row_get((kpar_op_kind)op->kind)->name);
     set_shape(&c);
     const bool gather = op->kind == KPAR_OP_ALL_GATHER;
@@ -321,7 +316,7 @@ kpar_status kpar_emit_collective(kpar_emitter *e, kpar_op_id id, int microbatch)
     const kpar_choice_facts facts = {c.shape.collective, c.shape.n, bytes_of(&c, c.shape.total), all_share(&c), c.shape.terms != NULL};
     const kpar_algorithm_row *row;
     KPAR_TRY(kpar_algorithm_choose(e->options->choice ? e->options->choice : "", &facts, &row));
-    KPAR_TRY(row->generate ? emit_steps(&c, row->generate) : emit_whole(&c));
+    KPAR_TRY(row->generate ? emit_by_steps(&c, row->generate) : emit_whole(&c));
     if (!gather)
         set_outputs(&c);
     else if (!gathers_rows(&c))

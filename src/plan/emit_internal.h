@@ -58,6 +58,9 @@ typedef struct kpar_accumulator {
     int stack;           /* buffer of partial sums below the terms, -1: none */
 } kpar_accumulator;
 
+/* A windowed sum that its readers take as they read, instead of a kernel of its own: see emit_pending.c. */
+typedef struct kpar_pending_sum kpar_pending_sum;
+
 typedef struct kpar_emitter {
     const kpar_plan *plan;
     const kpar_plan_options *options;
@@ -80,6 +83,7 @@ typedef struct kpar_emitter {
     kpar_accumulator *accumulators; /* by op (accumulate) */
     int *collective_number;     /* by op: counted apart for ops of a step and of a microbatch */
     int n_step_collectives, n_microbatch_collectives;
+    kpar_pending_sum **pending; /* by op: a collective whose sum is pending, NULL: none */
 
     kpar_buffer *buffers;
     size_t n_buffers, buffers_capacity;
@@ -131,5 +135,31 @@ void kpar_emit_leaves(const kpar_emitter *e, int data, int *first, int *count);
 
 /* emit_collective.c */
 kpar_status kpar_emit_collective(kpar_emitter *e, kpar_op_id op, int microbatch);
+
+/* A collective that is being emitted. */
+typedef struct kpar_collecting {
+    kpar_emitter *e;
+    const kpar_op *op;
+    kpar_op_id id;
+    int microbatch;
+    kpar_collective_shape shape;
+    kpar_dtype dtype;
+    kpar_storage data; /* the buffer of parts */
+    size_t term_bytes; /* from one subtree term to the next */
+    kpar_storage scratch;
+    kpar_steps steps;
+    const char *what;
+} kpar_collecting;
+kpar_status kpar_emit_steps(kpar_collecting *c, size_t first, size_t end);
+kpar_draft_place kpar_emit_place_of_range(const kpar_collecting *c, const kpar_range *range);
+
+/* emit_pending.c */
+/* Emits the steps before the sum and leaves it pending, where the collective's readers can take it; false: they cannot. */
+kpar_status kpar_emit_pend(const kpar_collecting *c, bool *pending);
+/* Takes the pending sums among the inputs of a map into its kernel: replaces them by what they are sums of. */
+void kpar_emit_take_sums(kpar_emitter *e, const kpar_op *op, kpar_kernel_spec *spec, kpar_draft_place **places);
+/* After an op: emits the steps behind sums that it was the last to read. */
+kpar_status kpar_emit_end_sums(kpar_emitter *e, kpar_op_id op);
+void kpar_emit_release_pending(kpar_emitter *e);
 
 #endif

@@ -95,6 +95,7 @@ kpar_status kpar_emit_kernel(kpar_emitter *e, const kpar_op *op, int microbatch,
         places[i] = kpar_emit_place(where, kpar_emit_value_bytes(e, op->inputs[i]));
     }
     spec.attributes.accumulate = accumulate;
+    if (op->kind == KPAR_OP_MAP) kpar_emit_take_sums(e, op, &spec, &places);
     const char *name = kpar_op_row_get((kpar_op_kind)op->kind)->name;
     kpar_emit_run(e, &spec, op->layer, *op->layer ? kpar_arena_printf(e->arena, "%s/%s", op->layer, name) : name, microbatch, places);
     e->drafts[e->n_drafts - 1].instruction.phase = op->phase;
