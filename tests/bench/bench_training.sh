@@ -6,12 +6,12 @@
 #
 # KPAR_TRAIN     the kpar_train to measure (./kpar_train)
 # TORCH_PYTHON   a Python that has torch (python3); without torch kpar is measured alone
-# ROUNDS, EPOCHS rounds of all sides in turn (5), epochs of a run (4); the first of a run does not count
+# ROUNDS, EPOCHS rounds of all sides in turn (5), epochs of a run (3); the first of a run does not count
 here=$(dirname "$0")
 train=${KPAR_TRAIN:-./kpar_train}
 python=${TORCH_PYTHON:-${PYTHON:-python3}}
 rounds=${ROUNDS:-5}
-epochs=${EPOCHS:-4}
+epochs=${EPOCHS:-3}
 OMP_NUM_THREADS=1
 LIMIT=${LIMIT:-1200}
 export OMP_NUM_THREADS LIMIT
@@ -21,12 +21,12 @@ trap 'exit 1' HUP INT TERM
 have_torch=
 if "$python" -c 'import torch' >/dev/null 2>&1; then have_torch=yes; fi
 
-# kpar MODEL BATCH ROWS RANKS EPOCHS: its line of each epoch. A rank's standard output is a file, for matmul_share.
+# kpar MODEL BATCH ROWS RANKS EPOCHS: its line of each epoch. A rank's standard output is a file, for kpar_share.
 kpar()
 {
     rm -f "$folder"/rank.*
     "$here/../mpi/run.sh" "$4" sh -c 'out=$1 && shift && exec "$@" >"$out.$$"' sh "$folder/rank" "$train" "$here/models/$1.json" \
-        --data "random:$3" --batch-size "$2" --epochs "$5" --threads-per-rank 1 --verbose 2 --json "$folder/run.json" || exit 1
+        --data "random:$3" --batch-size "$2" --epochs "$5" --threads-per-rank 1 --verbose 2 || exit 1
     cat "$folder"/rank.* | grep '^Epoch'
 }
 
@@ -35,21 +35,22 @@ median() { sort -g | awk '{ v[NR] = $1 } END { print NR ? (v[int((NR + 1) / 2)] 
 # Samples/s of an epoch, the first aside: the median.
 kpar_rate() { kpar "$1" "$2" "$3" "$4" "$epochs" | sed '1d; s/.* - \([0-9]*\) samples.*/\1/' | median; }
 
-# The share of a run's time that the matmuls take, as oneDNN tells it; mean over ranks. Telling slows a step by less than 1 %.
+# The share of a run's time that the matmuls take, as oneDNN tells it; mean over ranks.
 kpar_share()
 {
     DNNL_VERBOSE=1
     export DNNL_VERBOSE
-    seconds=$(kpar "$1" "$2" "$3" "$4" 1 | sed 's/.* - \([0-9]*\) samples.*/\1/')
+    rate=$(kpar "$1" "$2" "$3" "$4" 1 | sed 's/.* - \([0-9]*\) samples.*/\1/')
     unset DNNL_VERBOSE
-    awk -F, -v rows="$3" -v rate="$seconds" -v ranks="$4" \
+    awk -F, -v rows="$3" -v rate="$rate" -v ranks="$4" \
         '/,exec,cpu,/ && /,matmul,/ { ms += $NF } END { printf "%.3f\n", ms / 1000 / ranks / (rows / rate) }' "$folder"/rank.*
 }
 
+# torch MODEL BATCH ROWS RANKS EPOCHS [--matmuls]: samples/s and share of the matmuls.
 torch()
 {
     if [ -z "$have_torch" ]; then echo - - && return; fi
-    "$python" "$here/torch_training.py" "$here/models/$1.json" --batch-size "$2" --rows "$3" --ranks "$4" --epochs "$epochs" $5 2>"$folder/torch.err" ||
+    "$python" "$here/torch_training.py" "$here/models/$1.json" --batch-size "$2" --rows "$3" --ranks "$4" --epochs "$5" $6 2>"$folder/torch.err" ||
         { cat "$folder/torch.err" >&2 && exit 1; }
 }
 
@@ -58,7 +59,7 @@ measure()
 {
     for ranks in 1 2; do
         echo "$1 $2 $ranks kpar $(kpar_rate "$1" "$2" "$3" $ranks)"
-        echo "$1 $2 $ranks torch $(torch "$1" "$2" "$3" $ranks)"
+        echo "$1 $2 $ranks torch $(torch "$1" "$2" "$3" $ranks "$epochs" | sed 's/ .*//')"
     done
 }
 
@@ -67,7 +68,7 @@ measure_shares()
 {
     for ranks in 1 2; do
         echo "$1 $2 $ranks kpar_share $(kpar_share "$1" "$2" "$3" $ranks)"
-        echo "$1 $2 $ranks torch_share $(torch "$1" "$2" "$3" $ranks --matmuls | sed 's/.* //')"
+        echo "$1 $2 $ranks torch_share $(torch "$1" "$2" "$3" $ranks 1 --matmuls | sed 's/.* //')"
     done
 }
 

@@ -4,7 +4,7 @@ that matmuls take ('-' without --matmuls).
     torch_training.py MODEL.json --batch-size B --rows N --epochs E [--ranks R] [--matmuls]
 
 The model: Dense layers (relu or linear), sparse cross-entropy from logits, Adam or SGD, float32, as in the model's JSON.
-One thread a process; several processes are DistributedDataParallel over gloo. As in kpar the data are rows in memory,
+One thread a process; several processes (--ranks) are DistributedDataParallel over gloo. As in kpar the data are rows in memory,
 shuffled anew in each epoch, and the loss is summed over an epoch. The first epoch warms up and does not count; the rate is
 the median of the others.
 """
@@ -22,8 +22,8 @@ import torch.multiprocessing
 
 def dense_layers(config):
     """The model, the width of its input and the number of classes."""
-    layers = [l["config"] for l in config["config"]["layers"]]
-    width = rows = layers[0]["batch_shape"][1]
+    layers = [layer["config"] for layer in config["config"]["layers"]]
+    width = inputs = layers[0]["batch_shape"][1]
     modules = []
     for layer in layers[1:]:
         modules.append(torch.nn.Linear(width, layer["units"], bias=layer["use_bias"]))
@@ -34,7 +34,7 @@ def dense_layers(config):
             modules.append(torch.nn.ReLU())
         elif layer["activation"] != "linear":
             raise SystemExit(f"torch_training.py: no activation {layer['activation']}")
-    return torch.nn.Sequential(*modules), rows, width
+    return torch.nn.Sequential(*modules), inputs, width
 
 
 def optimizer_of(config, parameters):
@@ -63,7 +63,6 @@ def train_epoch(model, loss_of, optimizer, x, y, batch_size):
 
 def matmul_share(run):
     """Share of run()'s time inside mm and addmm. All that is recorded makes it a little slower."""
-    begin = time.perf_counter()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         begin = time.perf_counter()
         run()
@@ -76,14 +75,17 @@ def train(rank, options, meeting):
     torch.set_num_threads(1)
     torch.manual_seed(rank)
     config = json.load(open(options.model))
-    model, width, classes = dense_layers(config)
+    model, inputs, classes = dense_layers(config)
     if options.ranks > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=options.ranks)
         model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
     optimizer = optimizer_of(config, model.parameters())
     rows, batch_size = options.rows // options.ranks, options.batch_size // options.ranks
-    x, y = torch.rand(rows, width), torch.randint(classes, (rows,))
-    epoch = lambda: train_epoch(model, torch.nn.CrossEntropyLoss(), optimizer, x, y, batch_size)
+    x, y = torch.rand(rows, inputs), torch.randint(classes, (rows,))
+
+    def epoch():
+        return train_epoch(model, torch.nn.CrossEntropyLoss(), optimizer, x, y, batch_size)
+
     epoch()
     rates = []
     for _ in range(options.epochs - 1):
@@ -92,7 +94,7 @@ def train(rank, options, meeting):
         rates.append(rows * options.ranks / (time.perf_counter() - begin))
     share = f"{matmul_share(epoch):.3f}" if options.matmuls else "-"
     if rank == 0:
-        print(f"{statistics.median(rates):.1f} {share}")
+        print(f"{statistics.median(rates):.1f}" if rates else "-", share)
     if options.ranks > 1:
         dist.destroy_process_group()
 
