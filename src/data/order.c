@@ -1,4 +1,4 @@
-/* The order of samples: a keyed permutation without a table, and the dealing of a batch. */
+/* The order of samples: a keyed permutation without a table. */
 #include "data/order.h"
 
 #include "base/philox.h"
@@ -38,18 +38,4 @@ int64_t kpar_order_row(bool shuffle, uint64_t seed, int64_t epoch, int64_t rows,
     do row = feistel(keys, half_bits, row);
     while (row >= (uint64_t)rows);
     return (int64_t)row;
-}
-
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-void kpar_order_unit(int64_t rows, int64_t leaf_rows, int units, int unit, int64_t *first, int64_t *count)
-{
-    if (leaf_rows > 0) {
-        *first = smaller(unit * leaf_rows, rows);
-        *count = smaller(leaf_rows, rows - *first);
-        return;
-    }
-    int64_t base = rows / units, extra = rows % units;
-    *first = unit * base + smaller(unit, extra);
-    *count = base + (unit < extra);
 }

@@ -10,9 +10,4 @@
  * domains", 2002). Not shuffled: `position` itself. */
 int64_t kpar_order_row(bool shuffle, uint64_t seed, int64_t epoch, int64_t rows, int64_t position);
 
-/* How a global batch of `rows` rows is dealt: unit u of `units` (in order of replica, then microbatch; or
- * leaves) gets rows [*first, *first + *count). `leaf_rows` > 0: units are leaves of that many rows, the last
- * ones short or empty. 0: as even as possible, the first ones larger. */
-void kpar_order_unit(int64_t rows, int64_t leaf_rows, int units, int unit, int64_t *first, int64_t *count);
-
 #endif

@@ -715,29 +715,6 @@ START_TEST(every_row_is_as_likely_at_the_first_place)
 }
 END_TEST
 
-START_TEST(units_cover_every_row_once_and_in_order)
-{
-    for (int64_t rows = 0; rows < 40; rows++)
-        for (int units = 1; units < 14; units++)
-            for (int leaves = 0; leaves < 2; leaves++) {
-                int64_t leaf_rows = leaves ? (rows + units - 1) / units + (rows == 0) : 0, next = 0,
-                        largest = 0, smallest = rows;
-                for (int unit = 0; unit < units; unit++) {
-                    int64_t first = -1, count = -1;
-                    kpar_order_unit(rows, leaf_rows, units, unit, &first, &count);
-                    ck_assert_int_eq(first, next);
-                    ck_assert_int_ge(count, 0);
-                    next += count;
-                    if (count > largest) largest = count;
-                    if (count < smallest) smallest = count;
-                }
-                ck_assert_int_eq(next, rows);
-                if (!leaves) ck_assert_int_le(largest - smallest, 1);
-                if (leaves) ck_assert_int_le(largest, leaf_rows);
-            }
-}
-END_TEST
-
 START_TEST(what_npy_write_writes_is_read_back)
 {
     float values[6] = {0, 1, 2, 3, 4, 5}, row[3];
@@ -846,7 +823,6 @@ int main(void)
     tcase_add_test(order, the_order_is_a_permutation_for_every_number_of_rows);
     tcase_add_test(order, the_order_differs_by_epoch_and_seed_and_repeats_otherwise);
     tcase_add_test(order, every_row_is_as_likely_at_the_first_place);
-    tcase_add_test(order, units_cover_every_row_once_and_in_order);
     suite_add_tcase(suite, order);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
