@@ -39,6 +39,8 @@ void kpar_comm_end(kpar_comm *comm)
         next = block->next;
         kpar_free(block);
     }
+    for (size_t g = 0; g < comm->n_groups; g++) kpar_free(comm->groups[g].ranks);
+    kpar_free(comm->groups);
     kpar_free(comm->nodes);
     kpar_free(comm->arenas);
     kpar_free(comm->flags);

@@ -58,7 +58,8 @@ kpar_status kpar_comm_start_send(kpar_comm *comm, const void *data, size_t bytes
 kpar_status kpar_comm_start_receive(kpar_comm *comm, void *data, size_t bytes, int peer, int channel,
                                     kpar_request **request) KPAR_MUST_USE;
 
-/* Whole collectives, non-blocking, over a group made known by kpar_comm_group (collective over the world).
+/* Whole collectives, non-blocking, over a group made known by kpar_comm_group (collective over the world; the
+ * same ranks are the same group, made once for the life of the communicator).
  * Each member starts the same ones in the same order. Input and output do not overlap, but that an
  * all_reduce may have output == input and an all_gather's input may be the own part of the output.
  * KPAR_EUNSUPPORTED: a type that the transport cannot add up (float16, bfloat16), or more elements than it

@@ -1,8 +1,10 @@
-/* What is under way: messages and whole collectives that were started, and the pool their requests come
- * from. */
+/* What is under way: messages and whole collectives that were started, the groups of collectives, and the pool
+ * that requests come from. */
 #include "comm/transport.h"
 
 #include "base/memory.h"
+
+#include <string.h>
 
 /* Requests come in blocks that live as long as the communicator, so that a replay allocates nothing. */
 static void add_requests(kpar_comm *comm)
@@ -58,8 +60,17 @@ kpar_status kpar_comm_start_receive(kpar_comm *comm, void *data, size_t bytes, i
 
 kpar_status kpar_comm_group(kpar_comm *comm, const int *ranks, int n, int *group)
 {
-    KPAR_TRY(comm->transport->group(comm, ranks, n, comm->n_groups));
-    *group = comm->n_groups++;
+    const size_t bytes = (size_t)n * sizeof *ranks;
+    for (size_t g = 0; g < comm->n_groups; g++) {
+        if (comm->groups[g].n != n || memcmp(comm->groups[g].ranks, ranks, bytes) != 0) continue;
+        *group = (int)g;
+        return KPAR_OK;
+    }
+    KPAR_TRY(comm->transport->group(comm, ranks, n, (int)comm->n_groups));
+    *group = (int)comm->n_groups;
+    kpar_known_group known = {n, kpar_alloc(bytes)};
+    memcpy(known.ranks, ranks, bytes);
+    KPAR_PUSH(comm->groups, comm->n_groups, comm->groups_capacity) = known;
     return KPAR_OK;
 }
 

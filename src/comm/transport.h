@@ -63,6 +63,11 @@ typedef struct kpar_transport {
                             bool *done); /* request NULL: only moves */
 } kpar_transport;
 
+/* Ranks that were made known as a group. */
+typedef struct kpar_known_group {
+    int n, *ranks;
+} kpar_known_group;
+
 struct kpar_comm {
     const kpar_transport *transport;
     int rank, size;
@@ -70,7 +75,8 @@ struct kpar_comm {
     int local_rank, local_size;
     bool shares;         /* ranks of a node reach each other's memory */
     bool oversubscribed; /* more ranks than cores */
-    int n_groups;
+    kpar_known_group *groups;
+    size_t n_groups, groups_capacity;
 
     void **arenas;     /* by rank; NULL: not reachable */
     kpar_flag **flags; /* by rank; NULL: not reachable */

@@ -1,5 +1,5 @@
 /* Groups of whole collectives. Making a group known is a call of all ranks, also of those outside, so all ranks first
- * learn of all groups; then each group is made once, in the order of the first rank that names it. */
+ * learn of all groups; then each is made known, rank by rank. */
 #include "run/executor_internal.h"
 
 #include <string.h>
@@ -41,64 +41,42 @@ static kpar_status exchange(kpar_comm *comm, const numbers *own, int **all, size
     return status;
 }
 
-typedef struct known {
-    const int *group; /* size, ranks */
-    int number;
-} known;
-
-typedef struct known_list {
-    known *items;
-    size_t n, capacity;
-} known_list;
-
-static bool same(const int *a, const int *b)
-{
-    return a[0] == b[0] && memcmp(a + 1, b + 1, (size_t)a[0] * sizeof *a) == 0;
-}
-
-static const known *find(const known_list *list, const int *group)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (same(list->items[i].group, group)) return &list->items[i];
-    return NULL;
-}
-
-static kpar_status make_known(kpar_comm *comm, const int *all, size_t length, known_list *list)
+/* Makes the groups of one rank known; `made`: where their numbers go, NULL: the rank is another one. */
+static kpar_status make_known(kpar_comm *comm, const int *all, size_t length, int *made)
 {
     for (size_t at = 0; at < length && all[at] > 0; at += (size_t)all[at] + 1) {
-        if (find(list, all + at)) continue;
-        known added = {.group = all + at};
-        KPAR_TRY(kpar_comm_group(comm, all + at + 1, all[at], &added.number));
-        KPAR_PUSH(list->items, list->n, list->capacity) = added;
+        int number;
+        KPAR_TRY(kpar_comm_group(comm, all + at + 1, all[at], &number));
+        if (made) *made++ = number;
     }
     return KPAR_OK;
 }
 
-static void take_numbers(kpar_executor *executor, const numbers *own, const known_list *list)
+/* Room for the numbers of all programs' groups, which lie one after the other. */
+static int *make_room(kpar_executor *executor)
 {
-    const int *at = own->items;
+    size_t n = 0;
+    for (int p = 0; p < executor->n_programs; p++) n += executor->programs[p].program->n_groups;
+    int *room = kpar_arena_alloc(executor->arena, n * sizeof *room), *next = room;
     for (int p = 0; p < executor->n_programs; p++) {
-        kpar_loaded *loaded = &executor->programs[p];
-        loaded->groups =
-            kpar_arena_alloc(executor->arena, loaded->program->n_groups * sizeof *loaded->groups);
-        for (size_t g = 0; g < loaded->program->n_groups; g++, at += at[0] + 1)
-            loaded->groups[g] = find(list, at)->number;
+        executor->programs[p].groups = next;
+        next += executor->programs[p].program->n_groups;
     }
+    return room;
 }
 
 kpar_status kpar_executor_make_groups(kpar_executor *executor)
 {
+    kpar_comm *comm = executor->comm;
     numbers own = {0};
-    known_list list = {0};
-    int *all = NULL;
+    int *all = NULL, *made = make_room(executor);
     size_t longest;
     add_groups(executor, &own);
-    kpar_status status = exchange(executor->comm, &own, &all, &longest);
-    for (size_t rank = 0; rank < (size_t)kpar_comm_size(executor->comm) && status == KPAR_OK; rank++)
-        status = make_known(executor->comm, all ? all + rank * longest : NULL, all ? longest : 0, &list);
-    if (status == KPAR_OK) take_numbers(executor, &own, &list);
+    kpar_status status = exchange(comm, &own, &all, &longest);
+    for (int rank = 0; rank < kpar_comm_size(comm) && status == KPAR_OK && all; rank++)
+        status = make_known(comm, all + (size_t)rank * longest, longest,
+                            rank == kpar_comm_rank(comm) ? made : NULL);
     kpar_free(own.items);
-    kpar_free(list.items);
     kpar_free(all);
     return status;
 }

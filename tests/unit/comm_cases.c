@@ -416,13 +416,24 @@ static const char *whole_collectives_serve_any_group(kpar_comm *comm)
     return NULL;
 }
 
+static const char *the_same_ranks_are_the_same_group(kpar_comm *comm)
+{
+    const int rank = kpar_comm_size(comm) - 1;
+    int first, other, again;
+    EXPECT_OK(kpar_comm_group(comm, &(int){0}, 1, &first));
+    EXPECT_OK(kpar_comm_group(comm, &rank, 1, &other));
+    EXPECT_OK(kpar_comm_group(comm, &(int){0}, 1, &again));
+    EXPECT(again == first);
+    EXPECT((other == first) == (rank == 0));
+    return NULL;
+}
+
 static const char *half_precision_does_not_add_up(kpar_comm *comm)
 {
-    const int rank = kpar_comm_rank(comm);
     uint16_t data[2] = {0};
     kpar_request *request;
     int group;
-    EXPECT_OK(kpar_comm_group(comm, &rank, 1, &group));
+    EXPECT_OK(kpar_comm_group(comm, &(int){0}, 1, &group));
     EXPECT(kpar_comm_start_collective(comm, group, KPAR_COLLECTIVE_ALL_REDUCE, KPAR_REDUCE_SUM, KPAR_BF16,
                                       data, data, NULL, 2, &request) == KPAR_EUNSUPPORTED);
     EXPECT(strstr(kpar_error_message(), "all_reduce") && strstr(kpar_error_message(), "bfloat16"));
@@ -477,6 +488,7 @@ static const comm_case cases[] = {
     CASE(windows_reach_the_ranks_of_the_node),
     CASE(a_window_that_is_too_large_is_an_error_on_all_ranks),
     CASE(whole_collectives_serve_any_group),
+    CASE(the_same_ranks_are_the_same_group),
     CASE(half_precision_does_not_add_up),
     CASE(a_replay_allocates_nothing),
 #undef CASE
