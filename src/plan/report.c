@@ -29,31 +29,7 @@ static double move_seconds(const void *context, int from, int to, size_t bytes)
     return kpar_link_seconds(!m->nodes || m->nodes[from] == m->nodes[to], bytes);
 }
 
-/* A collective as a ring; the slowest link sets the pace. */
-static double collective_seconds(const machine *m, const kpar_program *p, const kpar_instruction *in)
-{
-    const kpar_group *group = &p->groups[in->group];
-    const int turns = in->collective == KPAR_COLLECTIVE_ALL_REDUCE ? 2 * (group->n - 1) : group->n - 1;
-    double slowest = 0;
-    for (int i = 0; i < group->n && turns > 0; i++) {
-        const size_t part = kpar_program_moved_bytes(p, in) / (size_t)turns;
-        const double seconds = move_seconds(m, group->ranks[i], group->ranks[(i + 1) % group->n], part);
-        if (seconds > slowest) slowest = seconds;
-    }
-    return turns * slowest;
-}
-
-/* Seconds of one instruction when nothing overlaps; receiving counts at the sender. */
-static double lone_seconds(const machine *m, const kpar_program *p, const kpar_instruction *in)
-{
-    if (in->kind == KPAR_INSTRUCTION_SEND) return move_seconds(m, p->rank, in->peer, in->places[0].bytes);
-    if (in->kind == KPAR_INSTRUCTION_COLLECTIVE) return collective_seconds(m, p, in);
-    if (in->kind != KPAR_INSTRUCTION_KERNEL) return 0;
-    double seconds = kernel_seconds(m, &p->kernels[in->kernel]);
-    for (int i = 0; i < in->n_places; i++)
-        if (in->places[i].rank >= 0) seconds += move_seconds(m, in->places[i].rank, p->rank, in->places[i].bytes);
-    return seconds;
-}
+static kpar_costs costs_of(const machine *m) { return (kpar_costs){kernel_seconds, move_seconds, m}; }
 
 /* --- figures of one program --- */
 
@@ -139,7 +115,7 @@ static kpar_status emit(const kpar_plan *plan, const kpar_plan_report *report, i
 
 static kpar_status simulate(const kpar_plan *plan, const machine *m, kpar_program **programs, kpar_plan_report *report)
 {
-    const kpar_costs costs = {kernel_seconds, move_seconds, m};
+    const kpar_costs costs = costs_of(m);
     const int n = report->n_ranks;
     kpar_simulated_rank *ranks = kpar_alloc_zeroed((size_t)n, sizeof *ranks);
     kpar_status status = kpar_programs_simulate((const kpar_program *const *)programs, n, &costs, ranks);
@@ -163,6 +139,7 @@ static kpar_status look_at_all(const kpar_plan *plan, const machine *m, kpar_pro
 /* The first rank of each stage stands for the others; the pipeline fills and drains at the pace of the slowest. */
 static kpar_status look_at_stages(const kpar_plan *plan, const machine *m, kpar_program **programs, kpar_plan_report *report)
 {
+    const kpar_costs costs = costs_of(m); /* nothing overlaps */
     const kpar_mesh mesh = kpar_plan_options_get(plan)->mesh;
     const int microbatches = kpar_plan_microbatches(plan, 0), ranks = mesh.data * mesh.tensor;
     for (int stage = 0; stage < mesh.pipeline; stage++) {
@@ -172,7 +149,7 @@ static kpar_status look_at_stages(const kpar_plan *plan, const machine *m, kpar_
         kpar_plan_rank row = describe(plan, report, p);
         row.last_rank = rank + ranks - 1;
         for (size_t i = p->n_start; i < p->n_instructions; i++) {
-            const double seconds = lone_seconds(m, p, &p->instructions[i]);
+            const double seconds = kpar_program_seconds(p, &p->instructions[i], &costs);
             row.end_seconds += seconds;
             if (p->instructions[i].lane == KPAR_LANE_COMPUTE) row.compute_seconds += seconds;
         }

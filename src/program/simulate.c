@@ -12,47 +12,60 @@ static const kpar_instruction *instruction_at(const simulation *s, kpar_ref ref)
     return &s->programs[ref.rank]->instructions[ref.index];
 }
 
-static double move_seconds(const simulation *s, int from, int to, size_t bytes)
-{
-    return s->costs->move_seconds(s->costs->context, from, to, bytes);
-}
-
 /* The kernel, after what it reads from peers has come. */
-static double kernel_seconds(void *context, kpar_ref ref)
+static double kernel_seconds(const kpar_program *program, const kpar_instruction *in, const kpar_costs *costs)
 {
-    const simulation *s = context;
-    const kpar_instruction *in = instruction_at(s, ref);
-    double seconds = s->costs->kernel_seconds(s->costs->context, &s->programs[ref.rank]->kernels[in->kernel]);
+    double seconds = costs->kernel_seconds(costs->context, &program->kernels[in->kernel]);
     for (int i = 0; i < in->n_places; i++)
         if (in->places[i].rank >= 0)
-            seconds += move_seconds(s, in->places[i].rank, ref.rank, in->places[i].bytes);
-    if (in->lane == KPAR_LANE_COMPUTE) s->ranks[ref.rank].compute_seconds += seconds;
+            seconds += costs->move_seconds(costs->context, in->places[i].rank, program->rank,
+                                           in->places[i].bytes);
     return seconds;
 }
 
-static double message_seconds(void *context, kpar_ref send)
-{
-    const simulation *s = context;
-    const kpar_instruction *in = instruction_at(s, send);
-    return move_seconds(s, send.rank, in->peer, in->places[0].bytes);
-}
-
 /* A ring: turns in which every member passes a part on; the slowest link sets the pace. */
-static double collective_seconds(void *context, kpar_ref member)
+static double collective_seconds(const kpar_program *program, const kpar_instruction *in,
+                                 const kpar_costs *costs)
 {
-    const simulation *s = context;
-    const kpar_program *program = s->programs[member.rank];
-    const kpar_instruction *in = instruction_at(s, member);
     const kpar_group *group = &program->groups[in->group];
     int turns = in->collective == KPAR_COLLECTIVE_ALL_REDUCE ? 2 * (group->n - 1) : group->n - 1;
     if (turns == 0) return 0;
     size_t part = kpar_program_moved_bytes(program, in) / (size_t)turns;
     double slowest = 0;
     for (int i = 0; i < group->n; i++) {
-        double seconds = move_seconds(s, group->ranks[i], group->ranks[(i + 1) % group->n], part);
+        double seconds = costs->move_seconds(costs->context, group->ranks[i],
+                                             group->ranks[(i + 1) % group->n], part);
         if (seconds > slowest) slowest = seconds;
     }
     return turns * slowest;
+}
+
+double kpar_program_seconds(const kpar_program *program, const kpar_instruction *in, const kpar_costs *costs)
+{
+    switch (in->kind) {
+    case KPAR_INSTRUCTION_KERNEL:
+        return kernel_seconds(program, in, costs);
+    case KPAR_INSTRUCTION_SEND:
+        return costs->move_seconds(costs->context, program->rank, in->peer, in->places[0].bytes);
+    case KPAR_INSTRUCTION_COLLECTIVE:
+        return collective_seconds(program, in, costs);
+    default:
+        return 0;
+    }
+}
+
+static double seconds_of(void *context, kpar_ref ref)
+{
+    const simulation *s = context;
+    return kpar_program_seconds(s->programs[ref.rank], instruction_at(s, ref), s->costs);
+}
+
+static double seconds_of_kernel(void *context, kpar_ref ref)
+{
+    const simulation *s = context;
+    double seconds = seconds_of(context, ref);
+    if (instruction_at(s, ref)->lane == KPAR_LANE_COMPUTE) s->ranks[ref.rank].compute_seconds += seconds;
+    return seconds;
 }
 
 static void ends(void *context, kpar_node node, double now)
@@ -81,9 +94,9 @@ kpar_status kpar_programs_simulate(const kpar_program *const *programs, int n, c
         .first_list = 1,
         .last_list = 1,
         .context = &s,
-        .kernel_seconds = kernel_seconds,
-        .message_seconds = message_seconds,
-        .collective_seconds = collective_seconds,
+        .kernel_seconds = seconds_of_kernel,
+        .message_seconds = seconds_of,
+        .collective_seconds = seconds_of,
         .ends = ends,
     };
     kpar_status status = kpar_replay(&plan);
