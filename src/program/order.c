@@ -57,11 +57,6 @@ static bool is_asynchronous(const order *o, int i)
     return kpar_instruction_is_asynchronous(instruction_at(o, i)->kind);
 }
 
-static bool is_flag(const kpar_instruction *in)
-{
-    return in->kind == KPAR_INSTRUCTION_SIGNAL || in->kind == KPAR_INSTRUCTION_WAIT;
-}
-
 static tracker *tracker_of(const order *o, const kpar_place *place)
 {
     return &o->trackers[place->rank < 0 ? o->program->rank : place->rank];
@@ -96,7 +91,7 @@ static kpar_cut_range cut_out(tracker *t, const kpar_place *place)
 /* Places that an instruction writes; signals and waits with places order as if they wrote them. */
 static bool is_written(const kpar_instruction *in, int place)
 {
-    return is_flag(in) || place >= in->n_places - in->n_writes;
+    return kpar_instruction_is_flag(in->kind) || place >= in->n_places - in->n_writes;
 }
 
 static void find_conflicts(order *o, int self, int place)

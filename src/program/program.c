@@ -64,16 +64,6 @@ void kpar_program_destroy(kpar_program *program)
     kpar_free(program);
 }
 
-const kpar_slot *kpar_program_slot(const kpar_program *program, kpar_slot_kind kind, int index,
-                                   int microbatch)
-{
-    for (size_t i = 0; i < program->n_slots; i++) {
-        const kpar_slot *slot = &program->slots[i];
-        if (slot->kind == kind && slot->index == index && slot->microbatch == microbatch) return slot;
-    }
-    return NULL;
-}
-
 static bool tensor_equal(const kpar_tensor_spec *a, const kpar_tensor_spec *b)
 {
     return a->dtype == b->dtype && a->rank == b->rank &&

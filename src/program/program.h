@@ -56,6 +56,12 @@ static inline bool kpar_instruction_is_asynchronous(kpar_instruction_kind kind)
     return kind == KPAR_INSTRUCTION_SEND || kind == KPAR_INSTRUCTION_RECEIVE || kind == KPAR_INSTRUCTION_COLLECTIVE;
 }
 
+/* Whether it orders ranks that share windows, and moves nothing. */
+static inline bool kpar_instruction_is_flag(kpar_instruction_kind kind)
+{
+    return kind == KPAR_INSTRUCTION_SIGNAL || kind == KPAR_INSTRUCTION_WAIT;
+}
+
 typedef enum kpar_collective {
     KPAR_COLLECTIVE_ALL_REDUCE,     /* places[0], in place; or from places[0] to places[1] */
     KPAR_COLLECTIVE_REDUCE_SCATTER, /* places[0]: all parts one after the other; places[1]: own part */
@@ -162,9 +168,6 @@ typedef struct kpar_program {
 kpar_program *kpar_program_create(int rank, int world);
 void kpar_program_destroy(kpar_program *program);
 
-/* The slot, or NULL. */
-const kpar_slot *kpar_program_slot(const kpar_program *program, kpar_slot_kind kind, int index, int microbatch);
-
 /* Index of an equal kernel, added if it is new. Copies what `spec` points to. */
 int kpar_program_kernel(kpar_program *program, const kpar_kernel_spec *spec);
 
@@ -200,14 +203,19 @@ uint64_t kpar_program_hash(const kpar_program *program);
  * and the two instructions. `programs[r]` is rank r's. */
 kpar_status kpar_programs_check(const kpar_program *const *programs, int n) KPAR_MUST_USE;
 
-/* Given seconds for each kernel and for moving bytes, simulates one run (not the start) and returns each rank's busy
- * and end times. A rank has one thread for the kernels of all lanes (the comm lane first), and sends one message and
- * receives one message at a time. Peers' memory that a kernel reads is moved first; a collective is a ring. */
+/* What things take. Peers' memory that a kernel reads is moved first; a collective is a ring. */
 typedef struct kpar_costs {
     double (*kernel_seconds)(const void *context, const kpar_kernel_spec *kernel);
     double (*move_seconds)(const void *context, int from, int to, size_t bytes); /* world ranks */
     const void *context;
 } kpar_costs;
+
+/* Seconds of an instruction by itself: a message counts at its sender, a flag nowhere. */
+double kpar_program_seconds(const kpar_program *program, const kpar_instruction *instruction,
+                            const kpar_costs *costs);
+
+/* Simulates one run (not the start) and returns each rank's busy and end times. A rank has one thread for the kernels of
+ * all lanes (the comm lane first), and sends one message and receives one message at a time. */
 typedef struct kpar_simulated_rank {
     double compute_seconds; /* in kernels of the compute lane */
     double end_seconds;     /* when its last instruction ends */

@@ -26,11 +26,6 @@ struct kpar_races {
 
 static int rank_of(int self, const kpar_place *place) { return place->rank < 0 ? self : place->rank; }
 
-static bool is_flag(const kpar_instruction *in)
-{
-    return in->kind == KPAR_INSTRUCTION_SIGNAL || in->kind == KPAR_INSTRUCTION_WAIT;
-}
-
 static kpar_status race(const kpar_races *r, kpar_node a, kpar_node b, int rank)
 {
     char a_text[KPAR_REF_TEXT], b_text[KPAR_REF_TEXT];
@@ -109,7 +104,7 @@ static kpar_status access_place(kpar_races *r, kpar_node now, const kpar_place *
 kpar_status kpar_races_access(kpar_races *r, kpar_node node)
 {
     const kpar_instruction *in = &r->programs[node.rank]->instructions[node.index];
-    if (is_flag(in)) return KPAR_OK; /* their places say what they guard */
+    if (kpar_instruction_is_flag(in->kind)) return KPAR_OK; /* their places say what they guard */
     for (int i = 0; i < in->n_places; i++)
         KPAR_TRY(access_place(r, node, &in->places[i], i >= in->n_places - in->n_writes));
     return KPAR_OK;
@@ -123,7 +118,7 @@ kpar_races *kpar_races_create(const kpar_program *const *programs, int n, const 
     for (int rank = 0; rank < n; rank++)
         for (size_t i = 0; i < programs[rank]->n_instructions; i++) {
             const kpar_instruction *in = &programs[rank]->instructions[i];
-            for (int p = 0; p < in->n_places && !is_flag(in); p++)
+            for (int p = 0; p < in->n_places && !kpar_instruction_is_flag(in->kind); p++)
                 kpar_segments_add(&r->memories[rank_of(rank, &in->places[p])].segments, &in->places[p]);
         }
     for (int rank = 0; rank < n; rank++) {
