@@ -33,9 +33,7 @@ static void count_users(fusion *f)
 static bool same_placement(const kpar_value *a, const kpar_value *b)
 {
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
-        if (a->placement[axis].kind != b->placement[axis].kind || a->placement[axis].dim != b->placement[axis].dim ||
-            a->placement[axis].owner != b->placement[axis].owner)
-            return false;
+        if (!kpar_placement_equal(a->placement[axis], b->placement[axis])) return false;
     return true;
 }
 
@@ -52,61 +50,85 @@ static bool inlines(const fusion *f, kpar_value_id value, const kpar_op *user, b
     return anchored ? !has_anchor && user->n_outputs == 1 : op->kind == KPAR_OP_MAP;
 }
 
+/* A map while its inputs are inlined: the expression's inputs so far, behind the anchor's result if it has one. */
+typedef struct inlining {
+    fusion *f;
+    const kpar_op *op;
+    bool *take; /* by input: it is inlined */
+    kpar_op_id anchor;
+    kpar_expression_builder *e;
+    kpar_value_id *inputs;
+    int n_inputs, used;
+} inlining;
+
+/* Finds out what is inlined, the anchor, and how many inputs there will be. */
+static void choose_inputs(inlining *in)
+{
+    const kpar_graph *g = in->f->graph;
+    for (int i = 0; i < in->op->n_inputs; i++) {
+        in->take[i] = inlines(in->f, in->op->inputs[i], in->op, in->anchor >= 0);
+        if (!in->take[i]) {
+            in->n_inputs++;
+            continue;
+        }
+        const kpar_op_id from = g->values[in->op->inputs[i]].op;
+        const form *inner = &in->f->forms[from];
+        if (g->ops[from].kind == KPAR_OP_MATMUL) {
+            in->anchor = from;
+            continue;
+        }
+        if (inner->anchor >= 0) in->anchor = inner->anchor;
+        in->n_inputs += inner->n_inputs;
+    }
+}
+
+static kpar_x add_input(inlining *in, kpar_value_id value)
+{
+    in->inputs[in->used] = value;
+    return kpar_x_input(in->e, in->used++ + (in->anchor >= 0));
+}
+
+/* The expression of a map that is inlined, with its inputs added. */
+static kpar_x inline_form(inlining *in, const form *inner)
+{
+    const int shift = inner->anchor >= 0;
+    kpar_x result, *arguments = kpar_alloc(((size_t)inner->n_inputs + 1) * sizeof *arguments);
+    if (shift) arguments[0] = kpar_x_input(in->e, 0);
+    for (int k = 0; k < inner->n_inputs; k++) arguments[k + shift] = add_input(in, inner->inputs[k]);
+    kpar_x_inline(in->e, inner->expression, arguments, &result);
+    kpar_free(arguments);
+    return result;
+}
+
+/* What input `i` of the map becomes. */
+static kpar_x argument_of(inlining *in, int i)
+{
+    const kpar_value_id value = in->op->inputs[i];
+    if (!in->take[i]) return add_input(in, value);
+    const kpar_op_id from = in->f->graph->values[value].op;
+    in->f->forms[from].absorbed = true;
+    const bool is_anchor = in->f->graph->ops[from].kind == KPAR_OP_MATMUL;
+    return is_anchor ? kpar_x_input(in->e, 0) : inline_form(in, &in->f->forms[from]);
+}
+
 /* The form of a map once its inlinable inputs are inlined. */
 static void form_map(fusion *f, kpar_op_id id)
 {
     const kpar_graph *g = f->graph;
     const kpar_op *op = &g->ops[id];
-    form *result = &f->forms[id];
-    kpar_op_id anchor = -1;
-    bool *take = kpar_arena_alloc(g->arena, (size_t)op->n_inputs + 1);
-    int n_inputs = 0;
-    for (int i = 0; i < op->n_inputs; i++) {
-        take[i] = inlines(f, op->inputs[i], op, anchor >= 0);
-        if (!take[i]) {
-            n_inputs++;
-            continue;
-        }
-        kpar_op_id from = g->values[op->inputs[i]].op;
-        if (g->ops[from].kind == KPAR_OP_MATMUL)
-            anchor = from;
-        else {
-            if (f->forms[from].anchor >= 0) anchor = f->forms[from].anchor;
-            n_inputs += f->forms[from].n_inputs;
-        }
-    }
-
-    const int offset = anchor >= 0; /* the anchor's result is the expression's input 0 */
-    kpar_expression_builder *e = kpar_expression_begin(n_inputs + offset);
+    inlining in = {.f = f, .op = op, .anchor = -1};
+    in.take = kpar_arena_alloc(g->arena, (size_t)op->n_inputs + 1);
+    choose_inputs(&in);
+    in.e = kpar_expression_begin(in.n_inputs + (in.anchor >= 0));
+    in.inputs = kpar_arena_alloc(g->arena, ((size_t)in.n_inputs + 1) * sizeof *in.inputs);
     kpar_x *arguments = kpar_arena_alloc(g->arena, ((size_t)op->n_inputs + 1) * sizeof *arguments);
-    kpar_value_id *inputs = kpar_arena_alloc(g->arena, ((size_t)n_inputs + 1) * sizeof *inputs);
-    int used = 0;
-    for (int i = 0; i < op->n_inputs; i++) {
-        kpar_op_id from = g->values[op->inputs[i]].op;
-        if (!take[i]) {
-            arguments[i] = kpar_x_input(e, used + offset);
-            inputs[used++] = op->inputs[i];
-        } else if (g->ops[from].kind == KPAR_OP_MATMUL)
-            arguments[i] = kpar_x_input(e, 0);
-        else {
-            form *inner = &f->forms[from];
-            const int shift = inner->anchor >= 0;
-            kpar_x *inner_arguments = kpar_arena_alloc(g->arena, ((size_t)inner->n_inputs + 1) * sizeof *inner_arguments);
-            if (shift) inner_arguments[0] = kpar_x_input(e, 0);
-            for (int k = 0; k < inner->n_inputs; k++) {
-                inner_arguments[k + shift] = kpar_x_input(e, used + offset);
-                inputs[used++] = inner->inputs[k];
-            }
-            kpar_x_inline(e, inner->expression, inner_arguments, &arguments[i]);
-        }
-        if (take[i]) f->forms[from].absorbed = true;
-    }
     kpar_x *outputs = kpar_arena_alloc(g->arena, (size_t)op->n_outputs * sizeof *outputs);
-    kpar_x_inline(e, op->attributes.expression, arguments, outputs);
-    result->anchor = anchor;
-    result->expression = kpar_expression_end(e, g->arena, outputs, op->n_outputs);
-    result->inputs = inputs;
-    result->n_inputs = used;
+    for (int i = 0; i < op->n_inputs; i++) arguments[i] = argument_of(&in, i);
+    kpar_x_inline(in.e, op->attributes.expression, arguments, outputs);
+    f->forms[id] = (form){.anchor = in.anchor,
+                          .expression = kpar_expression_end(in.e, g->arena, outputs, op->n_outputs),
+                          .inputs = in.inputs,
+                          .n_inputs = in.used};
 }
 
 /* Writes the op with its final form into the new graph. */

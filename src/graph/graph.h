@@ -53,6 +53,12 @@ typedef struct kpar_placement {
     int owner; /* SHARD: the one rank that owns all, or -1 for rows */
 } kpar_placement;
 
+static inline bool kpar_placement_equal(kpar_placement a, kpar_placement b)
+{
+    return a.kind == b.kind && (a.kind != KPAR_SPLIT || a.dim == b.dim) &&
+           (a.kind != KPAR_SHARD || a.owner == b.owner);
+}
+
 typedef enum kpar_axis { KPAR_AXIS_DATA, KPAR_AXIS_TENSOR, KPAR_AXIS_COUNT } kpar_axis;
 
 /* Rows [*first, *first + *count) of `rows` that shard `index` of `shards` owns: ceil(rows / shards) each, the

@@ -153,7 +153,7 @@ static kpar_status convert_fresh(placing *p, kpar_axis axis, kpar_placement to, 
 static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part, kpar_value_id *value)
 {
     kpar_value *v = &p->r.graph->values[*value];
-    if (kpar_same_placement(v->placement[axis], to)) return KPAR_OK;
+    if (kpar_placement_equal(v->placement[axis], to)) return KPAR_OK;
     if (v->phase == KPAR_PHASE_STATE && v->placement[axis].kind == KPAR_REPLICATED &&
         (axis == KPAR_AXIS_DATA ? to.kind == KPAR_SHARD : is_open(p, *value))) {
         v->placement[axis] = to; /* a variable takes the placement of its first use */
@@ -161,7 +161,7 @@ static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_p
     }
     for (size_t i = 0; i < p->n_conversions; i++) {
         struct conversion *c = &p->conversions[i];
-        if (c->from == *value && c->axis == axis && kpar_same_placement(c->placement, to) && (v->phase != KPAR_PHASE_STATE || c->phase == phase)) {
+        if (c->from == *value && c->axis == axis && kpar_placement_equal(c->placement, to) && (v->phase != KPAR_PHASE_STATE || c->phase == phase)) {
             *value = c->to;
             return KPAR_OK;
         }

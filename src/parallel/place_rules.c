@@ -64,16 +64,29 @@ static kpar_placement input_for(const kpar_rule *r, int input, int dim)
     return repeated ? (kpar_placement){.kind = KPAR_REPLICATED} : kpar_split_on(own);
 }
 
+/* Whether an input of a map has the rows of the result: a dimension 0 of its own that is not repeated. */
+static bool has_rows(const kpar_rule *r, int input)
+{
+    const kpar_shape *shape = shape_of(r, input);
+    return shape->rank > 0 && shape->rank == r->output->rank && shape->dims[0].size == r->output->dims[0].size;
+}
+
+/* Shards are of rows: what has rows is sharded like input `sharded`, what is repeated along them stays whole. */
+static bool shard_map(kpar_rule *r, int sharded)
+{
+    if (!has_rows(r, sharded)) return false;
+    for (int i = 0; i < r->n_inputs; i++)
+        if (has_rows(r, i)) r->wanted[i] = r->given[sharded];
+    r->result = r->given[sharded];
+    return true;
+}
+
 static bool rule_map(kpar_rule *r)
 {
     bool partial = false;
     for (int i = 0; i < r->n_inputs; i++) {
         partial = partial || r->given[i].kind == KPAR_PARTIAL;
-        if (r->given[i].kind != KPAR_SHARD) continue;
-        for (int k = 0; k < r->n_inputs; k++)
-            if (shape_of(r, k)->rank > 0) r->wanted[k] = r->given[i];
-        r->result = r->given[i];
-        return true;
+        if (r->given[i].kind == KPAR_SHARD && shard_map(r, i)) return true;
     }
     int dim = -1;
     for (int i = 0; i < r->n_inputs && dim < 0; i++) dim = output_dim(r, i);
@@ -214,7 +227,7 @@ static bool rule_concat(kpar_rule *r)
     const kpar_placement p = r->given[0];
     if (p.kind == KPAR_REPLICATED || (p.kind == KPAR_SPLIT && p.dim == r->op->attributes.axis)) return false;
     for (int i = 1; i < r->n_inputs; i++)
-        if (!kpar_same_placement(r->given[i], p)) return false;
+        if (!kpar_placement_equal(r->given[i], p)) return false;
     for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = p;
     r->result = p;
     return true;

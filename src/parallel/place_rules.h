@@ -23,9 +23,5 @@ typedef struct kpar_rule {
 bool kpar_rule_apply(kpar_rule *rule);
 
 static inline kpar_placement kpar_split_on(int dim) { return (kpar_placement){.kind = KPAR_SPLIT, .dim = dim, .owner = -1}; }
-static inline bool kpar_same_placement(kpar_placement a, kpar_placement b)
-{
-    return a.kind == b.kind && (a.kind != KPAR_SPLIT || a.dim == b.dim) && (a.kind != KPAR_SHARD || a.owner == b.owner);
-}
 
 #endif

@@ -310,6 +310,31 @@ START_TEST(an_op_without_a_rule_gets_its_inputs_whole)
 }
 END_TEST
 
+/* A variable sharded by rows, divided by a norm for each column: the norm has no rows and stays whole. */
+START_TEST(what_repeats_along_sharded_rows_stays_whole)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F32), *placed = NULL;
+    const kpar_dim matrix[] = {{64, false}, {512, false}};
+    const bool trained[1] = {true};
+    const kpar_place_options options = {.mesh = {2, 1, 1}, .zero = 1, .trained = trained};
+    kpar_value_id norm, next;
+    g->phase = KPAR_PHASE_UPDATE;
+    const kpar_value_id w = kpar_graph_source(g, KPAR_FROM_VARIABLE, 0, KPAR_F32, kpar_shape_of(2, matrix));
+    ck_assert_int_eq(kpar_build_reduce(g, KPAR_REDUCE_MAX, 1, w, &norm), KPAR_OK);
+    ck_assert_int_eq(kpar_build_binary(g, KPAR_SCALAR_DIVIDE, w, norm, &next), KPAR_OK);
+    kpar_graph_set_state(g, w, next);
+    ck_assert_int_eq(kpar_place_graph(g, &options, &placed), KPAR_OK);
+    ck_assert_int_eq(kpar_graph_check(placed), KPAR_OK);
+    const kpar_op *divide = placed->ops;
+    while (divide->kind != KPAR_OP_MAP) divide++;
+    ck_assert_int_eq(placed->values[divide->inputs[0]].placement[KPAR_AXIS_DATA].kind, KPAR_SHARD);
+    ck_assert_int_eq(placed->values[divide->inputs[1]].placement[KPAR_AXIS_DATA].kind, KPAR_REPLICATED);
+    ck_assert_int_eq(placed->values[divide->outputs[0]].placement[KPAR_AXIS_DATA].kind, KPAR_SHARD);
+    kpar_graph_destroy(g);
+    kpar_graph_destroy(placed);
+}
+END_TEST
+
 /* --- cut --- */
 
 static int stage_of_layer(const planned *p, const char *layer)
@@ -550,6 +575,7 @@ int main(void)
         zero_shards_what_the_update_keeps,
         the_slices_of_all_ranks_cover_every_variable,
         an_op_without_a_rule_gets_its_inputs_whole,
+        what_repeats_along_sharded_rows_stays_whole,
         more_stages_than_layers_is_an_error_that_names_the_number,
         with_as_many_stages_as_layers_and_one_the_loss_is_a_stage,
         stages_begin_where_they_are_told_to,
