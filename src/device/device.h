@@ -8,8 +8,7 @@ typedef struct kpar_device kpar_device;
 typedef struct kpar_kernel kpar_kernel;
 
 typedef struct kpar_device_options {
-    int threads;   /* threads a rank; 0: the device's default */
-    uint64_t seed; /* reference: the order in which lanes run; 0: list order */
+    int threads; /* threads a rank; 0: the device's default */
 } kpar_device_options;
 
 typedef struct kpar_device_class {

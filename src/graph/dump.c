@@ -45,7 +45,7 @@ static void print_attributes(kpar_text *text, const kpar_op *op)
     if (a->transpose_b) kpar_text_printf(text, " transpose_b");
     if (op->kind == KPAR_OP_REDUCE) kpar_text_printf(text, " %s axes=%#x", a->reduction == KPAR_REDUCE_SUM ? "sum" : a->reduction == KPAR_REDUCE_MAX ? "max" : "min", a->axes);
     if (op->kind == KPAR_OP_CONSTANT) kpar_text_printf(text, " %.17g", a->value);
-    if (op->kind >= KPAR_OP_SPLIT && op->kind <= KPAR_OP_ALL_GATHER) kpar_text_printf(text, " over %s", axis_names[a->mesh_axis]);
+    if (op->kind == KPAR_OP_SPLIT || kpar_op_is_collective(op->kind)) kpar_text_printf(text, " over %s", axis_names[a->mesh_axis]);
     if (op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE) kpar_text_printf(text, " stage %d", a->peer);
 }
 

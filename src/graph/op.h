@@ -1,5 +1,5 @@
-/* The op table. A row: name, shape rule, gradient rule, cost. Placement rules are rows of parallel/place.c; kernels are
- * rows of the devices. */
+/* The op table. A row: name, shape rule, gradient rule, cost. Placement rules are rows of parallel/place_rules.c;
+ * kernels are rows of the devices. */
 #ifndef KPAR_GRAPH_OP_H
 #define KPAR_GRAPH_OP_H
 
@@ -62,5 +62,15 @@ enum { KPAR_OP_OUTPUTS = 64 };
 
 const kpar_op_row *kpar_op_row_get(kpar_op_kind kind);
 bool kpar_op_parse(const char *name, kpar_op_kind *kind);
+
+/* Whether ranks along `mesh_axis` exchange what they have. */
+static inline bool kpar_op_is_collective(int kind)
+{
+    return kind == KPAR_OP_ALL_REDUCE || kind == KPAR_OP_REDUCE_SCATTER || kind == KPAR_OP_ALL_GATHER;
+}
+static inline bool kpar_op_is_collective_over(const kpar_op *op, kpar_axis axis)
+{
+    return kpar_op_is_collective(op->kind) && op->attributes.mesh_axis == axis;
+}
 
 #endif

@@ -14,8 +14,6 @@ typedef struct walk {
     bool last;     /* the last microbatch's backward is being written */
 } walk;
 
-static bool is_collective(int kind) { return kind >= KPAR_OP_ALL_REDUCE && kind <= KPAR_OP_ALL_GATHER; }
-
 /* --- which ops this rank runs --- */
 
 static void find_homes(const kpar_graph *g, int *home)
@@ -93,7 +91,7 @@ static void number_collectives(kpar_emitter *e)
 {
     const kpar_graph *g = e->graph;
     for (size_t i = 0; i < g->n_ops; i++) {
-        if (!e->needed[i] || !is_collective(g->ops[i].kind)) continue;
+        if (!e->needed[i] || !kpar_op_is_collective(g->ops[i].kind)) continue;
         const bool replayed = g->ops[i].phase == KPAR_PHASE_MICROBATCH || g->ops[i].phase == KPAR_PHASE_FACTS_ROWS;
         e->collective_number[i] = replayed ? e->n_microbatch_collectives++ : e->n_step_collectives++;
     }
@@ -215,7 +213,7 @@ static kpar_status start_ready_collectives(walk *w)
     const kpar_graph *g = w->e->graph;
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        if (!w->e->needed[i] || w->emitted[i] || op->phase != KPAR_PHASE_UPDATE || !is_collective(op->kind)) continue;
+        if (!w->e->needed[i] || w->emitted[i] || op->phase != KPAR_PHASE_UPDATE || !kpar_op_is_collective(op->kind)) continue;
         bool ready = true;
         for (int k = 0; ready && k < op->n_inputs; k++) {
             kpar_op_id maker = g->values[op->inputs[k]].op;
@@ -434,7 +432,7 @@ static void finish_program(kpar_emitter *e, const size_t *bases)
         for (size_t k = 0; k < n; k++)
             places[k] = (kpar_place){d->places[k].rank, final_offset(e, bases, d->places[k].buffer, d->places[k].offset), d->places[k].bytes};
         instruction.places = places;
-        if ((instruction.kind == KPAR_INSTRUCTION_SIGNAL || instruction.kind == KPAR_INSTRUCTION_WAIT) && instruction.channel >= p->n_flags)
+        if (kpar_instruction_is_flag(instruction.kind) && instruction.channel >= p->n_flags)
             p->n_flags = instruction.channel + 1;
         kpar_program_append(p, &instruction);
     }

@@ -32,13 +32,11 @@ kpar_op_id kpar_emit_accumulating(const kpar_emitter *e, kpar_value_id value)
     return op >= 0 && e->graph->ops[op].kind == KPAR_OP_ACCUMULATE ? op : -1;
 }
 
-static bool is_collective(const kpar_op *op) { return op->kind >= KPAR_OP_ALL_REDUCE && op->kind <= KPAR_OP_ALL_GATHER; }
-
 /* Only a collective over the data axis reads the sum: it takes the terms as they are. */
 static bool goes_to_collective(const kpar_emitter *e, kpar_value_id sum)
 {
     kpar_op_id op = e->user[sum];
-    return e->users[sum] == 1 && op >= 0 && is_collective(&e->graph->ops[op]) && e->graph->ops[op].attributes.mesh_axis == KPAR_AXIS_DATA;
+    return e->users[sum] == 1 && op >= 0 && kpar_op_is_collective_over(&e->graph->ops[op], KPAR_AXIS_DATA);
 }
 
 static size_t align(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -66,7 +64,7 @@ kpar_status kpar_emit_accumulators(kpar_emitter *e)
     const kpar_graph *g = e->graph;
     for (size_t i = 0; i < g->n_ops; i++) { /* buckets first: their parts lie side by side */
         const kpar_op *op = &g->ops[i];
-        if (!e->needed[i] || !is_collective(op) || op->attributes.mesh_axis != KPAR_AXIS_DATA) continue;
+        if (!e->needed[i] || !kpar_op_is_collective_over(op, KPAR_AXIS_DATA)) continue;
         bool all = true;
         for (int k = 0; k < op->n_inputs; k++) {
             kpar_op_id maker = g->values[op->inputs[k]].op;

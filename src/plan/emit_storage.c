@@ -80,16 +80,13 @@ kpar_status kpar_emit_find(kpar_emitter *e, kpar_value_id value, int microbatch,
     return KPAR_OK;
 }
 
-static bool is_collective_over_data(const kpar_op *op)
-{
-    return op->kind >= KPAR_OP_ALL_REDUCE && op->kind <= KPAR_OP_ALL_GATHER && op->attributes.mesh_axis == KPAR_AXIS_DATA;
-}
-
 /* Whether peers of the data axis read or write the value's memory. */
 static bool is_shared(const kpar_emitter *e, kpar_value_id value)
 {
+    const kpar_op *ops = e->graph->ops;
     const kpar_op_id user = e->user[value], maker = e->graph->values[value].op;
-    return (user >= 0 && is_collective_over_data(&e->graph->ops[user])) || (maker >= 0 && is_collective_over_data(&e->graph->ops[maker]));
+    return (user >= 0 && kpar_op_is_collective_over(&ops[user], KPAR_AXIS_DATA)) ||
+           (maker >= 0 && kpar_op_is_collective_over(&ops[maker], KPAR_AXIS_DATA));
 }
 
 /* The state that the value is the next value of, if it may be written where the state lies: nothing reads the old value
