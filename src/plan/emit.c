@@ -185,6 +185,7 @@ static kpar_status accumulate_outputs(kpar_emitter *e, const kpar_op *op, int mi
 static kpar_status emit_op(kpar_emitter *e, kpar_op_id id, int microbatch)
 {
     const kpar_op *op = &e->graph->ops[id];
+    e->phase = op->phase;
     switch (op->kind) {
     case KPAR_OP_ACCUMULATE: return KPAR_OK;
     case KPAR_OP_RESHAPE:
@@ -289,6 +290,7 @@ static void *address(const kpar_emitter *e, kpar_storage s) { return (void *)(e-
 static kpar_status settle_states(kpar_emitter *e)
 {
     const kpar_graph *g = e->graph;
+    e->phase = KPAR_PHASE_UPDATE;
     for (size_t i = 0; i < g->n_states; i++) {
         const kpar_state *s = &g->states[i];
         if (s->next == s->value || !e->variables[s->variable].present) continue;

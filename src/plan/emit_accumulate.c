@@ -169,6 +169,7 @@ void kpar_emit_accumulated(kpar_emitter *e, kpar_op_id accumulate)
     kpar_accumulator *a = &e->accumulators[accumulate];
     if (!is_tree(e) || a->keep_terms) return;
     int first, count, additions[KPAR_SUBTREES][2];
+    e->phase = e->graph->ops[accumulate].phase;
     kpar_subtree terms[KPAR_SUBTREES];
     kpar_emit_leaves(e, e->me.data, &first, &count);
     const int n = kpar_tree_subtrees(first, count, terms);

@@ -93,7 +93,8 @@ typedef struct kpar_emitter {
     size_t shared_bytes, step_bytes;
     int *sent; /* STEP buffers that forward sends of each microbatch read: kept until its backward has ended */
     size_t n_sent, sent_capacity;
-    kpar_lane lane; /* of kernels emitted now */
+    kpar_lane lane;   /* of kernels emitted now */
+    kpar_phase phase; /* of all that is emitted now */
 } kpar_emitter;
 
 /* emit_storage.c */

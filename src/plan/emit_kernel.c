@@ -17,7 +17,7 @@ kpar_draft *kpar_emit_draft(kpar_emitter *e, kpar_instruction_kind kind, kpar_la
         if (e->buffers[places[i].buffer].last < now) e->buffers[places[i].buffer].last = now;
     kpar_draft *draft = &KPAR_PUSH(e->drafts, e->n_drafts, e->drafts_capacity);
     *draft = (kpar_draft){
-        .instruction = {.kind = kind, .lane = lane, .phase = KPAR_PHASE_MICROBATCH, .microbatch = microbatch, .kernel = -1, .n_places = n_places,
+        .instruction = {.kind = kind, .lane = lane, .phase = e->phase, .microbatch = microbatch, .kernel = -1, .n_places = n_places,
                         .n_writes = n_writes, .peer = -1, .layer = layer, .what = what},
         .places = kpar_arena_copy(e->arena, places, (size_t)n_places * sizeof *places),
     };
@@ -98,7 +98,6 @@ kpar_status kpar_emit_kernel(kpar_emitter *e, const kpar_op *op, int microbatch,
     if (op->kind == KPAR_OP_MAP) kpar_emit_take_sums(e, op, &spec, &places);
     const char *name = kpar_op_row_get((kpar_op_kind)op->kind)->name;
     kpar_emit_run(e, &spec, op->layer, *op->layer ? kpar_arena_printf(e->arena, "%s/%s", op->layer, name) : name, microbatch, places);
-    e->drafts[e->n_drafts - 1].instruction.phase = op->phase;
     return KPAR_OK;
 }
 
