@@ -39,15 +39,13 @@ static bool goes_to_collective(const kpar_emitter *e, kpar_value_id sum)
     return e->users[sum] == 1 && op >= 0 && kpar_op_is_collective_over(&e->graph->ops[op], KPAR_AXIS_DATA);
 }
 
-static size_t align(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 /* One accumulate, or all inputs of one collective side by side: a bucket. */
 static void make_room(kpar_emitter *e, const kpar_value_id *sums, int n, bool shared)
 {
     const int terms = most_terms(e);
     size_t bytes = 0;
     for (int i = 0; i < n; i++) bytes += kpar_emit_value_bytes(e, sums[i]);
-    const size_t stride = align(bytes);
+    const size_t stride = kpar_emit_align(bytes);
     const int buffer = kpar_emit_buffer(e, shared ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP, stride * (size_t)terms);
     for (size_t i = 0, offset = 0; i < (size_t)n; i++) {
         kpar_accumulator *a = &e->accumulators[e->graph->values[sums[i]].op];
@@ -105,7 +103,7 @@ static kpar_storage leaf_storage(kpar_emitter *e, kpar_op_id accumulate, leaf l,
 {
     kpar_accumulator *a = &e->accumulators[accumulate];
     if (depth == 0) return (kpar_storage){a->result.buffer, a->result.offset + (size_t)l.term * a->term_bytes};
-    size_t bytes = align(kpar_emit_value_bytes(e, e->graph->ops[accumulate].outputs[0]));
+    size_t bytes = kpar_emit_align(kpar_emit_value_bytes(e, e->graph->ops[accumulate].outputs[0]));
     enum { DEPTH = 16 };
     if (a->stack < 0) {
         int levels = 0;

@@ -98,6 +98,8 @@ typedef struct kpar_emitter {
 } kpar_emitter;
 
 /* emit_storage.c */
+/* Whole cache lines. */
+static inline size_t kpar_emit_align(size_t bytes) { return (bytes + 63) / 64 * 64; }
 int kpar_emit_buffer(kpar_emitter *e, kpar_segment segment, size_t bytes);
 void kpar_emit_buffer_forever(kpar_emitter *e, int buffer);
 size_t kpar_emit_value_bytes(const kpar_emitter *e, kpar_value_id value);

@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t align(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 int kpar_emit_buffer(kpar_emitter *e, kpar_segment segment, size_t bytes)
 {
-    kpar_buffer buffer = {.segment = segment, .bytes = align(bytes ? bytes : 1), .first = (int)e->n_drafts, .last = (int)e->n_drafts};
+    kpar_buffer buffer = {.segment = segment, .bytes = kpar_emit_align(bytes ? bytes : 1), .first = (int)e->n_drafts, .last = (int)e->n_drafts};
     if (segment == KPAR_SEGMENT_SHARED) {
         buffer.offset = e->shared_bytes;
         e->shared_bytes += buffer.bytes;
@@ -158,7 +156,7 @@ static void layout_variable(kpar_emitter *e, const kpar_value *v)
     layout->segment = slot ? KPAR_SEGMENT_SLOTS : KPAR_SEGMENT_STATE;
     size_t *used = slot ? e->slot_bytes : e->state_bytes;
     layout->offset = *used;
-    *used += align(slice_bytes(&layout->slice, v->dtype));
+    *used += kpar_emit_align(slice_bytes(&layout->slice, v->dtype));
     if (layout->has_copy) {
         size_t row = kpar_dtype_bytes(v->dtype);
         for (int i = 1; i < layout->slice.rank; i++) row *= (size_t)layout->slice.size[i];
