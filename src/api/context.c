@@ -31,7 +31,8 @@ kpar_status kpar_context_create(kpar_comm *comm, kpar_context **context)
 
 kpar_status kpar_context_check(const kpar_context *context, const char *function)
 {
-    return context ? KPAR_OK : kpar_fail(KPAR_EUSAGE, "%s: the context is NULL; expected one from kpar_init", function);
+    return context ? KPAR_OK
+                   : kpar_fail(KPAR_EUSAGE, "%s: the context is NULL; expected one from kpar_init", function);
 }
 
 kpar_status kpar_init(kpar_context **context)
@@ -49,8 +50,10 @@ kpar_status kpar_finalize(kpar_context *context)
 {
     if (!context) return KPAR_OK;
     if (context->handles || context->trainings)
-        return kpar_fail(KPAR_EUSAGE, "kpar_finalize: %d collectives are not waited for and %d trainings not freed; "
-                         "kpar_wait for the ones and kpar_training_free the others first", context->handles, context->trainings);
+        return kpar_fail(KPAR_EUSAGE,
+                         "kpar_finalize: %d collectives are not waited for and %d trainings not freed; "
+                         "kpar_wait for the ones and kpar_training_free the others first",
+                         context->handles, context->trainings);
     kpar_comm_destroy(context->comm);
     kpar_free(context);
     return KPAR_OK;
@@ -67,5 +70,11 @@ void kpar_abort(kpar_context *context, kpar_status status)
 
 int kpar_rank(const kpar_context *context) { return context ? kpar_comm_rank(context->comm) : -1; }
 int kpar_size(const kpar_context *context) { return context ? kpar_comm_size(context->comm) : -1; }
-int kpar_local_rank(const kpar_context *context) { return context ? kpar_comm_local_rank(context->comm) : -1; }
-int kpar_local_size(const kpar_context *context) { return context ? kpar_comm_local_size(context->comm) : -1; }
+int kpar_local_rank(const kpar_context *context)
+{
+    return context ? kpar_comm_local_rank(context->comm) : -1;
+}
+int kpar_local_size(const kpar_context *context)
+{
+    return context ? kpar_comm_local_size(context->comm) : -1;
+}

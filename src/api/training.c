@@ -18,9 +18,13 @@ static const kpar_training_options option_defaults = {
     .zero = 1,
     .stall_seconds = 60,
 };
-static const kpar_versioned options_kind = {"kpar_training_options", &option_defaults, sizeof option_defaults};
+static const kpar_versioned options_kind = {"kpar_training_options", &option_defaults,
+                                            sizeof option_defaults};
 
-void kpar_training_options_init(kpar_training_options *options, size_t bytes) { kpar_versioned_init(&options_kind, options, bytes); }
+void kpar_training_options_init(kpar_training_options *options, size_t bytes)
+{
+    kpar_versioned_init(&options_kind, options, bytes);
+}
 
 /* --- loading --- */
 
@@ -32,17 +36,21 @@ static kpar_status expected(const char *member, const char *what, long long foun
 static kpar_status check_numbers(const kpar_training_options *o)
 {
     const unsigned all = option_defaults.uses;
-    if (!o->uses || (o->uses & ~all)) return expected("uses", "a sum of KPAR_USE_FIT, KPAR_USE_EVALUATE, KPAR_USE_PREDICT", o->uses);
+    if (!o->uses || (o->uses & ~all))
+        return expected("uses", "a sum of KPAR_USE_FIT, KPAR_USE_EVALUATE, KPAR_USE_PREDICT", o->uses);
     if (o->data_parallel < 0) return expected("data_parallel", "0 or more", o->data_parallel);
     if (o->pipeline < 1) return expected("pipeline", "1 or more", o->pipeline);
     if (o->tensor < 1) return expected("tensor", "1 or more", o->tensor);
     if (o->batch_size < 1) return expected("batch_size", "1 or more", o->batch_size);
     if (o->microbatches < 0) return expected("microbatches", "0 or more", o->microbatches);
     if (o->reproducible < 0) return expected("reproducible", "0 or more", o->reproducible);
-    if (o->reproducible && o->microbatches) return expected("microbatches", "0 with reproducible, which sets them", o->microbatches);
+    if (o->reproducible && o->microbatches)
+        return expected("microbatches", "0 with reproducible, which sets them", o->microbatches);
     if (o->zero < 0 || o->zero > 1) return expected("zero", "0 or 1", o->zero);
     if (o->threads < 0) return expected("threads", "0 or more", o->threads);
-    if (!(o->stall_seconds > 0)) return kpar_fail(KPAR_EUSAGE, "kpar_training_options: stall_seconds: expected more than 0, found %g", o->stall_seconds);
+    if (!(o->stall_seconds > 0))
+        return kpar_fail(KPAR_EUSAGE, "kpar_training_options: stall_seconds: expected more than 0, found %g",
+                         o->stall_seconds);
     return KPAR_OK;
 }
 
@@ -51,8 +59,11 @@ static kpar_status find_device(const char *name, const kpar_device_class **devic
     *device = kpar_device_find(name ? name : "cpu");
     if (*device) return KPAR_OK;
     kpar_text known = {0};
-    for (const kpar_device_class *const *d = kpar_device_classes(); *d; d++) kpar_text_printf(&known, " %s", (*d)->name);
-    kpar_status status = kpar_fail(KPAR_EUSAGE, "kpar_training_options: device '%s' is none; this build has:%s", name, kpar_text_get(&known));
+    for (const kpar_device_class *const *d = kpar_device_classes(); *d; d++)
+        kpar_text_printf(&known, " %s", (*d)->name);
+    kpar_status status =
+        kpar_fail(KPAR_EUSAGE, "kpar_training_options: device '%s' is none; this build has:%s", name,
+                  kpar_text_get(&known));
     kpar_text_clear(&known);
     return status;
 }
@@ -65,17 +76,22 @@ static kpar_status find_schedule(const char *name, const kpar_schedule **schedul
     kpar_text known = {0};
     const kpar_schedule *all = kpar_schedules(&n);
     for (int i = 0; i < n; i++) kpar_text_printf(&known, " %s", all[i].name);
-    kpar_status status = kpar_fail(KPAR_EUSAGE, "kpar_training_options: schedule '%s' is none; there are:%s", name, kpar_text_get(&known));
+    kpar_status status = kpar_fail(KPAR_EUSAGE, "kpar_training_options: schedule '%s' is none; there are:%s",
+                                   name, kpar_text_get(&known));
     kpar_text_clear(&known);
     return status;
 }
 
 static kpar_status choose_mesh(const kpar_training_options *o, int ranks, kpar_mesh *mesh)
 {
-    const long long others = (long long)o->pipeline * o->tensor, data = o->data_parallel ? o->data_parallel : ranks / others;
+    const long long others = (long long)o->pipeline * o->tensor,
+                    data = o->data_parallel ? o->data_parallel : ranks / others;
     if (data < 1 || data * others != ranks)
-        return kpar_fail(KPAR_EUSAGE, "kpar_training_options: data_parallel %d x pipeline %d x tensor %d does not make the job's %d ranks; "
-                         "start another number of ranks or change them", o->data_parallel, o->pipeline, o->tensor, ranks);
+        return kpar_fail(KPAR_EUSAGE,
+                         "kpar_training_options: data_parallel %d x pipeline %d x tensor %d does not make "
+                         "the job's %d ranks; "
+                         "start another number of ranks or change them",
+                         o->data_parallel, o->pipeline, o->tensor, ranks);
     *mesh = (kpar_mesh){.data = (int)data, .pipeline = o->pipeline, .tensor = o->tensor};
     return KPAR_OK;
 }
@@ -83,8 +99,9 @@ static kpar_status choose_mesh(const kpar_training_options *o, int ranks, kpar_m
 /* From the API's options, which are checked, to the trainer's. */
 static kpar_status translate(const kpar_comm *comm, const kpar_training_options *o, kpar_trainer_options *t)
 {
-    static const unsigned uses[KPAR_MODE_COUNT] = {
-        [KPAR_MODE_TRAIN] = KPAR_USE_FIT, [KPAR_MODE_EVALUATE] = KPAR_USE_EVALUATE, [KPAR_MODE_PREDICT] = KPAR_USE_PREDICT};
+    static const unsigned uses[KPAR_MODE_COUNT] = {[KPAR_MODE_TRAIN] = KPAR_USE_FIT,
+                                                   [KPAR_MODE_EVALUATE] = KPAR_USE_EVALUATE,
+                                                   [KPAR_MODE_PREDICT] = KPAR_USE_PREDICT};
     *t = (kpar_trainer_options){.executor.stall_seconds = o->stall_seconds};
     t->plan = (kpar_plan_options){
         .batch_size = o->batch_size,
@@ -104,16 +121,21 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
     KPAR_TRY(find_device(o->device, &t->plan.device));
     KPAR_TRY(find_schedule(o->schedule, &t->plan.schedule));
     KPAR_TRY(choose_mesh(o, kpar_comm_size(comm), &t->plan.mesh));
-    if (!o->reproducible) t->plan.microbatches = o->microbatches ? o->microbatches : kpar_default_microbatches(&t->plan.mesh, o->batch_size);
+    if (!o->reproducible)
+        t->plan.microbatches =
+            o->microbatches ? o->microbatches : kpar_default_microbatches(&t->plan.mesh, o->batch_size);
     return KPAR_OK;
 }
 
-static kpar_status prepare(const kpar_context *context, const char *model_path, const kpar_training_options *given, kpar_training_options *own,
+static kpar_status prepare(const kpar_context *context, const char *model_path,
+                           const kpar_training_options *given, kpar_training_options *own,
                            kpar_trainer_options *options)
 {
     if (!model_path) return kpar_fail(KPAR_EUSAGE, "kpar_training_load: the model's path is NULL");
     if (context->trainings)
-        return kpar_fail(KPAR_EUSAGE, "kpar_training_load: %s: the context has a training; kpar_training_free it first", model_path);
+        return kpar_fail(KPAR_EUSAGE,
+                         "kpar_training_load: %s: the context has a training; kpar_training_free it first",
+                         model_path);
     KPAR_TRY(kpar_versioned_take(&options_kind, given, own));
     KPAR_TRY(check_numbers(own));
     return translate(context->comm, own, options);
@@ -127,19 +149,25 @@ static kpar_status choose_threads(kpar_comm *comm, const kpar_training_options *
     return KPAR_OK;
 }
 
-kpar_status kpar_training_load(kpar_context *context, const char *model_path, const kpar_training_options *options, kpar_training **training)
+kpar_status kpar_training_load(kpar_context *context, const char *model_path,
+                               const kpar_training_options *options, kpar_training **training)
 {
     kpar_training_options own;
     kpar_trainer_options translated;
     kpar_trainer *trainer;
     KPAR_TRY(kpar_context_check(context, "kpar_training_load"));
-    if (!training) return kpar_fail(KPAR_EUSAGE, "kpar_training_load: expected a place for the training, found NULL");
+    if (!training)
+        return kpar_fail(KPAR_EUSAGE, "kpar_training_load: expected a place for the training, found NULL");
     *training = NULL;
     KPAR_TRY(kpar_comm_agree(context->comm, prepare(context, model_path, options, &own, &translated)));
     KPAR_TRY(choose_threads(context->comm, &own, &translated.device.threads));
     KPAR_TRY(kpar_trainer_create(context->comm, model_path, &translated, &trainer));
     kpar_training *made = kpar_alloc_zeroed(1, sizeof *made);
-    *made = (kpar_training){.context = context, .trainer = trainer, .modes = translated.modes, .seed = own.seed, .batch_size = own.batch_size};
+    *made = (kpar_training){.context = context,
+                            .trainer = trainer,
+                            .modes = translated.modes,
+                            .seed = own.seed,
+                            .batch_size = own.batch_size};
     made->n_outputs = kpar_trainer_model(trainer)->n_outputs;
     made->predictions = kpar_alloc_zeroed((size_t)made->n_outputs + 1, sizeof *made->predictions);
     context->trainings++;
@@ -161,13 +189,17 @@ void kpar_training_free(kpar_training *training)
 
 kpar_status kpar_training_check(const kpar_training *training, const char *function)
 {
-    return training ? KPAR_OK : kpar_fail(KPAR_EUSAGE, "%s: the training is NULL; expected one from kpar_training_load", function);
+    return training ? KPAR_OK
+                    : kpar_fail(KPAR_EUSAGE, "%s: the training is NULL; expected one from kpar_training_load",
+                                function);
 }
 
-kpar_status kpar_training_check_mode(const kpar_training *training, const char *function, kpar_mode mode, const char *use)
+kpar_status kpar_training_check_mode(const kpar_training *training, const char *function, kpar_mode mode,
+                                     const char *use)
 {
     if (training->modes >> mode & 1) return KPAR_OK;
-    return kpar_fail(KPAR_EUSAGE, "%s: the training was loaded without %s; add it to the options' uses", function, use);
+    return kpar_fail(KPAR_EUSAGE, "%s: the training was loaded without %s; add it to the options' uses",
+                     function, use);
 }
 
 /* --- saving, stopping --- */

@@ -20,11 +20,13 @@ struct kpar_training {
 
 /* KPAR_EUSAGE, naming `function`, for a NULL training; for one that was not loaded for the mode, called `use`. */
 kpar_status kpar_training_check(const kpar_training *training, const char *function) KPAR_MUST_USE;
-kpar_status kpar_training_check_mode(const kpar_training *training, const char *function, kpar_mode mode, const char *use) KPAR_MUST_USE;
+kpar_status kpar_training_check_mode(const kpar_training *training, const char *function, kpar_mode mode,
+                                     const char *use) KPAR_MUST_USE;
 
 /* training_data.c: opens the caller's data, of which `function` wants to be told what is wrong. Collective; the caller
  * closes it. `own` is what the caller's own arguments have got wrong so far: agreed upon together. */
-kpar_status kpar_training_data_open(kpar_training *training, const char *function, const kpar_training_data *given, kpar_status own,
+kpar_status kpar_training_data_open(kpar_training *training, const char *function,
+                                    const kpar_training_data *given, kpar_status own,
                                     kpar_dataset **dataset) KPAR_MUST_USE;
 
 /* training_predict.c */

@@ -19,8 +19,10 @@ static kpar_status check_rest(const kpar_versioned *kind, const unsigned char *g
 {
     for (size_t i = kind->bytes; i < bytes; i++)
         if (given[i])
-            return kpar_fail(KPAR_EUSAGE, "%s: a member beyond byte %zu is set, which this library does not know; "
-                             "link the library that the header came with", kind->name, kind->bytes);
+            return kpar_fail(KPAR_EUSAGE,
+                             "%s: a member beyond byte %zu is set, which this library does not know; "
+                             "link the library that the header came with",
+                             kind->name, kind->bytes);
     return KPAR_OK;
 }
 
@@ -31,7 +33,8 @@ kpar_status kpar_versioned_take(const kpar_versioned *kind, const void *given, v
     if (!given) return KPAR_OK;
     memcpy(&bytes, given, sizeof bytes);
     if (bytes < sizeof bytes || bytes > MOST_BYTES)
-        return kpar_fail(KPAR_EUSAGE, "%s: struct_bytes is %zu; call %s_init on it first", kind->name, bytes, kind->name);
+        return kpar_fail(KPAR_EUSAGE, "%s: struct_bytes is %zu; call %s_init on it first", kind->name, bytes,
+                         kind->name);
     KPAR_TRY(check_rest(kind, given, bytes));
     memcpy(own, given, smaller(bytes, kind->bytes));
     return KPAR_OK;

@@ -12,7 +12,8 @@ static int64_t count_parameters(const kpar_catalog *catalog)
     int64_t count = 0;
     for (int i = 0; i < catalog->n; i++) {
         const kpar_variable *v = &catalog->variables[i];
-        if (v->kind == KPAR_VARIABLE_WEIGHT || v->kind == KPAR_VARIABLE_FROZEN) count += kpar_count(v->rank, v->dims);
+        if (v->kind == KPAR_VARIABLE_WEIGHT || v->kind == KPAR_VARIABLE_FROZEN)
+            count += kpar_count(v->rank, v->dims);
     }
     return count;
 }
@@ -20,20 +21,25 @@ static int64_t count_parameters(const kpar_catalog *catalog)
 static const char *optimizer_name(const kpar_model *model)
 {
     const json_t *optimizer = model->optimizer;
-    const char *name = json_string_value(json_is_string(optimizer) ? optimizer : json_object_get(optimizer, "class_name"));
+    const char *name =
+        json_string_value(json_is_string(optimizer) ? optimizer : json_object_get(optimizer, "class_name"));
     return name ? name : "no optimizer";
 }
 
 static const char *model_line(const kpar_job *job)
 {
     const kpar_model *model = kpar_trainer_model(job->trainer);
-    return kpar_arena_printf(job->arena, "%s (%s): %d layers, %" PRId64 " parameters, %s", job->settings->model, model->name, model->n_layers,
-                             count_parameters(kpar_plan_catalog(kpar_trainer_plan(job->trainer))), optimizer_name(model));
+    return kpar_arena_printf(job->arena, "%s (%s): %d layers, %" PRId64 " parameters, %s",
+                             job->settings->model, model->name, model->n_layers,
+                             count_parameters(kpar_plan_catalog(kpar_trainer_plan(job->trainer))),
+                             optimizer_name(model));
 }
 
 static const char *transport_text(const kpar_job *job)
 {
-    const char *how = kpar_comm_size(job->comm) == 1 ? "" : job->windows ? " and memory shared within a node" : ", nothing shared";
+    const char *how = kpar_comm_size(job->comm) == 1 ? ""
+                      : job->windows                 ? " and memory shared within a node"
+                                                     : ", nothing shared";
     return kpar_arena_printf(job->arena, "%s%s", kpar_comm_transport(job->comm), how);
 }
 
@@ -48,14 +54,16 @@ static int count_nodes(const kpar_comm *comm)
 static const char *mesh_text(const kpar_job *job)
 {
     const kpar_mesh mesh = kpar_plan_options_get(kpar_trainer_plan(job->trainer))->mesh;
-    return kpar_arena_printf(job->arena, "%d data x %d pipeline x %d tensor", mesh.data, mesh.pipeline, mesh.tensor);
+    return kpar_arena_printf(job->arena, "%d data x %d pipeline x %d tensor", mesh.data, mesh.pipeline,
+                             mesh.tensor);
 }
 
 static const char *mesh_line(const kpar_job *job)
 {
     const int ranks = kpar_comm_size(job->comm), nodes = count_nodes(job->comm);
-    return kpar_arena_printf(job->arena, "%d rank%s on %d node%s: %s, %s with %d thread%s each, transport %s", ranks, ranks == 1 ? "" : "s", nodes,
-                             nodes == 1 ? "" : "s", mesh_text(job), kpar_settings_device(job->settings), job->threads, job->threads == 1 ? "" : "s",
+    return kpar_arena_printf(job->arena, "%d rank%s on %d node%s: %s, %s with %d thread%s each, transport %s",
+                             ranks, ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", mesh_text(job),
+                             kpar_settings_device(job->settings), job->threads, job->threads == 1 ? "" : "s",
                              transport_text(job));
 }
 
@@ -82,8 +90,8 @@ static const char *batch_line(const kpar_job *job)
 {
     const kpar_plan_options *o = kpar_plan_options_get(kpar_trainer_plan(job->trainer));
     kpar_text text = {0};
-    kpar_text_printf(&text, "global batch %" PRId64 ": %s rows for each of %d replica%s", o->batch_size, share_text(job), o->mesh.data,
-                     o->mesh.data == 1 ? "" : "s");
+    kpar_text_printf(&text, "global batch %" PRId64 ": %s rows for each of %d replica%s", o->batch_size,
+                     share_text(job), o->mesh.data, o->mesh.data == 1 ? "" : "s");
     if (o->leaves) kpar_text_printf(&text, ", summed over %d leaves along one tree", o->leaves);
     if (o->microbatches > 1) kpar_text_printf(&text, " in %d microbatches", o->microbatches);
     if (o->mesh.pipeline > 1) kpar_text_printf(&text, ", schedule %s", o->schedule->name);
@@ -96,18 +104,24 @@ static const char *gradients_text(const kpar_job *job)
 {
     const kpar_plan_options *o = kpar_plan_options_get(kpar_trainer_plan(job->trainer));
     if (o->mesh.data == 1) return "those of the only replica";
-    if (o->zero) return kpar_arena_printf(job->arena, "summed over %d replicas, which share out the update (ZeRO 1)", o->mesh.data);
-    return kpar_arena_printf(job->arena, "summed over %d replicas, each of which does the whole update", o->mesh.data);
+    if (o->zero)
+        return kpar_arena_printf(job->arena, "summed over %d replicas, which share out the update (ZeRO 1)",
+                                 o->mesh.data);
+    return kpar_arena_printf(job->arena, "summed over %d replicas, each of which does the whole update",
+                             o->mesh.data);
 }
 
 static const char *data_line(const kpar_job *job)
 {
     const int64_t rows = kpar_dataset_rows(job->data);
-    const char *path = kpar_dataset_path(job->data), *verb = job->settings->train ? "training on" : "looking at";
-    const char *seen = kpar_arena_printf(job->arena, "%s %" PRId64 " of %" PRId64 " samples in %s", verb, job->train.rows, rows, path);
+    const char *path = kpar_dataset_path(job->data),
+               *verb = job->settings->train ? "training on" : "looking at";
+    const char *seen = kpar_arena_printf(job->arena, "%s %" PRId64 " of %" PRId64 " samples in %s", verb,
+                                         job->train.rows, rows, path);
     if (!job->validation.dataset) return seen;
-    return kpar_arena_printf(job->arena, "%s, validating on %" PRId64 " of %" PRId64 " in %s", seen, job->validation.rows,
-                             kpar_dataset_rows(job->validation.dataset), kpar_dataset_path(job->validation.dataset));
+    return kpar_arena_printf(job->arena, "%s, validating on %" PRId64 " of %" PRId64 " in %s", seen,
+                             job->validation.rows, kpar_dataset_rows(job->validation.dataset),
+                             kpar_dataset_path(job->validation.dataset));
 }
 
 static kpar_status print_lines(kpar_job *job)
@@ -149,7 +163,8 @@ static kpar_status predict(const kpar_job *job, kpar_event *event)
     KPAR_TRY(kpar_plan_report_create(kpar_trainer_plan(job->trainer), job->threads, &report));
     const kpar_plan_value *values = kpar_plan_report_values(report, &event->n_plan);
     kpar_named_value *copies = kpar_arena_alloc(job->arena, event->n_plan * sizeof *copies);
-    for (size_t i = 0; i < event->n_plan; i++) copies[i] = (kpar_named_value){values[i].name, values[i].value}; /* names are literals */
+    for (size_t i = 0; i < event->n_plan; i++)
+        copies[i] = (kpar_named_value){values[i].name, values[i].value}; /* names are literals */
     event->plan = copies;
     kpar_plan_report_destroy(report);
     return KPAR_OK;
@@ -158,7 +173,8 @@ static kpar_status predict(const kpar_job *job, kpar_event *event)
 kpar_status kpar_job_tell_begin(kpar_job *job, int64_t first_epoch)
 {
     kpar_named_text facts[FACTS];
-    kpar_event event = {.kind = KPAR_EVENT_RUN_BEGIN, .epoch = first_epoch, .epochs = job->epochs, .facts = facts};
+    kpar_event event = {
+        .kind = KPAR_EVENT_RUN_BEGIN, .epoch = first_epoch, .epochs = job->epochs, .facts = facts};
     kpar_consumer *log;
     if (!job->report) return KPAR_OK;
     if (job->settings->log && job->settings->train) {

@@ -4,12 +4,14 @@
 #include <math.h>
 
 /* A name for each of the model's inputs or outputs, or NULL where the file's own names serve. */
-static kpar_status names_of(const char *option, const kpar_strings *given, const char *what, int n, const char *const **names)
+static kpar_status names_of(const char *option, const kpar_strings *given, const char *what, int n,
+                            const char *const **names)
 {
     *names = NULL;
     if (given->count == 0) return KPAR_OK;
     if (given->count != (size_t)n)
-        return kpar_fail(KPAR_EUSAGE, "%s: the model has %d %s%s, expected as many names, found %zu", option, n, what, n == 1 ? "" : "s", given->count);
+        return kpar_fail(KPAR_EUSAGE, "%s: the model has %d %s%s, expected as many names, found %zu", option,
+                         n, what, n == 1 ? "" : "s", given->count);
     *names = given->items;
     return KPAR_OK;
 }
@@ -20,8 +22,10 @@ static kpar_status find_names(kpar_job *job, bool validation, kpar_dataset_names
     const kpar_model *model = kpar_trainer_model(job->trainer);
     const bool own_x = validation && s->validation_x.count, own_y = validation && s->validation_y.count;
     *names = (kpar_dataset_names){.n_x = model->n_inputs, .n_y = model->n_outputs};
-    KPAR_TRY(names_of(own_x ? "--validation-x" : "--x", own_x ? &s->validation_x : &s->x, "input", model->n_inputs, &names->x));
-    KPAR_TRY(names_of(own_y ? "--validation-y" : "--y", own_y ? &s->validation_y : &s->y, "output", model->n_outputs, &names->y));
+    KPAR_TRY(names_of(own_x ? "--validation-x" : "--x", own_x ? &s->validation_x : &s->x, "input",
+                      model->n_inputs, &names->x));
+    KPAR_TRY(names_of(own_y ? "--validation-y" : "--y", own_y ? &s->validation_y : &s->y, "output",
+                      model->n_outputs, &names->y));
     if (validation) return KPAR_OK; /* weighed only where the file names its weights as kpar does */
     return names_of("--sample-weight", &s->sample_weight, "output", model->n_outputs, &names->sample_weight);
 }
@@ -42,8 +46,10 @@ static kpar_status split(kpar_job *job)
     job->train = (kpar_rows){job->data, 0, rows};
     if (share <= 0) return KPAR_OK;
     if (train == 0 || train == rows)
-        return kpar_fail(KPAR_EUSAGE, "--validation-split %g: of %lld rows, %lld would train and %lld validate; both need some", share,
-                         (long long)rows, (long long)train, (long long)(rows - train));
+        return kpar_fail(
+            KPAR_EUSAGE,
+            "--validation-split %g: of %lld rows, %lld would train and %lld validate; both need some", share,
+            (long long)rows, (long long)train, (long long)(rows - train));
     job->train.rows = train;
     job->validation = (kpar_rows){job->data, train, rows - train};
     return KPAR_OK;

@@ -52,9 +52,16 @@ kpar_status kpar_job_tell_end(kpar_job *job)
     KPAR_TRY(kpar_comm_sum(job->comm, sums, sizeof sums / sizeof sums[0]));
     if (!job->report) return KPAR_OK;
     const kpar_event event = {
-        .kind = KPAR_EVENT_RUN_END, .step = totals->steps, .steps = totals->steps, .rows = totals->rows, .seconds = kpar_seconds() - job->began,
-        .samples_per_second = totals->seconds > 0 ? (double)totals->rows / totals->seconds : 0, .compute_seconds = sums[0] / ranks,
-        .wait_seconds = sums[1] / ranks, .bytes_sent = (uint64_t)sums[2], .bytes_read = (uint64_t)sums[3],
+        .kind = KPAR_EVENT_RUN_END,
+        .step = totals->steps,
+        .steps = totals->steps,
+        .rows = totals->rows,
+        .seconds = kpar_seconds() - job->began,
+        .samples_per_second = totals->seconds > 0 ? (double)totals->rows / totals->seconds : 0,
+        .compute_seconds = sums[0] / ranks,
+        .wait_seconds = sums[1] / ranks,
+        .bytes_sent = (uint64_t)sums[2],
+        .bytes_read = (uint64_t)sums[3],
     };
     return kpar_report_event(job->report, &event);
 }

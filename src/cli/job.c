@@ -19,7 +19,8 @@ static void listen_to_signals(void)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESTART | (signals[i] == SIGINT ? (int)SA_RESETHAND : 0)};
+        struct sigaction action = {.sa_handler = stop,
+                                   .sa_flags = SA_RESTART | (signals[i] == SIGINT ? (int)SA_RESETHAND : 0)};
         sigemptyset(&action.sa_mask);
         sigaction(signals[i], &action, NULL);
     }
@@ -31,7 +32,8 @@ static unsigned modes(const kpar_settings *s)
 {
     unsigned all = 0;
     if (s->train) all |= 1u << KPAR_MODE_TRAIN;
-    if (s->evaluate || (s->train && (s->validation || s->validation_split > 0))) all |= 1u << KPAR_MODE_EVALUATE;
+    if (s->evaluate || (s->train && (s->validation || s->validation_split > 0)))
+        all |= 1u << KPAR_MODE_EVALUATE;
     if (s->predict) all |= 1u << KPAR_MODE_PREDICT;
     return all;
 }
@@ -43,15 +45,19 @@ static kpar_status find_windows(kpar_job *job)
     job->windows = job->settings->transport != KPAR_TRANSPORT_MPI;
     for (int a = 0; a < ranks && job->windows; a++)
         for (int b = a + 1; b < ranks; b++)
-            if (kpar_comm_node(job->comm, a) == kpar_comm_node(job->comm, b) && !kpar_comm_shares(job->comm, a, b)) job->windows = false;
+            if (kpar_comm_node(job->comm, a) == kpar_comm_node(job->comm, b) &&
+                !kpar_comm_shares(job->comm, a, b))
+                job->windows = false;
     if (job->windows || job->settings->transport != KPAR_TRANSPORT_SHARED) return KPAR_OK;
-    return kpar_fail(KPAR_EUNSUPPORTED, "--transport shared: ranks of a node cannot share memory here; use --transport auto");
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "--transport shared: ranks of a node cannot share memory here; use --transport auto");
 }
 
 static kpar_status make_trainer(kpar_job *job)
 {
     const kpar_settings *s = job->settings;
-    kpar_trainer_options options = {.modes = modes(s), .device.threads = job->threads, .executor.stall_seconds = s->stall_timeout};
+    kpar_trainer_options options = {
+        .modes = modes(s), .device.threads = job->threads, .executor.stall_seconds = s->stall_timeout};
     KPAR_TRY(kpar_layout_choose(job->arena, s, kpar_comm_size(job->comm), &options.plan));
     options.plan.windows = job->windows;
     KPAR_TRY(kpar_comm_agree(job->comm, kpar_config_override(job->arena, s, &options.config)));
@@ -100,10 +106,20 @@ static kpar_status train(kpar_job *job)
 {
     const kpar_settings *s = job->settings;
     const kpar_fit_options fit = {
-        .train = job->train, .validation = job->validation, .epochs = job->epochs, .steps = s->steps, .shuffle = s->shuffle,
-        .seed = (uint64_t)s->seed, .class_weights = s->class_weights, .n_class_weights = (int)s->class_weight.count,
-        .checkpoint = s->checkpoint, .checkpoint_every = s->checkpoint_every, .resume = s->resume, .output = s->output,
-        .begin = begin_run, .context = job,
+        .train = job->train,
+        .validation = job->validation,
+        .epochs = job->epochs,
+        .steps = s->steps,
+        .shuffle = s->shuffle,
+        .seed = (uint64_t)s->seed,
+        .class_weights = s->class_weights,
+        .n_class_weights = (int)s->class_weight.count,
+        .checkpoint = s->checkpoint,
+        .checkpoint_every = s->checkpoint_every,
+        .resume = s->resume,
+        .output = s->output,
+        .begin = begin_run,
+        .context = job,
     };
     return kpar_trainer_fit(job->trainer, &fit, job->report);
 }
@@ -152,7 +168,8 @@ static kpar_status finish(kpar_job *job, kpar_status status)
 
 kpar_status kpar_job_run(kpar_comm *comm, const kpar_settings *settings)
 {
-    kpar_job job = {.settings = settings, .comm = comm, .arena = kpar_arena_create(), .began = kpar_seconds()};
+    kpar_job job = {
+        .settings = settings, .comm = comm, .arena = kpar_arena_create(), .began = kpar_seconds()};
     listen_to_signals();
     kpar_status status = prepare(&job);
     if (status == KPAR_OK) status = finish(&job, do_all(&job));

@@ -33,21 +33,25 @@ static inline bool kpar_job_is_root(const kpar_job *job) { return kpar_comm_rank
 kpar_status kpar_job_run(kpar_comm *comm, const kpar_settings *settings) KPAR_MUST_USE;
 
 /* threads.c. Collective. */
-kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings, int *threads) KPAR_MUST_USE;
+kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings,
+                                    int *threads) KPAR_MUST_USE;
 
 /* layout.c: mesh, microbatches and what else of a plan's options settings say, for `ranks` ranks. */
-kpar_status kpar_layout_choose(kpar_arena *arena, const kpar_settings *settings, int ranks, kpar_plan_options *options) KPAR_MUST_USE;
+kpar_status kpar_layout_choose(kpar_arena *arena, const kpar_settings *settings, int ranks,
+                               kpar_plan_options *options) KPAR_MUST_USE;
 
 /* compile_override.c: the model's config.json with --compile and --learning-rate in it; *config is NULL where neither is
  * given. It lives in `arena`. */
-kpar_status kpar_config_override(kpar_arena *arena, const kpar_settings *settings, const char **config) KPAR_MUST_USE;
+kpar_status kpar_config_override(kpar_arena *arena, const kpar_settings *settings,
+                                 const char **config) KPAR_MUST_USE;
 
 /* data.c: opens the data sets and shares them out among training and validation. Collective. */
 kpar_status kpar_job_open_data(kpar_job *job) KPAR_MUST_USE;
 
 /* random_data.c: whether --data is "random" or "random:ROWS", and such data for the trainer's model. */
 bool kpar_random_data_is_meant(const char *data);
-kpar_status kpar_random_data_open(const kpar_settings *settings, const kpar_trainer *trainer, kpar_dataset **dataset) KPAR_MUST_USE;
+kpar_status kpar_random_data_open(const kpar_settings *settings, const kpar_trainer *trainer,
+                                  kpar_dataset **dataset) KPAR_MUST_USE;
 
 /* begin.c: tells rank 0's consumers what is about to run: the first lines, facts and plan. */
 kpar_status kpar_job_tell_begin(kpar_job *job, int64_t first_epoch) KPAR_MUST_USE;

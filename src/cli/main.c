@@ -12,10 +12,14 @@ enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2, STOPPED = 75 };
 static int exit_code(const kpar_settings *s, kpar_status status)
 {
     switch (status) {
-    case KPAR_OK: return DONE;
-    case KPAR_EUSAGE: return WRONG_USAGE;
-    case KPAR_ESTOPPED: return s->checkpoint ? STOPPED : FAILED;
-    default: return FAILED;
+    case KPAR_OK:
+        return DONE;
+    case KPAR_EUSAGE:
+        return WRONG_USAGE;
+    case KPAR_ESTOPPED:
+        return s->checkpoint ? STOPPED : FAILED;
+    default:
+        return FAILED;
     }
 }
 
@@ -36,8 +40,10 @@ static int from_environment(const char *const *names, int none)
 /* To be asked before MPI starts: it sets some of these itself. */
 static launcher find_launcher(void)
 {
-    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", NULL};
-    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", NULL};
+    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID",
+                                        NULL};
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS",
+                                        "SLURM_NTASKS", NULL};
     return (launcher){from_environment(ranks, 0), from_environment(sizes, 1)};
 }
 
@@ -45,8 +51,10 @@ static launcher find_launcher(void)
 static kpar_status check_launcher(const kpar_comm *comm, const launcher *by)
 {
     if (kpar_comm_size(comm) > 1 || by->ranks == 1) return KPAR_OK;
-    return kpar_fail(KPAR_EUSAGE, "%d ranks were started, but MPI knows of one; under Slurm use srun --mpi=pmix, or kparrun -np %d", by->ranks,
-                     by->ranks);
+    return kpar_fail(
+        KPAR_EUSAGE,
+        "%d ranks were started, but MPI knows of one; under Slurm use srun --mpi=pmix, or kparrun -np %d",
+        by->ranks, by->ranks);
 }
 
 /* --- what needs no other rank --- */
@@ -54,10 +62,14 @@ static kpar_status check_launcher(const kpar_comm *comm, const launcher *by)
 static int print_text(const kpar_settings *s)
 {
     kpar_text text = {0};
-    if (s->help) kpar_options_help(&text, &kpar_train_options, getenv("COLUMNS") ? atoi(getenv("COLUMNS")) : 100);
-    else if (s->help_man) kpar_options_man(&text, &kpar_train_options, PACKAGE_VERSION);
-    else if (s->help_markdown) kpar_options_markdown(&text, &kpar_train_options);
-    else kpar_text_printf(&text, "kpar_train " PACKAGE_VERSION "\n");
+    if (s->help)
+        kpar_options_help(&text, &kpar_train_options, getenv("COLUMNS") ? atoi(getenv("COLUMNS")) : 100);
+    else if (s->help_man)
+        kpar_options_man(&text, &kpar_train_options, PACKAGE_VERSION);
+    else if (s->help_markdown)
+        kpar_options_markdown(&text, &kpar_train_options);
+    else
+        kpar_text_printf(&text, "kpar_train " PACKAGE_VERSION "\n");
     fputs(kpar_text_get(&text), stdout);
     kpar_text_clear(&text);
     return fflush(stdout) == 0 ? DONE : FAILED;
@@ -94,7 +106,8 @@ static kpar_status plan(kpar_comm *comm, const kpar_settings *s)
 {
     int threads;
     KPAR_TRY(kpar_job_choose_threads(comm, s, &threads));
-    return kpar_comm_agree(comm, kpar_comm_rank(comm) == 0 ? kpar_plan_print(s, kpar_comm_size(comm), threads) : KPAR_OK);
+    return kpar_comm_agree(comm, kpar_comm_rank(comm) == 0 ? kpar_plan_print(s, kpar_comm_size(comm), threads)
+                                                           : KPAR_OK);
 }
 
 /* `status` is what came of the settings: also an error ends all ranks together. */
@@ -107,7 +120,8 @@ static kpar_status run(kpar_comm *comm, const kpar_settings *s, const launcher *
 
 static int run_together(const kpar_settings *s, const launcher *by, kpar_status status)
 {
-    const kpar_mpi_options options = {.ranks_per_node = s->ranks_per_node, .windows = s->transport != KPAR_TRANSPORT_MPI};
+    const kpar_mpi_options options = {.ranks_per_node = s->ranks_per_node,
+                                      .windows = s->transport != KPAR_TRANSPORT_MPI};
     kpar_comm *comm;
     if (status != KPAR_OK && by->ranks == 1) return say_failure(s, by, status);
     char *message = kpar_strdup(kpar_error_message());
@@ -129,9 +143,13 @@ int main(int argc, char **argv)
     kpar_log_program("kpar_train");
     kpar_status status = kpar_settings_read(arena, argc, argv, &settings);
     int code;
-    if (status == KPAR_OK && (settings.help || settings.help_man || settings.help_markdown || settings.version)) code = print_text(&settings);
-    else if (status == KPAR_OK && is_alone(&settings)) code = run_alone(&settings, &by);
-    else code = run_together(&settings, &by, status);
+    if (status == KPAR_OK &&
+        (settings.help || settings.help_man || settings.help_markdown || settings.version))
+        code = print_text(&settings);
+    else if (status == KPAR_OK && is_alone(&settings))
+        code = run_alone(&settings, &by);
+    else
+        code = run_together(&settings, &by, status);
     kpar_arena_destroy(arena);
     return code;
 }

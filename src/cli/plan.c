@@ -48,9 +48,11 @@ static void print(const planning *p, int ranks)
     const kpar_plan_options *o = kpar_plan_options_get(p->plan);
     const int nodes = s->ranks_per_node ? (ranks + s->ranks_per_node - 1) / s->ranks_per_node : 1;
     kpar_text text = {0};
-    kpar_text_printf(&text, "%s: %d rank%s on %d node%s (%d data x %d pipeline x %d tensor), %d thread%s each, global batch %lld", s->model, ranks,
-                     ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", o->mesh.data, o->mesh.pipeline, o->mesh.tensor, p->threads,
-                     p->threads == 1 ? "" : "s", (long long)o->batch_size);
+    kpar_text_printf(
+        &text,
+        "%s: %d rank%s on %d node%s (%d data x %d pipeline x %d tensor), %d thread%s each, global batch %lld",
+        s->model, ranks, ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", o->mesh.data, o->mesh.pipeline,
+        o->mesh.tensor, p->threads, p->threads == 1 ? "" : "s", (long long)o->batch_size);
     if (o->microbatches > 1) kpar_text_printf(&text, ", %d microbatches", o->microbatches);
     if (o->leaves) kpar_text_printf(&text, ", %d leaves", o->leaves);
     kpar_text_printf(&text, "\n\n");
@@ -73,7 +75,8 @@ static kpar_status write_values(const planning *p)
     kpar_named_value *copies = kpar_arena_alloc(p->arena, n * sizeof *copies);
     for (size_t i = 0; i < n; i++) copies[i] = (kpar_named_value){values[i].name, values[i].value};
     const kpar_named_text model = {"model", p->settings->model};
-    const kpar_event begin = {.kind = KPAR_EVENT_RUN_BEGIN, .facts = &model, .n_facts = 1, .plan = copies, .n_plan = n};
+    const kpar_event begin = {
+        .kind = KPAR_EVENT_RUN_BEGIN, .facts = &model, .n_facts = 1, .plan = copies, .n_plan = n};
     kpar_status status = kpar_report_event(report, &begin);
     if (status == KPAR_OK) status = kpar_report_event(report, &(kpar_event){.kind = KPAR_EVENT_RUN_END});
     kpar_report_destroy(report);
@@ -94,7 +97,9 @@ static kpar_status plan_and_print(planning *p, int ranks)
 
 kpar_status kpar_plan_print(const kpar_settings *settings, int ranks_started, int threads)
 {
-    planning p = {.settings = settings, .arena = kpar_arena_create(), .threads = settings->threads_per_rank ? settings->threads_per_rank : threads};
+    planning p = {.settings = settings,
+                  .arena = kpar_arena_create(),
+                  .threads = settings->threads_per_rank ? settings->threads_per_rank : threads};
     kpar_status status = plan_and_print(&p, settings->ranks ? settings->ranks : ranks_started);
     kpar_plan_report_destroy(p.report);
     kpar_plan_destroy(p.plan);

@@ -12,7 +12,8 @@ static const char *path_of(const kpar_job *job, int output)
     const kpar_model *model = kpar_trainer_model(job->trainer);
     const char *path = job->settings->predict;
     if (model->n_outputs == 1) return path;
-    const size_t length = strlen(path), stem = length > 4 && strcmp(path + length - 4, ".npy") == 0 ? length - 4 : length;
+    const size_t length = strlen(path),
+                 stem = length > 4 && strcmp(path + length - 4, ".npy") == 0 ? length - 4 : length;
     char *name = kpar_arena_strdup(job->arena, model->outputs[output].name);
     for (char *at = name; *at; at++)
         if (*at == '/') *at = '_';
@@ -36,7 +37,8 @@ kpar_status kpar_job_try_predictions(kpar_job *job)
 
 static kpar_status write_files(const kpar_job *job, kpar_array *outputs)
 {
-    for (int i = 0; i < kpar_trainer_model(job->trainer)->n_outputs; i++) KPAR_TRY(kpar_npy_write(path_of(job, i), &outputs[i]));
+    for (int i = 0; i < kpar_trainer_model(job->trainer)->n_outputs; i++)
+        KPAR_TRY(kpar_npy_write(path_of(job, i), &outputs[i]));
     return KPAR_OK;
 }
 
@@ -47,7 +49,8 @@ kpar_status kpar_job_predict(kpar_job *job)
     if (!job->settings->train) KPAR_TRY(kpar_trainer_check_data(job->trainer, &all));
     kpar_array *outputs = kpar_alloc_zeroed((size_t)n + 1, sizeof *outputs);
     kpar_status status = kpar_trainer_predict(job->trainer, &all, outputs);
-    if (status == KPAR_OK) status = kpar_comm_agree(job->comm, kpar_job_is_root(job) ? write_files(job, outputs) : KPAR_OK);
+    if (status == KPAR_OK)
+        status = kpar_comm_agree(job->comm, kpar_job_is_root(job) ? write_files(job, outputs) : KPAR_OK);
     for (int i = 0; i < n; i++) kpar_array_destroy(&outputs[i]);
     kpar_free(outputs);
     return status;

@@ -7,7 +7,10 @@
 
 enum { STEPS = 32 };
 
-bool kpar_random_data_is_meant(const char *data) { return strcmp(data, "random") == 0 || strncmp(data, "random:", 7) == 0; }
+bool kpar_random_data_is_meant(const char *data)
+{
+    return strcmp(data, "random") == 0 || strncmp(data, "random:", 7) == 0;
+}
 
 typedef struct ports {
     kpar_array *inputs, *outputs;
@@ -34,7 +37,8 @@ static void look_at(const kpar_graph *g, ports *p)
         const kpar_op *op = &g->ops[i];
         if (op->kind != KPAR_OP_CROSS_ENTROPY || !op->attributes.sparse) continue;
         const kpar_value *labels = &g->values[op->inputs[1]], *logits = &g->values[op->inputs[0]];
-        if (labels->source == KPAR_FROM_LABEL) p->classes[labels->index] = logits->shape.dims[logits->shape.rank - 1].size;
+        if (labels->source == KPAR_FROM_LABEL)
+            p->classes[labels->index] = logits->shape.dims[logits->shape.rank - 1].size;
     }
 }
 
@@ -42,7 +46,8 @@ static kpar_status count_rows(const kpar_settings *s, int64_t *rows)
 {
     long long given = STEPS * s->batch_size;
     if (s->data[6] == ':' && (!kpar_parse_whole_integer(s->data + 7, &given) || given < 1))
-        return kpar_fail(KPAR_EUSAGE, "--data %s: expected a number of rows from 1 on after random:", s->data);
+        return kpar_fail(KPAR_EUSAGE,
+                         "--data %s: expected a number of rows from 1 on after random:", s->data);
     *rows = given;
     return KPAR_OK;
 }
@@ -57,8 +62,10 @@ kpar_status kpar_random_data_open(const kpar_settings *s, const kpar_trainer *tr
     p.outputs = kpar_alloc_zeroed((size_t)p.n_outputs + 1, sizeof *p.outputs);
     p.classes = kpar_alloc_zeroed((size_t)p.n_outputs + 1, sizeof *p.classes);
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
-        if (kpar_plan_graph(kpar_trainer_plan(trainer), (kpar_mode)mode)) look_at(kpar_plan_graph(kpar_trainer_plan(trainer), (kpar_mode)mode), &p);
-    kpar_status status = kpar_dataset_random((uint64_t)s->seed, rows, p.inputs, p.n_inputs, p.outputs, p.classes, p.n_outputs, dataset);
+        if (kpar_plan_graph(kpar_trainer_plan(trainer), (kpar_mode)mode))
+            look_at(kpar_plan_graph(kpar_trainer_plan(trainer), (kpar_mode)mode), &p);
+    kpar_status status = kpar_dataset_random((uint64_t)s->seed, rows, p.inputs, p.n_inputs, p.outputs,
+                                             p.classes, p.n_outputs, dataset);
     kpar_free(p.inputs);
     kpar_free(p.outputs);
     kpar_free(p.classes);

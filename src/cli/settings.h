@@ -5,10 +5,14 @@
 #include "base/options.h"
 #include "train/trainer.h"
 
-typedef enum kpar_transport_wish { KPAR_TRANSPORT_AUTO, KPAR_TRANSPORT_SHARED, KPAR_TRANSPORT_MPI } kpar_transport_wish;
+typedef enum kpar_transport_wish {
+    KPAR_TRANSPORT_AUTO,
+    KPAR_TRANSPORT_SHARED,
+    KPAR_TRANSPORT_MPI
+} kpar_transport_wish;
 
 typedef struct kpar_settings {
-    const char *model;                /* the operand */
+    const char *model;                 /* the operand */
     const char *compare_a, *compare_b; /* the operands of --compare */
 
     const char *data, *validation;
@@ -58,7 +62,8 @@ extern const kpar_options kpar_train_options;
 
 /* Reads the command line over the settings file that --config names, and checks what can be checked without model and
  * data. Everything lives in `arena`. With --help and the like the rest is not looked at. KPAR_EUSAGE names the option. */
-kpar_status kpar_settings_read(kpar_arena *arena, int argc, char *const *argv, kpar_settings *settings) KPAR_MUST_USE;
+kpar_status kpar_settings_read(kpar_arena *arena, int argc, char *const *argv,
+                               kpar_settings *settings) KPAR_MUST_USE;
 
 /* Sets options from a file: a JSON object {"epochs": 3, "x": ["a", "b"]}, or lines "epochs = 3"; '#' begins a comment. The
  * operand is "model". Dashes in names may be underscores. */

@@ -7,5 +7,6 @@
 kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings, int *threads)
 {
     *threads = settings->threads_per_rank ? settings->threads_per_rank : 1;
-    return settings->threads_per_rank || settings->reproducible ? KPAR_OK : kpar_default_threads(comm, threads);
+    return settings->threads_per_rank || settings->reproducible ? KPAR_OK
+                                                                : kpar_default_threads(comm, threads);
 }

@@ -97,7 +97,9 @@ void kpar_column_random_row(const kpar_column *column, int64_t row, const kpar_s
     for (int64_t first = 0; first < count; first += CHUNK) {
         const int64_t n = count - first < CHUNK ? count - first : CHUNK;
         for (int64_t i = 0; i < n; i++)
-            chunk[i] = next_value(&at, whole ? (uint64_t)(first + i) : place_in_row(array, slice, first + i), column->classes);
-        kpar_convert((char *)values + (size_t)first * kpar_dtype_bytes(dtype), dtype, chunk, KPAR_F64, (size_t)n);
+            chunk[i] = next_value(&at, whole ? (uint64_t)(first + i) : place_in_row(array, slice, first + i),
+                                  column->classes);
+        kpar_convert((char *)values + (size_t)first * kpar_dtype_bytes(dtype), dtype, chunk, KPAR_F64,
+                     (size_t)n);
     }
 }

@@ -33,7 +33,7 @@ static kpar_status write_parts(kpar_new_file *output, const kpar_text *header, c
     KPAR_TRY(kpar_new_file_write(output, prefix, sizeof prefix));
     KPAR_TRY(kpar_new_file_write(output, header->bytes, header->length));
     return kpar_new_file_write(output, array->data,
-                             (size_t)kpar_array_count(array) * kpar_dtype_bytes(array->dtype));
+                               (size_t)kpar_array_count(array) * kpar_dtype_bytes(array->dtype));
 }
 
 kpar_status kpar_npy_write(const char *path, const kpar_array *array)

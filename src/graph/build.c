@@ -5,7 +5,8 @@
 
 /* Constants among the inputs become part of the expression; inputs that it does not read are left out unless the
  * result would change its shape. Returns the new expression and compacts `inputs`. */
-static const kpar_expression *absorb(kpar_graph *g, const kpar_expression *e, kpar_value_id *inputs, int *n_inputs)
+static const kpar_expression *absorb(kpar_graph *g, const kpar_expression *e, kpar_value_id *inputs,
+                                     int *n_inputs)
 {
     int kept = 0;
     bool changed = false;
@@ -35,15 +36,16 @@ static const kpar_expression *absorb(kpar_graph *g, const kpar_expression *e, kp
     return shrunk;
 }
 
-static kpar_status append_map(kpar_graph *g, const kpar_expression *e, const kpar_shape *shape, const kpar_value_id *inputs,
-                              int n_inputs, kpar_value_id *first)
+static kpar_status append_map(kpar_graph *g, const kpar_expression *e, const kpar_shape *shape,
+                              const kpar_value_id *inputs, int n_inputs, kpar_value_id *first)
 {
-    return kpar_graph_append(g, KPAR_OP_MAP, inputs, n_inputs, &(kpar_attributes){.expression = e, .shape = *shape}, first);
+    return kpar_graph_append(g, KPAR_OP_MAP, inputs, n_inputs,
+                             &(kpar_attributes){.expression = e, .shape = *shape}, first);
 }
 
 /* The input that output `i` simply is, or -1. */
-static kpar_value_id passed_through(const kpar_graph *g, const kpar_expression *e, int i, const kpar_value_id *inputs,
-                                    const kpar_shape *shape, kpar_dtype dtype)
+static kpar_value_id passed_through(const kpar_graph *g, const kpar_expression *e, int i,
+                                    const kpar_value_id *inputs, const kpar_shape *shape, kpar_dtype dtype)
 {
     const kpar_scalar *s = &e->scalars[e->outputs[i]];
     if (s->op != KPAR_SCALAR_INPUT) return -1;
@@ -52,7 +54,8 @@ static kpar_value_id passed_through(const kpar_graph *g, const kpar_expression *
 }
 
 /* The expression without the outputs in `dropped`. */
-static const kpar_expression *without_outputs(kpar_graph *g, const kpar_expression *e, const bool *dropped, int n_left)
+static const kpar_expression *without_outputs(kpar_graph *g, const kpar_expression *e, const bool *dropped,
+                                              int n_left)
 {
     int *outputs = kpar_arena_alloc(g->arena, (size_t)n_left * sizeof *outputs);
     kpar_expression_builder *builder = kpar_expression_begin(e->n_inputs);
@@ -65,14 +68,15 @@ static const kpar_expression *without_outputs(kpar_graph *g, const kpar_expressi
     return kpar_expression_end(builder, g->arena, outputs, n_left);
 }
 
-kpar_status kpar_build_map_many(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs, int n_inputs,
-                                kpar_value_id *outs)
+kpar_status kpar_build_map_many(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs,
+                                int n_inputs, kpar_value_id *outs)
 {
     kpar_dtype dtypes[KPAR_OP_OUTPUTS];
     kpar_shape shapes[KPAR_OP_OUTPUTS];
     int n_outputs = 0, left = 0;
     const kpar_op_row *row = kpar_op_row_get(KPAR_OP_MAP);
-    kpar_status status = row->shape(g, inputs, n_inputs, &(kpar_attributes){.expression = e}, dtypes, shapes, &n_outputs);
+    kpar_status status =
+        row->shape(g, inputs, n_inputs, &(kpar_attributes){.expression = e}, dtypes, shapes, &n_outputs);
     if (status != KPAR_OK) return kpar_fail_in(status, "layer '%s': map", g->layer);
 
     kpar_value_id *read = kpar_arena_copy(g->arena, inputs, (size_t)n_inputs * sizeof *inputs);
@@ -106,7 +110,8 @@ kpar_status kpar_build_map_many(kpar_graph *g, const kpar_expression *e, const k
     return KPAR_OK;
 }
 
-kpar_status kpar_build_map(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs, int n_inputs, kpar_value_id *out)
+kpar_status kpar_build_map(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs, int n_inputs,
+                           kpar_value_id *out)
 {
     return kpar_build_map_many(g, e, inputs, n_inputs, out);
 }
@@ -133,14 +138,16 @@ kpar_status kpar_build_unary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, 
     return kpar_build_map(g, kpar_expression_end(builder, g->arena, &y, 1), &a, 1, out);
 }
 
-kpar_status kpar_build_binary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, kpar_value_id b, kpar_value_id *out)
+kpar_status kpar_build_binary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, kpar_value_id b,
+                              kpar_value_id *out)
 {
     kpar_expression_builder *builder = kpar_expression_begin(2);
     kpar_x y = kpar_x_binary(builder, op, kpar_x_input(builder, 0), kpar_x_input(builder, 1));
     return kpar_build_map(g, kpar_expression_end(builder, g->arena, &y, 1), (kpar_value_id[]){a, b}, 2, out);
 }
 
-kpar_status kpar_build_affine(kpar_graph *g, kpar_value_id a, double factor, double offset, kpar_value_id *out)
+kpar_status kpar_build_affine(kpar_graph *g, kpar_value_id a, double factor, double offset,
+                              kpar_value_id *out)
 {
     kpar_expression_builder *builder = kpar_expression_begin(1);
     kpar_x scaled = kpar_x_mul(builder, kpar_x_input(builder, 0), kpar_x_constant(builder, factor));
@@ -148,11 +155,13 @@ kpar_status kpar_build_affine(kpar_graph *g, kpar_value_id a, double factor, dou
     return kpar_build_map(g, kpar_expression_end(builder, g->arena, &y, 1), &a, 1, out);
 }
 
-kpar_status kpar_build_reduce(kpar_graph *g, kpar_reduction reduction, unsigned axes, kpar_value_id a, kpar_value_id *out)
+kpar_status kpar_build_reduce(kpar_graph *g, kpar_reduction reduction, unsigned axes, kpar_value_id a,
+                              kpar_value_id *out)
 {
     *out = a;
     if (!axes) return KPAR_OK;
-    return kpar_graph_append(g, KPAR_OP_REDUCE, &a, 1, &(kpar_attributes){.reduction = reduction, .axes = axes}, out);
+    return kpar_graph_append(g, KPAR_OP_REDUCE, &a, 1,
+                             &(kpar_attributes){.reduction = reduction, .axes = axes}, out);
 }
 
 kpar_status kpar_build_arg_reduce(kpar_graph *g, int axis, kpar_value_id a, kpar_value_id *out)
@@ -160,7 +169,8 @@ kpar_status kpar_build_arg_reduce(kpar_graph *g, int axis, kpar_value_id a, kpar
     return kpar_graph_append(g, KPAR_OP_ARG_REDUCE, &a, 1, &(kpar_attributes){.axis = axis}, out);
 }
 
-kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, kpar_value_id b, bool transpose_b, kpar_value_id *out)
+kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, kpar_value_id b,
+                              bool transpose_b, kpar_value_id *out)
 {
     const kpar_attributes attributes = {.transpose_a = transpose_a, .transpose_b = transpose_b};
     return kpar_graph_append(g, KPAR_OP_MATMUL, (kpar_value_id[]){a, b}, 2, &attributes, out);
@@ -180,7 +190,8 @@ kpar_status kpar_build_reshape(kpar_graph *g, kpar_shape shape, kpar_value_id a,
     return kpar_graph_append(g, KPAR_OP_RESHAPE, &a, 1, &(kpar_attributes){.shape = shape}, out);
 }
 
-static kpar_status append_bounds(kpar_graph *g, kpar_op_kind kind, const int64_t *start, const int64_t *stop, kpar_value_id a, kpar_value_id *out)
+static kpar_status append_bounds(kpar_graph *g, kpar_op_kind kind, const int64_t *start, const int64_t *stop,
+                                 kpar_value_id a, kpar_value_id *out)
 {
     kpar_attributes attributes = {0};
     size_t bytes = (size_t)g->values[a].shape.rank * sizeof *start;
@@ -189,17 +200,20 @@ static kpar_status append_bounds(kpar_graph *g, kpar_op_kind kind, const int64_t
     return kpar_graph_append(g, kind, &a, 1, &attributes, out);
 }
 
-kpar_status kpar_build_slice(kpar_graph *g, const int64_t *start, const int64_t *stop, kpar_value_id a, kpar_value_id *out)
+kpar_status kpar_build_slice(kpar_graph *g, const int64_t *start, const int64_t *stop, kpar_value_id a,
+                             kpar_value_id *out)
 {
     return append_bounds(g, KPAR_OP_SLICE, start, stop, a, out);
 }
 
-kpar_status kpar_build_pad(kpar_graph *g, const int64_t *before, const int64_t *after, kpar_value_id a, kpar_value_id *out)
+kpar_status kpar_build_pad(kpar_graph *g, const int64_t *before, const int64_t *after, kpar_value_id a,
+                           kpar_value_id *out)
 {
     return append_bounds(g, KPAR_OP_PAD, before, after, a, out);
 }
 
-kpar_status kpar_build_concat(kpar_graph *g, int axis, const kpar_value_id *inputs, int n_inputs, kpar_value_id *out)
+kpar_status kpar_build_concat(kpar_graph *g, int axis, const kpar_value_id *inputs, int n_inputs,
+                              kpar_value_id *out)
 {
     return kpar_graph_append(g, KPAR_OP_CONCAT, inputs, n_inputs, &(kpar_attributes){.axis = axis}, out);
 }
@@ -211,17 +225,21 @@ kpar_status kpar_build_gather(kpar_graph *g, kpar_value_id table, kpar_value_id 
 
 kpar_status kpar_build_constant(kpar_graph *g, double value, kpar_shape shape, kpar_value_id *out)
 {
-    return kpar_graph_append(g, KPAR_OP_CONSTANT, NULL, 0, &(kpar_attributes){.value = value, .shape = shape, .dtype = g->real}, out);
+    return kpar_graph_append(g, KPAR_OP_CONSTANT, NULL, 0,
+                             &(kpar_attributes){.value = value, .shape = shape, .dtype = g->real}, out);
 }
 
 kpar_status kpar_build_iota(kpar_graph *g, int axis, kpar_dtype dtype, kpar_shape shape, kpar_value_id *out)
 {
-    return kpar_graph_append(g, KPAR_OP_IOTA, NULL, 0, &(kpar_attributes){.axis = axis, .shape = shape, .dtype = dtype}, out);
+    return kpar_graph_append(g, KPAR_OP_IOTA, NULL, 0,
+                             &(kpar_attributes){.axis = axis, .shape = shape, .dtype = dtype}, out);
 }
 
-kpar_status kpar_build_random(kpar_graph *g, uint64_t key, kpar_value_id positions, kpar_value_id step, kpar_shape shape, kpar_value_id *out)
+kpar_status kpar_build_random(kpar_graph *g, uint64_t key, kpar_value_id positions, kpar_value_id step,
+                              kpar_shape shape, kpar_value_id *out)
 {
-    return kpar_graph_append(g, KPAR_OP_RANDOM, (kpar_value_id[]){positions, step}, 2, &(kpar_attributes){.key = key, .shape = shape}, out);
+    return kpar_graph_append(g, KPAR_OP_RANDOM, (kpar_value_id[]){positions, step}, 2,
+                             &(kpar_attributes){.key = key, .shape = shape}, out);
 }
 
 kpar_status kpar_build_softmax(kpar_graph *g, kpar_value_id a, kpar_value_id *out)
@@ -229,9 +247,11 @@ kpar_status kpar_build_softmax(kpar_graph *g, kpar_value_id a, kpar_value_id *ou
     return kpar_graph_append(g, KPAR_OP_SOFTMAX, &a, 1, NULL, out);
 }
 
-kpar_status kpar_build_cross_entropy(kpar_graph *g, kpar_value_id logits, kpar_value_id labels, bool sparse, kpar_value_id *out)
+kpar_status kpar_build_cross_entropy(kpar_graph *g, kpar_value_id logits, kpar_value_id labels, bool sparse,
+                                     kpar_value_id *out)
 {
-    return kpar_graph_append(g, KPAR_OP_CROSS_ENTROPY, (kpar_value_id[]){logits, labels}, 2, &(kpar_attributes){.sparse = sparse}, out);
+    return kpar_graph_append(g, KPAR_OP_CROSS_ENTROPY, (kpar_value_id[]){logits, labels}, 2,
+                             &(kpar_attributes){.sparse = sparse}, out);
 }
 
 kpar_status kpar_build_accumulate(kpar_graph *g, kpar_value_id a, kpar_value_id *out)

@@ -11,11 +11,13 @@
 kpar_status kpar_build_map(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs, int n_inputs,
                            kpar_value_id *out) KPAR_MUST_USE;
 /* map with e->n_outputs outputs. */
-kpar_status kpar_build_map_many(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs, int n_inputs,
-                                kpar_value_id *outs) KPAR_MUST_USE;
+kpar_status kpar_build_map_many(kpar_graph *g, const kpar_expression *e, const kpar_value_id *inputs,
+                                int n_inputs, kpar_value_id *outs) KPAR_MUST_USE;
 /* `a`, repeated along dimensions so that its shape is `shape`. */
-kpar_status kpar_build_broadcast(kpar_graph *g, kpar_shape shape, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
-kpar_status kpar_build_unary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_broadcast(kpar_graph *g, kpar_shape shape, kpar_value_id a,
+                                 kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_unary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a,
+                             kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_binary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, kpar_value_id b,
                               kpar_value_id *out) KPAR_MUST_USE;
 /* a * factor + offset */
@@ -24,19 +26,25 @@ kpar_status kpar_build_affine(kpar_graph *g, kpar_value_id a, double factor, dou
 kpar_status kpar_build_reduce(kpar_graph *g, kpar_reduction reduction, unsigned axes, kpar_value_id a,
                               kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_arg_reduce(kpar_graph *g, int axis, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
-kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, kpar_value_id b, bool transpose_b,
-                              kpar_value_id *out) KPAR_MUST_USE;
-kpar_status kpar_build_transpose(kpar_graph *g, const int *permutation, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, kpar_value_id b,
+                              bool transpose_b, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_transpose(kpar_graph *g, const int *permutation, kpar_value_id a,
+                                 kpar_value_id *out) KPAR_MUST_USE;
 /* The new shape has as many elements and as many factors `batch` as the old one. */
-kpar_status kpar_build_reshape(kpar_graph *g, kpar_shape shape, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_reshape(kpar_graph *g, kpar_shape shape, kpar_value_id a,
+                               kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_slice(kpar_graph *g, const int64_t *start, const int64_t *stop, kpar_value_id a,
                              kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_pad(kpar_graph *g, const int64_t *before, const int64_t *after, kpar_value_id a,
                            kpar_value_id *out) KPAR_MUST_USE;
-kpar_status kpar_build_concat(kpar_graph *g, int axis, const kpar_value_id *inputs, int n_inputs, kpar_value_id *out) KPAR_MUST_USE;
-kpar_status kpar_build_gather(kpar_graph *g, kpar_value_id table, kpar_value_id indices, kpar_value_id *out) KPAR_MUST_USE;
-kpar_status kpar_build_constant(kpar_graph *g, double value, kpar_shape shape, kpar_value_id *out) KPAR_MUST_USE;
-kpar_status kpar_build_iota(kpar_graph *g, int axis, kpar_dtype dtype, kpar_shape shape, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_concat(kpar_graph *g, int axis, const kpar_value_id *inputs, int n_inputs,
+                              kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_gather(kpar_graph *g, kpar_value_id table, kpar_value_id indices,
+                              kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_constant(kpar_graph *g, double value, kpar_shape shape,
+                                kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_iota(kpar_graph *g, int axis, kpar_dtype dtype, kpar_shape shape,
+                            kpar_value_id *out) KPAR_MUST_USE;
 /* Uniform in [0, 1), of `shape` (dimension 0 is the batch). Element (row, i) is a function of `key`, the int64
  * scalar `step`, the row's position in the global batch, and i alone. */
 kpar_status kpar_build_random(kpar_graph *g, uint64_t key, kpar_value_id positions, kpar_value_id step,

@@ -2,8 +2,13 @@
 #include "graph/op.h"
 
 static const char *const source_names[KPAR_SOURCE_COUNT] = {
-    [KPAR_FROM_VARIABLE] = "variable", [KPAR_FROM_COPY] = "copy", [KPAR_FROM_FEATURE] = "feature", [KPAR_FROM_LABEL] = "label",
-    [KPAR_FROM_SAMPLE_WEIGHT] = "sample_weight", [KPAR_FROM_ROW_MASK] = "row_mask", [KPAR_FROM_ROW_POSITION] = "row_position",
+    [KPAR_FROM_VARIABLE] = "variable",
+    [KPAR_FROM_COPY] = "copy",
+    [KPAR_FROM_FEATURE] = "feature",
+    [KPAR_FROM_LABEL] = "label",
+    [KPAR_FROM_SAMPLE_WEIGHT] = "sample_weight",
+    [KPAR_FROM_ROW_MASK] = "row_mask",
+    [KPAR_FROM_ROW_POSITION] = "row_position",
 };
 
 static const char *const axis_names[KPAR_AXIS_COUNT] = {"data", "tensor"};
@@ -13,9 +18,14 @@ static void print_placement(kpar_text *text, const kpar_value *v)
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
         const kpar_placement *p = &v->placement[axis];
         switch (p->kind) {
-        case KPAR_REPLICATED: break;
-        case KPAR_SPLIT: kpar_text_printf(text, " %s:split(%d)", axis_names[axis], p->dim); break;
-        case KPAR_PARTIAL: kpar_text_printf(text, " %s:partial", axis_names[axis]); break;
+        case KPAR_REPLICATED:
+            break;
+        case KPAR_SPLIT:
+            kpar_text_printf(text, " %s:split(%d)", axis_names[axis], p->dim);
+            break;
+        case KPAR_PARTIAL:
+            kpar_text_printf(text, " %s:partial", axis_names[axis]);
+            break;
         case KPAR_SHARD:
             if (p->owner < 0)
                 kpar_text_printf(text, " %s:shard(rows)", axis_names[axis]);
@@ -43,9 +53,15 @@ static void print_attributes(kpar_text *text, const kpar_op *op)
     }
     if (a->transpose_a) kpar_text_printf(text, " transpose_a");
     if (a->transpose_b) kpar_text_printf(text, " transpose_b");
-    if (op->kind == KPAR_OP_REDUCE) kpar_text_printf(text, " %s axes=%#x", a->reduction == KPAR_REDUCE_SUM ? "sum" : a->reduction == KPAR_REDUCE_MAX ? "max" : "min", a->axes);
+    if (op->kind == KPAR_OP_REDUCE)
+        kpar_text_printf(text, " %s axes=%#x",
+                         a->reduction == KPAR_REDUCE_SUM   ? "sum"
+                         : a->reduction == KPAR_REDUCE_MAX ? "max"
+                                                           : "min",
+                         a->axes);
     if (op->kind == KPAR_OP_CONSTANT) kpar_text_printf(text, " %.17g", a->value);
-    if (op->kind == KPAR_OP_SPLIT || kpar_op_is_collective(op->kind)) kpar_text_printf(text, " over %s", axis_names[a->mesh_axis]);
+    if (op->kind == KPAR_OP_SPLIT || kpar_op_is_collective(op->kind))
+        kpar_text_printf(text, " over %s", axis_names[a->mesh_axis]);
     if (op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE) kpar_text_printf(text, " stage %d", a->peer);
 }
 
@@ -60,7 +76,8 @@ static void print_op(kpar_text *text, const kpar_graph *g, const kpar_op *op)
     kpar_text_printf(text, ")");
     print_attributes(text, op);
     kpar_text_printf(text, "  # %s", kpar_phase_name(op->phase));
-    if (op->phase == KPAR_PHASE_MICROBATCH) kpar_text_printf(text, op->part == KPAR_FORWARD ? " forward" : " backward");
+    if (op->phase == KPAR_PHASE_MICROBATCH)
+        kpar_text_printf(text, op->part == KPAR_FORWARD ? " forward" : " backward");
     if (op->stage >= 0) kpar_text_printf(text, " stage %d", op->stage);
     if (*op->layer) kpar_text_printf(text, " '%s'", op->layer);
     kpar_text_printf(text, "\n");
@@ -72,13 +89,16 @@ void kpar_graph_dump_text(const kpar_graph *graph, kpar_text *text)
         const kpar_value *v = &graph->values[i];
         if (v->op >= 0) continue;
         print_value(text, graph, (kpar_value_id)i);
-        kpar_text_printf(text, " = %s %d  # %s '%s'\n", source_names[v->source], v->index, kpar_phase_name(v->phase), v->layer);
+        kpar_text_printf(text, " = %s %d  # %s '%s'\n", source_names[v->source], v->index,
+                         kpar_phase_name(v->phase), v->layer);
     }
     for (size_t i = 0; i < graph->n_ops; i++) print_op(text, graph, &graph->ops[i]);
     for (size_t i = 0; i < graph->n_states; i++)
-        kpar_text_printf(text, "state %d: %%%d -> %%%d\n", graph->states[i].variable, graph->states[i].value, graph->states[i].next);
+        kpar_text_printf(text, "state %d: %%%d -> %%%d\n", graph->states[i].variable, graph->states[i].value,
+                         graph->states[i].next);
     for (size_t i = 0; i < graph->n_outputs; i++)
-        kpar_text_printf(text, "%s %d: %%%d\n", graph->outputs[i].kind == KPAR_OUTPUT_PREDICTION ? "prediction" : "report",
+        kpar_text_printf(text, "%s %d: %%%d\n",
+                         graph->outputs[i].kind == KPAR_OUTPUT_PREDICTION ? "prediction" : "report",
                          graph->outputs[i].index, graph->outputs[i].value);
 }
 
@@ -87,9 +107,11 @@ static void dot_node(kpar_text *text, const kpar_graph *g, size_t i)
     const kpar_op *op = &g->ops[i];
     char shape[KPAR_SHAPE_TEXT] = "";
     if (op->n_outputs) kpar_shape_format(shape, &g->values[op->outputs[0]].shape);
-    kpar_text_printf(text, "  op%zu [label=\"%s\\n%s\\n%s\" style=filled fillcolor=%s];\n", i, kpar_op_row_get((kpar_op_kind)op->kind)->name,
-                     op->layer, shape,
-                     op->phase == KPAR_PHASE_UPDATE ? "lightyellow" : op->part == KPAR_BACKWARD ? "mistyrose" : "aliceblue");
+    kpar_text_printf(text, "  op%zu [label=\"%s\\n%s\\n%s\" style=filled fillcolor=%s];\n", i,
+                     kpar_op_row_get((kpar_op_kind)op->kind)->name, op->layer, shape,
+                     op->phase == KPAR_PHASE_UPDATE ? "lightyellow"
+                     : op->part == KPAR_BACKWARD    ? "mistyrose"
+                                                    : "aliceblue");
 }
 
 static void dot_edge(kpar_text *text, const kpar_graph *g, kpar_value_id input, size_t to)
@@ -98,8 +120,8 @@ static void dot_edge(kpar_text *text, const kpar_graph *g, kpar_value_id input, 
     if (v->op >= 0)
         kpar_text_printf(text, "  op%d -> op%zu;\n", v->op, to);
     else
-        kpar_text_printf(text, "  value%d [label=\"%s %d\\n%s\" shape=box];\n  value%d -> op%zu;\n", input, source_names[v->source],
-                         v->index, v->layer, input, to);
+        kpar_text_printf(text, "  value%d [label=\"%s %d\\n%s\" shape=box];\n  value%d -> op%zu;\n", input,
+                         source_names[v->source], v->index, v->layer, input, to);
 }
 
 void kpar_graph_dump_dot(const kpar_graph *graph, kpar_text *text)

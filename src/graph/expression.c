@@ -21,33 +21,58 @@ const char *kpar_scalar_name(kpar_scalar_op op) { return scalar_ops[op].name; }
 double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c)
 {
     switch (op) {
-    case KPAR_SCALAR_ADD: return a + b;
-    case KPAR_SCALAR_SUBTRACT: return a - b;
-    case KPAR_SCALAR_MULTIPLY: return a * b;
-    case KPAR_SCALAR_DIVIDE: return a / b;
-    case KPAR_SCALAR_MAXIMUM: return a >= b || isnan(a) ? a : b; /* a NaN in b fails a >= b */
-    case KPAR_SCALAR_MINIMUM: return a <= b || isnan(a) ? a : b;
-    case KPAR_SCALAR_POWER: return pow(a, b);
-    case KPAR_SCALAR_NEGATE: return -a;
-    case KPAR_SCALAR_ABSOLUTE: return fabs(a);
-    case KPAR_SCALAR_SQUARE: return a * a;
-    case KPAR_SCALAR_SQUARE_ROOT: return sqrt(a);
-    case KPAR_SCALAR_EXP: return exp(a);
-    case KPAR_SCALAR_LOG: return log(a);
-    case KPAR_SCALAR_LOG1P: return log1p(a);
-    case KPAR_SCALAR_TANH: return tanh(a);
-    case KPAR_SCALAR_SIGMOID: return 1 / (1 + exp(-a));
-    case KPAR_SCALAR_ERF: return erf(a);
-    case KPAR_SCALAR_FLOOR: return floor(a);
-    case KPAR_SCALAR_SIGN: return (a > 0) - (a < 0);
-    case KPAR_SCALAR_RELU: return a > 0 || isnan(a) ? a : 0;
-    case KPAR_SCALAR_LESS: return a < b;
-    case KPAR_SCALAR_LESS_EQUAL: return a <= b;
-    case KPAR_SCALAR_EQUAL: return a == b;
-    case KPAR_SCALAR_SELECT: return a != 0 ? b : c;
+    case KPAR_SCALAR_ADD:
+        return a + b;
+    case KPAR_SCALAR_SUBTRACT:
+        return a - b;
+    case KPAR_SCALAR_MULTIPLY:
+        return a * b;
+    case KPAR_SCALAR_DIVIDE:
+        return a / b;
+    case KPAR_SCALAR_MAXIMUM:
+        return a >= b || isnan(a) ? a : b; /* a NaN in b fails a >= b */
+    case KPAR_SCALAR_MINIMUM:
+        return a <= b || isnan(a) ? a : b;
+    case KPAR_SCALAR_POWER:
+        return pow(a, b);
+    case KPAR_SCALAR_NEGATE:
+        return -a;
+    case KPAR_SCALAR_ABSOLUTE:
+        return fabs(a);
+    case KPAR_SCALAR_SQUARE:
+        return a * a;
+    case KPAR_SCALAR_SQUARE_ROOT:
+        return sqrt(a);
+    case KPAR_SCALAR_EXP:
+        return exp(a);
+    case KPAR_SCALAR_LOG:
+        return log(a);
+    case KPAR_SCALAR_LOG1P:
+        return log1p(a);
+    case KPAR_SCALAR_TANH:
+        return tanh(a);
+    case KPAR_SCALAR_SIGMOID:
+        return 1 / (1 + exp(-a));
+    case KPAR_SCALAR_ERF:
+        return erf(a);
+    case KPAR_SCALAR_FLOOR:
+        return floor(a);
+    case KPAR_SCALAR_SIGN:
+        return (a > 0) - (a < 0);
+    case KPAR_SCALAR_RELU:
+        return a > 0 || isnan(a) ? a : 0;
+    case KPAR_SCALAR_LESS:
+        return a < b;
+    case KPAR_SCALAR_LESS_EQUAL:
+        return a <= b;
+    case KPAR_SCALAR_EQUAL:
+        return a == b;
+    case KPAR_SCALAR_SELECT:
+        return a != 0 ? b : c;
     case KPAR_SCALAR_INPUT:
     case KPAR_SCALAR_CONSTANT:
-    case KPAR_SCALAR_COUNT: break;
+    case KPAR_SCALAR_COUNT:
+        break;
     }
     return NAN; /* inputs and constants have no operands to compute from */
 }

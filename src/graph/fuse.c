@@ -17,8 +17,8 @@ typedef struct form {
 typedef struct fusion {
     const kpar_graph *graph;
     form *forms;
-    int *users;      /* of each value */
-    bool *observed;  /* value is a state's next or an output: it must exist */
+    int *users;     /* of each value */
+    bool *observed; /* value is a state's next or an output: it must exist */
 } fusion;
 
 static void count_users(fusion *f)
@@ -44,8 +44,11 @@ static bool inlines(const fusion *f, kpar_value_id value, const kpar_op *user, b
     const kpar_value *v = &g->values[value], *result = &g->values[user->outputs[0]];
     if (v->op < 0 || f->users[value] != 1 || f->observed[value]) return false;
     const kpar_op *op = &g->ops[v->op];
-    if (op->n_outputs != 1 || op->phase != user->phase || op->part != user->part || strcmp(op->layer, user->layer) != 0) return false;
-    if (!kpar_shape_equal(&v->shape, &result->shape) || !same_placement(v, result) || v->dtype != g->real) return false;
+    if (op->n_outputs != 1 || op->phase != user->phase || op->part != user->part ||
+        strcmp(op->layer, user->layer) != 0)
+        return false;
+    if (!kpar_shape_equal(&v->shape, &result->shape) || !same_placement(v, result) || v->dtype != g->real)
+        return false;
     bool anchored = op->kind == KPAR_OP_MATMUL || f->forms[v->op].anchor >= 0;
     return anchored ? !has_anchor && user->n_outputs == 1 : op->kind == KPAR_OP_MAP;
 }
@@ -140,7 +143,8 @@ static void emit(const fusion *f, kpar_rebuild *r, kpar_op_id id)
     if (op.kind == KPAR_OP_MAP) {
         const kpar_op *anchor = result->anchor >= 0 ? &g->ops[result->anchor] : NULL;
         const int first = anchor ? anchor->n_inputs : 0;
-        kpar_value_id *inputs = kpar_arena_alloc(g->arena, (size_t)(first + result->n_inputs + 1) * sizeof *inputs);
+        kpar_value_id *inputs =
+            kpar_arena_alloc(g->arena, (size_t)(first + result->n_inputs + 1) * sizeof *inputs);
         for (int i = 0; i < first; i++) inputs[i] = anchor->inputs[i];
         for (int i = 0; i < result->n_inputs; i++) inputs[first + i] = result->inputs[i];
         if (anchor) {
@@ -156,7 +160,8 @@ static void emit(const fusion *f, kpar_rebuild *r, kpar_op_id id)
 
 kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
 {
-    fusion f = {graph, kpar_alloc_zeroed(graph->n_ops, sizeof(form)), kpar_alloc_zeroed(graph->n_values, sizeof(int)),
+    fusion f = {graph, kpar_alloc_zeroed(graph->n_ops, sizeof(form)),
+                kpar_alloc_zeroed(graph->n_values, sizeof(int)),
                 kpar_alloc_zeroed(graph->n_values, sizeof(bool))};
     kpar_rebuild r;
     count_users(&f);

@@ -8,7 +8,10 @@ typedef struct reverse {
     kpar_value_id *gradients; /* of each value of the forward pass, -1: none yet */
 } reverse;
 
-static bool is_real(kpar_dtype dtype) { return dtype == KPAR_F32 || dtype == KPAR_F64 || dtype == KPAR_F16 || dtype == KPAR_BF16; }
+static bool is_real(kpar_dtype dtype)
+{
+    return dtype == KPAR_F32 || dtype == KPAR_F64 || dtype == KPAR_F16 || dtype == KPAR_BF16;
+}
 
 static void find_leading(const kpar_graph *g, const kpar_value_id *wanted, int n_wanted, bool *leads)
 {
@@ -53,7 +56,8 @@ static kpar_status step_back(reverse *r, kpar_op_id id)
         dx[i] = -1;
     }
     if (!any) return KPAR_OK;
-    if (!row->gradient) return kpar_fail(KPAR_EUNSUPPORTED, "layer '%s': op %s has no gradient", op.layer, row->name);
+    if (!row->gradient)
+        return kpar_fail(KPAR_EUNSUPPORTED, "layer '%s': op %s has no gradient", op.layer, row->name);
 
     g->layer = op.layer;
     g->forward = id;
@@ -74,8 +78,8 @@ static kpar_status walk_back(reverse *r, kpar_value_id loss)
     return KPAR_OK;
 }
 
-kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpar_value_id *wanted, int n_wanted,
-                                kpar_value_id *gradients)
+kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpar_value_id *wanted,
+                                int n_wanted, kpar_value_id *gradients)
 {
     const kpar_graph before = *graph; /* what new ops get, to be restored */
     const size_t n = graph->n_values;

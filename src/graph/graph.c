@@ -87,7 +87,8 @@ const char *kpar_shape_format(char text[KPAR_SHAPE_TEXT], const kpar_shape *shap
     return text;
 }
 
-void kpar_shard_range(kpar_placement shard, int64_t rows, int shards, int index, int64_t *first, int64_t *count)
+void kpar_shard_range(kpar_placement shard, int64_t rows, int shards, int index, int64_t *first,
+                      int64_t *count)
 {
     if (shard.owner >= 0) {
         *first = 0;
@@ -105,7 +106,8 @@ static kpar_value_id add_value(kpar_graph *graph, kpar_value value)
     return (kpar_value_id)graph->n_values - 1;
 }
 
-kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index, kpar_dtype dtype, kpar_shape shape)
+kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index, kpar_dtype dtype,
+                                kpar_shape shape)
 {
     for (size_t i = 0; i < graph->n_values; i++) {
         const kpar_value *v = &graph->values[i];
@@ -114,7 +116,9 @@ kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index
     return add_value(graph, (kpar_value){
                                 .dtype = dtype,
                                 .shape = shape,
-                                .phase = source == KPAR_FROM_VARIABLE || source == KPAR_FROM_COPY ? KPAR_PHASE_STATE : KPAR_PHASE_FACTS_ROWS,
+                                .phase = source == KPAR_FROM_VARIABLE || source == KPAR_FROM_COPY
+                                             ? KPAR_PHASE_STATE
+                                             : KPAR_PHASE_FACTS_ROWS,
                                 .source = source,
                                 .index = index,
                                 .op = -1,
@@ -169,7 +173,8 @@ void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id 
             graph->states[i].next = next;
             return;
         }
-    KPAR_PUSH(graph->states, graph->n_states, graph->states_capacity) = (kpar_state){v->index, value, next, v->source == KPAR_FROM_COPY};
+    KPAR_PUSH(graph->states, graph->n_states, graph->states_capacity) =
+        (kpar_state){v->index, value, next, v->source == KPAR_FROM_COPY};
 }
 
 void kpar_graph_add_output(kpar_graph *graph, kpar_output_kind kind, int index, kpar_value_id value)

@@ -44,7 +44,7 @@ typedef enum kpar_placement_kind {
     KPAR_REPLICATED, /* every rank has all of it */
     KPAR_SPLIT,      /* each rank has an equal part of dimension `dim` (of the batch: its rows) */
     KPAR_PARTIAL,    /* each rank has a term; the value is their sum */
-    KPAR_SHARD,      /* the ranks own uneven parts of dimension 0, or one rank owns all; see kpar_shard_range */
+    KPAR_SHARD, /* the ranks own uneven parts of dimension 0, or one rank owns all; see kpar_shard_range */
 } kpar_placement_kind;
 
 typedef struct kpar_placement {
@@ -63,7 +63,8 @@ typedef enum kpar_axis { KPAR_AXIS_DATA, KPAR_AXIS_TENSOR, KPAR_AXIS_COUNT } kpa
 
 /* Rows [*first, *first + *count) of `rows` that shard `index` of `shards` owns: ceil(rows / shards) each, the
  * last ones fewer or none; or all of them if `owner` == index. */
-void kpar_shard_range(kpar_placement shard, int64_t rows, int shards, int index, int64_t *first, int64_t *count);
+void kpar_shard_range(kpar_placement shard, int64_t rows, int shards, int index, int64_t *first,
+                      int64_t *count);
 
 /* What a value without a producing op is. */
 typedef enum kpar_source {
@@ -74,7 +75,7 @@ typedef enum kpar_source {
     KPAR_FROM_LABEL,         /* `index`: number of the model output */
     KPAR_FROM_SAMPLE_WEIGHT, /* `index`: number of the model output; f32 (batch), 0 on rows that are not real */
     KPAR_FROM_ROW_MASK,      /* f32 (batch): 1 on real rows, 0 on others */
-    KPAR_FROM_ROW_POSITION,  /* i64 (batch): the row's position in the global batch */
+    KPAR_FROM_ROW_POSITION, /* i64 (batch): the row's position in the global batch */
     KPAR_SOURCE_COUNT
 } kpar_source;
 
@@ -96,25 +97,26 @@ typedef struct kpar_value {
 typedef enum kpar_reduction { KPAR_REDUCE_SUM, KPAR_REDUCE_MAX, KPAR_REDUCE_MIN } kpar_reduction;
 
 typedef struct kpar_attributes {
-    const kpar_expression *expression; /* map; or the epilogue of an anchor: inputs are {anchor's result, then the
+    const kpar_expression
+        *expression;               /* map; or the epilogue of an anchor: inputs are {anchor's result, then the
                                           op's inputs beyond the anchor's own} */
-    bool transpose_a, transpose_b;     /* matmul */
-    kpar_reduction reduction;          /* reduce, all_reduce, reduce_scatter */
-    unsigned axes;                     /* reduce: bit mask of the dimensions removed */
-    int axis;                          /* arg_reduce, concat, gather, scatter_add, iota, softmax */
-    int permutation[KPAR_MAX_RANK];    /* transpose: output dimension i is input dimension permutation[i] */
-    int64_t start[KPAR_MAX_RANK];      /* slice: first element; pad: zeros before */
-    int64_t stop[KPAR_MAX_RANK];       /* slice: past the last element, KPAR_TO_END: to the end; pad: zeros after */
-    kpar_shape shape;                  /* reshape, constant, iota, random, receive: of the result; scatter_add: of the
+    bool transpose_a, transpose_b; /* matmul */
+    kpar_reduction reduction;      /* reduce, all_reduce, reduce_scatter */
+    unsigned axes;                 /* reduce: bit mask of the dimensions removed */
+    int axis;                      /* arg_reduce, concat, gather, scatter_add, iota, softmax */
+    int permutation[KPAR_MAX_RANK]; /* transpose: output dimension i is input dimension permutation[i] */
+    int64_t start[KPAR_MAX_RANK];   /* slice: first element; pad: zeros before */
+    int64_t stop[KPAR_MAX_RANK]; /* slice: past the last element, KPAR_TO_END: to the end; pad: zeros after */
+    kpar_shape shape;    /* reshape, constant, iota, random, receive: of the result; scatter_add: of the
                                           table; map: broadcast to at least this shape (rank 0: no wish) */
-    kpar_dtype dtype;                  /* constant, iota, receive */
-    double value;                      /* constant */
-    uint64_t key;                      /* random */
-    bool sparse;                       /* cross_entropy: labels are class numbers */
-    kpar_axis mesh_axis;               /* collectives */
-    int peer;                          /* send, receive: the other stage */
-    int channel;                       /* send, receive: number of the transfer */
-    bool accumulate;                   /* emitted kernels only: add to what the output holds */
+    kpar_dtype dtype;    /* constant, iota, receive */
+    double value;        /* constant */
+    uint64_t key;        /* random */
+    bool sparse;         /* cross_entropy: labels are class numbers */
+    kpar_axis mesh_axis; /* collectives */
+    int peer;            /* send, receive: the other stage */
+    int channel;         /* send, receive: number of the transfer */
+    bool accumulate;     /* emitted kernels only: add to what the output holds */
 } kpar_attributes;
 
 #define KPAR_TO_END INT64_MAX
@@ -183,11 +185,15 @@ kpar_graph *kpar_graph_create(kpar_dtype real);
 kpar_graph *kpar_graph_create_like(const kpar_graph *graph); /* empty, sharing the arena */
 void kpar_graph_destroy(kpar_graph *graph);
 
-static inline const kpar_value *kpar_graph_value(const kpar_graph *graph, kpar_value_id id) { return &graph->values[id]; }
+static inline const kpar_value *kpar_graph_value(const kpar_graph *graph, kpar_value_id id)
+{
+    return &graph->values[id];
+}
 
 /* A value without a producing op. The same (source, index) gives the same value. Variables and their copies get phase
  * STATE, data FACTS_ROWS. */
-kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index, kpar_dtype dtype, kpar_shape shape);
+kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index, kpar_dtype dtype,
+                                kpar_shape shape);
 
 /* The general way to append an op: computes shapes and types by the op's row and returns its first output.
  * KPAR_EUNSUPPORTED or KPAR_EINTERNAL with a message that names the layer when the inputs do not fit. */

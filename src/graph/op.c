@@ -34,11 +34,15 @@
 #define RULES_RECEIVE kpar_shape_made, NULL, NULL
 
 #define FULL_ROW(op_name, op_doc, op_inputs, shape_rule, gradient_rule, flops_rule)                          \
-    {.name = (op_name), .doc = (op_doc), .n_inputs = (op_inputs), .shape = (shape_rule), .gradient = (gradient_rule), .flops = (flops_rule)}
+    {                                                                                                        \
+        .name = (op_name), .doc = (op_doc), .n_inputs = (op_inputs), .shape = (shape_rule),                  \
+        .gradient = (gradient_rule), .flops = (flops_rule)                                                   \
+    }
 #define EXPAND(macro, arguments) macro arguments
 
 static const kpar_op_row rows[KPAR_OP_COUNT] = {
-#define ROW(constant, name, inputs, doc) [KPAR_OP_##constant] = EXPAND(FULL_ROW, (name, doc, inputs, RULES_##constant)),
+#define ROW(constant, name, inputs, doc)                                                                     \
+    [KPAR_OP_##constant] = EXPAND(FULL_ROW, (name, doc, inputs, RULES_##constant)),
     KPAR_OP_LIST(ROW)
 #undef ROW
 };

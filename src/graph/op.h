@@ -7,9 +7,11 @@
 
 /* constant, name, inputs (-1: any number), one line of documentation */
 #define KPAR_OP_LIST(X)                                                                                      \
-    X(MAP, "map", -1, "an expression, element by element; inputs broadcast to the output's shape; an output for each of its outputs") \
-    X(REDUCE, "reduce", 1, "sum, maximum or minimum over the dimensions in `axes`, which are removed")        \
-    X(ARG_REDUCE, "arg_reduce", 1, "int32 index of the first maximum along `axis`, which is removed")         \
+    X(MAP, "map", -1,                                                                                        \
+      "an expression, element by element; inputs broadcast to the output's shape; an output for each of "    \
+      "its outputs")                                                                                         \
+    X(REDUCE, "reduce", 1, "sum, maximum or minimum over the dimensions in `axes`, which are removed")       \
+    X(ARG_REDUCE, "arg_reduce", 1, "int32 index of the first maximum along `axis`, which is removed")        \
     X(MATMUL, "matmul", 2, "(..., m, k) x (..., k, n), either transposed in its last two dimensions")        \
     X(TRANSPOSE, "transpose", 1, "permutes dimensions")                                                      \
     X(RESHAPE, "reshape", 1, "the same elements in row-major order under another shape")                     \
@@ -20,14 +22,20 @@
     X(SCATTER_ADD, "scatter_add", 2, "the gradient of gather: rows summed into a table of v rows by index")  \
     X(CONSTANT, "constant", 0, "one value, broadcast to a shape")                                            \
     X(IOTA, "iota", 0, "0, 1, 2 ... along `axis`")                                                           \
-    X(RANDOM, "random", 2, "uniform in [0, 1) from Philox: row positions (batch) and the step select the numbers") \
+    X(RANDOM, "random", 2,                                                                                   \
+      "uniform in [0, 1) from Philox: row positions (batch) and the step select the numbers")                \
     X(SOFTMAX, "softmax", 1, "exp(x - max) / sum along the last dimension")                                  \
     X(SOFTMAX_GRADIENT, "softmax_gradient", 2, "from softmax's output y and dy: y (dy - sum(y dy))")         \
-    X(CROSS_ENTROPY, "cross_entropy", 2, "of logits (..., classes) and labels, class numbers (...) or probabilities (..., classes): (...)") \
-    X(CROSS_ENTROPY_GRADIENT, "cross_entropy_gradient", 3, "from logits, labels and the gradient (...) of cross_entropy: of the logits") \
-    X(ACCUMULATE, "accumulate", 1, "the sum over microbatches: the only way out of a phase that is replayed") \
-    X(COMPUTE_COPY, "compute_copy", 1, "the form of a variable that kernels like: gathered, in their layout and precision") \
-    X(SPLIT, "split", 1, "replicated to split or shard over `mesh_axis`: each rank takes its own part; nothing moves") \
+    X(CROSS_ENTROPY, "cross_entropy", 2,                                                                     \
+      "of logits (..., classes) and labels, class numbers (...) or probabilities (..., classes): (...)")     \
+    X(CROSS_ENTROPY_GRADIENT, "cross_entropy_gradient", 3,                                                   \
+      "from logits, labels and the gradient (...) of cross_entropy: of the logits")                          \
+    X(ACCUMULATE, "accumulate", 1,                                                                           \
+      "the sum over microbatches: the only way out of a phase that is replayed")                             \
+    X(COMPUTE_COPY, "compute_copy", 1,                                                                       \
+      "the form of a variable that kernels like: gathered, in their layout and precision")                   \
+    X(SPLIT, "split", 1,                                                                                     \
+      "replicated to split or shard over `mesh_axis`: each rank takes its own part; nothing moves")          \
     X(ALL_REDUCE, "all_reduce", -1, "partial to replicated over `mesh_axis`; several inputs are a bucket")   \
     X(REDUCE_SCATTER, "reduce_scatter", -1, "partial to shard over `mesh_axis`")                             \
     X(ALL_GATHER, "all_gather", -1, "split or shard to replicated over `mesh_axis`")                         \
@@ -47,7 +55,8 @@ typedef struct kpar_op_row {
 
     /* Types and shapes of the outputs (at most KPAR_OP_OUTPUTS) from the op's inputs and attributes. */
     kpar_status (*shape)(const kpar_graph *graph, const kpar_value_id *inputs, int n_inputs,
-                         const kpar_attributes *attributes, kpar_dtype *dtypes, kpar_shape *shapes, int *n_outputs);
+                         const kpar_attributes *attributes, kpar_dtype *dtypes, kpar_shape *shapes,
+                         int *n_outputs);
 
     /* Appends ops that compute the gradient of each input from those of the outputs (-1: none reaches it) into
      * input_gradients (-1: none). NULL: the op has no gradient. */
@@ -55,7 +64,8 @@ typedef struct kpar_op_row {
                             const bool *wanted, kpar_value_id *input_gradients);
 
     /* Floating-point operations for concrete input and output shapes; NULL: none to speak of. */
-    double (*flops)(const kpar_attributes *attributes, const kpar_array *inputs, int n_inputs, const kpar_array *outputs);
+    double (*flops)(const kpar_attributes *attributes, const kpar_array *inputs, int n_inputs,
+                    const kpar_array *outputs);
 } kpar_op_row;
 
 enum { KPAR_OP_OUTPUTS = 64 };

@@ -9,9 +9,11 @@ KPAR_SHAPE_RULE(gather)
     (void)a;
     (void)n_outputs;
     if (indices->dtype != KPAR_I32 && indices->dtype != KPAR_I64)
-        return kpar_fail(KPAR_EUNSUPPORTED, "indices are %s, expected int32 or int64", kpar_dtype_name(indices->dtype));
+        return kpar_fail(KPAR_EUNSUPPORTED, "indices are %s, expected int32 or int64",
+                         kpar_dtype_name(indices->dtype));
     if (table->shape.rank < 1 || table->shape.rank + indices->shape.rank - 1 > KPAR_MAX_RANK)
-        return kpar_fail(KPAR_EUNSUPPORTED, "ranks %d and %d are too large", table->shape.rank, indices->shape.rank);
+        return kpar_fail(KPAR_EUNSUPPORTED, "ranks %d and %d are too large", table->shape.rank,
+                         indices->shape.rank);
     shapes[0] = indices->shape;
     for (int i = 1; i < table->shape.rank; i++) shapes[0].dims[shapes[0].rank++] = table->shape.dims[i];
     dtypes[0] = table->dtype;
@@ -23,7 +25,8 @@ KPAR_GRADIENT_RULE(gather)
     const kpar_op op = g->ops[id];
     if (!wanted[0] || dy[0] < 0) return KPAR_OK;
     kpar_attributes attributes = {.shape = g->values[op.inputs[0]].shape};
-    return kpar_graph_append(g, KPAR_OP_SCATTER_ADD, (kpar_value_id[]){dy[0], op.inputs[1]}, 2, &attributes, &dx[0]);
+    return kpar_graph_append(g, KPAR_OP_SCATTER_ADD, (kpar_value_id[]){dy[0], op.inputs[1]}, 2, &attributes,
+                             &dx[0]);
 }
 
 KPAR_SHAPE_RULE(scatter_add)

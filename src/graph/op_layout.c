@@ -11,7 +11,8 @@ KPAR_SHAPE_RULE(transpose)
     shapes[0].rank = v->shape.rank;
     for (int i = 0; i < v->shape.rank; i++) {
         int from = a->permutation[i];
-        if (from < 0 || from >= v->shape.rank || seen >> from & 1) return kpar_fail(KPAR_EINTERNAL, "not a permutation");
+        if (from < 0 || from >= v->shape.rank || seen >> from & 1)
+            return kpar_fail(KPAR_EINTERNAL, "not a permutation");
         seen |= 1u << from;
         shapes[0].dims[i] = v->shape.dims[from];
     }
@@ -47,8 +48,8 @@ KPAR_SHAPE_RULE(reshape)
     (void)n_inputs;
     (void)n_outputs;
     if (elements(&v->shape, &from) != elements(&a->shape, &to) || from != to)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s has not as many elements as %s", kpar_shape_format(one, &v->shape),
-                         kpar_shape_format(other, &a->shape));
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s has not as many elements as %s",
+                         kpar_shape_format(one, &v->shape), kpar_shape_format(other, &a->shape));
     shapes[0] = a->shape;
     dtypes[0] = v->dtype;
     return KPAR_OK;
@@ -73,8 +74,8 @@ KPAR_SHAPE_RULE(slice)
         if (d.batch) return kpar_fail(KPAR_EUNSUPPORTED, "a part of the batch cannot be taken");
         int64_t stop = a->stop[i] == KPAR_TO_END ? d.size : a->stop[i];
         if (a->start[i] < 0 || stop < a->start[i] || stop > d.size)
-            return kpar_fail(KPAR_EUNSUPPORTED, "elements %lld to %lld of a dimension of %lld", (long long)a->start[i],
-                             (long long)stop, (long long)d.size);
+            return kpar_fail(KPAR_EUNSUPPORTED, "elements %lld to %lld of a dimension of %lld",
+                             (long long)a->start[i], (long long)stop, (long long)d.size);
         shapes[0].dims[i].size = stop - a->start[i];
     }
     return KPAR_OK;
@@ -131,8 +132,9 @@ KPAR_SHAPE_RULE(concat)
         char one[KPAR_SHAPE_TEXT], other[KPAR_SHAPE_TEXT];
         expected.dims[a->axis] = v->shape.rank == expected.rank ? v->shape.dims[a->axis] : (kpar_dim){0};
         if (v->dtype != first->dtype || !kpar_shape_equal(&v->shape, &expected))
-            return kpar_fail(KPAR_EUNSUPPORTED, "shapes %s and %s differ in more than axis %d", kpar_shape_format(one, &first->shape),
-                             kpar_shape_format(other, &v->shape), a->axis);
+            return kpar_fail(KPAR_EUNSUPPORTED, "shapes %s and %s differ in more than axis %d",
+                             kpar_shape_format(one, &first->shape), kpar_shape_format(other, &v->shape),
+                             a->axis);
         shapes[0].dims[a->axis].size += v->shape.dims[a->axis].size;
     }
     return KPAR_OK;

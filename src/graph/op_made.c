@@ -19,7 +19,8 @@ KPAR_SHAPE_RULE(random)
     (void)n_outputs;
     if (a->shape.rank < 1 || !a->shape.dims[0].batch || a->shape.dims[0].size != 1)
         return kpar_fail(KPAR_EUNSUPPORTED, "random numbers have the batch as their first dimension");
-    if (positions->dtype != KPAR_I64 || step->dtype != KPAR_I64) return kpar_fail(KPAR_EINTERNAL, "positions and step are int64");
+    if (positions->dtype != KPAR_I64 || step->dtype != KPAR_I64)
+        return kpar_fail(KPAR_EINTERNAL, "positions and step are int64");
     shapes[0] = a->shape;
     dtypes[0] = g->real;
     return KPAR_OK;

@@ -30,16 +30,18 @@ KPAR_SHAPE_RULE(map)
     kpar_shape shape = a->shape;
     bool integers = n_inputs > 0;
     if (a->expression->n_inputs != n_inputs)
-        return kpar_fail(KPAR_EINTERNAL, "expression has %d inputs, given %d", a->expression->n_inputs, n_inputs);
+        return kpar_fail(KPAR_EINTERNAL, "expression has %d inputs, given %d", a->expression->n_inputs,
+                         n_inputs);
     if (a->expression->n_outputs > KPAR_OP_OUTPUTS)
-        return kpar_fail(KPAR_EINTERNAL, "expression has %d outputs, at most %d", a->expression->n_outputs, KPAR_OP_OUTPUTS);
+        return kpar_fail(KPAR_EINTERNAL, "expression has %d outputs, at most %d", a->expression->n_outputs,
+                         KPAR_OP_OUTPUTS);
     for (int i = 0; i < n_inputs; i++) {
         const kpar_value *v = kpar_graph_value(g, inputs[i]);
         char one[KPAR_SHAPE_TEXT], other[KPAR_SHAPE_TEXT];
         integers = integers && is_integer(v->dtype);
         if (!broadcast_into(&shape, &v->shape))
-            return kpar_fail(KPAR_EUNSUPPORTED, "shapes %s and %s do not broadcast", kpar_shape_format(one, &shape),
-                             kpar_shape_format(other, &v->shape));
+            return kpar_fail(KPAR_EUNSUPPORTED, "shapes %s and %s do not broadcast",
+                             kpar_shape_format(one, &shape), kpar_shape_format(other, &v->shape));
     }
     *n_outputs = a->expression->n_outputs;
     for (int i = 0; i < *n_outputs; i++) {
@@ -50,7 +52,8 @@ KPAR_SHAPE_RULE(map)
 }
 
 /* Sums `gradient`, of shape `from`, over what broadcasting `to` had repeated. */
-static kpar_status unbroadcast(kpar_graph *g, kpar_shape from, kpar_shape to, kpar_value_id gradient, kpar_value_id *out)
+static kpar_status unbroadcast(kpar_graph *g, kpar_shape from, kpar_shape to, kpar_value_id gradient,
+                               kpar_value_id *out)
 {
     unsigned axes = 0;
     int extra = from.rank - to.rank;
@@ -80,12 +83,14 @@ KPAR_GRADIENT_RULE(map)
     for (int output = 0; output < op.n_outputs; output++) {
         if (dy[output] < 0) continue;
         arguments[n_arguments - 1] = dy[output];
-        const kpar_expression *derivative = kpar_expression_derivative(op.attributes.expression, g->arena, output, wanted);
+        const kpar_expression *derivative =
+            kpar_expression_derivative(op.attributes.expression, g->arena, output, wanted);
         KPAR_TRY(kpar_build_map_many(g, derivative, arguments, n_arguments, parts));
         for (int i = 0, k = 0; i < op.n_inputs; i++) {
             if (!wanted[i]) continue;
             kpar_value_id part = parts[k++];
-            if (!kpar_shape_equal(&g->values[part].shape, &whole)) KPAR_TRY(kpar_build_broadcast(g, whole, part, &part));
+            if (!kpar_shape_equal(&g->values[part].shape, &whole))
+                KPAR_TRY(kpar_build_broadcast(g, whole, part, &part));
             KPAR_TRY(unbroadcast(g, whole, g->values[op.inputs[i]].shape, part, &part));
             if (dx[i] >= 0) KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, dx[i], part, &part));
             dx[i] = part;

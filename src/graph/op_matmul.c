@@ -13,10 +13,11 @@ KPAR_SHAPE_RULE(matmul)
     (void)n_outputs;
     bool fits = r >= 2 && y->rank == r;
     for (int i = 0; fits && i < r - 2; i++) fits = same_dim(x->dims[i], y->dims[i]);
-    if (fits) fits = same_dim(x->dims[a->transpose_a ? r - 2 : r - 1], y->dims[a->transpose_b ? r - 1 : r - 2]);
+    if (fits)
+        fits = same_dim(x->dims[a->transpose_a ? r - 2 : r - 1], y->dims[a->transpose_b ? r - 1 : r - 2]);
     if (!fits)
-        return kpar_fail(KPAR_EUNSUPPORTED, "shapes %s%s and %s%s do not fit", kpar_shape_format(one, x), a->transpose_a ? "^T" : "",
-                         kpar_shape_format(other, y), a->transpose_b ? "^T" : "");
+        return kpar_fail(KPAR_EUNSUPPORTED, "shapes %s%s and %s%s do not fit", kpar_shape_format(one, x),
+                         a->transpose_a ? "^T" : "", kpar_shape_format(other, y), a->transpose_b ? "^T" : "");
     shapes[0] = *x;
     shapes[0].dims[r - 2] = x->dims[a->transpose_a ? r - 1 : r - 2];
     shapes[0].dims[r - 1] = y->dims[a->transpose_b ? r - 2 : r - 1];

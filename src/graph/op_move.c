@@ -4,7 +4,8 @@
 KPAR_SHAPE_RULE(same)
 {
     (void)a;
-    if (n_inputs < 1 || n_inputs > KPAR_OP_OUTPUTS) return kpar_fail(KPAR_EINTERNAL, "%d inputs, at most %d", n_inputs, KPAR_OP_OUTPUTS);
+    if (n_inputs < 1 || n_inputs > KPAR_OP_OUTPUTS)
+        return kpar_fail(KPAR_EINTERNAL, "%d inputs, at most %d", n_inputs, KPAR_OP_OUTPUTS);
     for (int i = 0; i < n_inputs; i++) {
         shapes[i] = kpar_graph_value(g, inputs[i])->shape;
         dtypes[i] = kpar_graph_value(g, inputs[i])->dtype;

@@ -7,7 +7,8 @@ KPAR_SHAPE_RULE(reduce)
     const kpar_value *v = kpar_graph_value(g, inputs[0]);
     (void)n_inputs;
     (void)n_outputs;
-    if (a->axes >> v->shape.rank) return kpar_fail(KPAR_EINTERNAL, "axes %#x of a value of rank %d", a->axes, v->shape.rank);
+    if (a->axes >> v->shape.rank)
+        return kpar_fail(KPAR_EINTERNAL, "axes %#x of a value of rank %d", a->axes, v->shape.rank);
     shapes[0].rank = 0;
     for (int i = 0; i < v->shape.rank; i++)
         if (!(a->axes >> i & 1)) shapes[0].dims[shapes[0].rank++] = v->shape.dims[i];
@@ -26,8 +27,8 @@ static kpar_status repeat(kpar_graph *g, kpar_shape whole, unsigned axes, kpar_v
 }
 
 /* Of a maximum: divided equally among the elements that attain it, as Keras's ops.max does. */
-static kpar_status gradient_of_extreme(kpar_graph *g, kpar_value_id x, kpar_value_id y, unsigned axes, kpar_value_id dy,
-                                       kpar_value_id *dx)
+static kpar_status gradient_of_extreme(kpar_graph *g, kpar_value_id x, kpar_value_id y, unsigned axes,
+                                       kpar_value_id dy, kpar_value_id *dx)
 {
     const kpar_shape whole = g->values[x].shape;
     kpar_value_id attains, ties;
@@ -61,7 +62,8 @@ KPAR_SHAPE_RULE(arg_reduce)
     const kpar_shape *shape = &kpar_graph_value(g, inputs[0])->shape;
     (void)n_inputs;
     (void)n_outputs;
-    if (a->axis < 0 || a->axis >= shape->rank) return kpar_fail(KPAR_EINTERNAL, "axis %d of a value of rank %d", a->axis, shape->rank);
+    if (a->axis < 0 || a->axis >= shape->rank)
+        return kpar_fail(KPAR_EINTERNAL, "axis %d of a value of rank %d", a->axis, shape->rank);
     shapes[0].rank = 0;
     for (int i = 0; i < shape->rank; i++)
         if (i != a->axis) shapes[0].dims[shapes[0].rank++] = shape->dims[i];

@@ -6,12 +6,14 @@
 
 #define KPAR_SHAPE_RULE(name)                                                                                \
     kpar_status kpar_shape_##name(const kpar_graph *g, const kpar_value_id *inputs, int n_inputs,            \
-                                  const kpar_attributes *a, kpar_dtype *dtypes, kpar_shape *shapes, int *n_outputs)
+                                  const kpar_attributes *a, kpar_dtype *dtypes, kpar_shape *shapes,          \
+                                  int *n_outputs)
 #define KPAR_GRADIENT_RULE(name)                                                                             \
-    kpar_status kpar_gradient_##name(kpar_graph *g, kpar_op_id id, const kpar_value_id *dy, const bool *wanted, \
-                                     kpar_value_id *dx)
+    kpar_status kpar_gradient_##name(kpar_graph *g, kpar_op_id id, const kpar_value_id *dy,                  \
+                                     const bool *wanted, kpar_value_id *dx)
 #define KPAR_FLOPS_RULE(name)                                                                                \
-    double kpar_flops_##name(const kpar_attributes *a, const kpar_array *inputs, int n_inputs, const kpar_array *outputs)
+    double kpar_flops_##name(const kpar_attributes *a, const kpar_array *inputs, int n_inputs,               \
+                             const kpar_array *outputs)
 
 /* op_map.c */
 KPAR_SHAPE_RULE(map);

@@ -8,7 +8,8 @@ KPAR_SHAPE_RULE(softmax)
     (void)n_inputs;
     (void)a;
     (void)n_outputs;
-    if (x->shape.rank < 1 || x->shape.dims[x->shape.rank - 1].batch) return kpar_fail(KPAR_EUNSUPPORTED, "the last dimension is not a plain number");
+    if (x->shape.rank < 1 || x->shape.dims[x->shape.rank - 1].batch)
+        return kpar_fail(KPAR_EUNSUPPORTED, "the last dimension is not a plain number");
     shapes[0] = x->shape;
     dtypes[0] = g->real;
     return KPAR_OK;
@@ -41,8 +42,8 @@ KPAR_SHAPE_RULE(cross_entropy)
     kpar_shape rows = logits;
     rows.rank--;
     if (logits.rank < 1 || !kpar_shape_equal(&labels->shape, a->sparse ? &rows : &logits))
-        return kpar_fail(KPAR_EUNSUPPORTED, "labels have shape %s, predictions %s", kpar_shape_format(one, &labels->shape),
-                         kpar_shape_format(other, &logits));
+        return kpar_fail(KPAR_EUNSUPPORTED, "labels have shape %s, predictions %s",
+                         kpar_shape_format(one, &labels->shape), kpar_shape_format(other, &logits));
     shapes[0] = rows;
     dtypes[0] = g->real;
     return KPAR_OK;

@@ -7,8 +7,8 @@
 /* Reverse mode. Appends the backward ops (phase MICROBATCH, part BACKWARD) of the scalar `loss`, whose own
  * gradient is 1, and writes the gradient of each of `wanted` (-1 if the loss does not depend on it).
  * An op without a gradient rule on the way is KPAR_EUNSUPPORTED, naming layer and op. */
-kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpar_value_id *wanted, int n_wanted,
-                                kpar_value_id *gradients) KPAR_MUST_USE;
+kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpar_value_id *wanted,
+                                int n_wanted, kpar_value_id *gradients) KPAR_MUST_USE;
 
 /* Dead code, common subexpressions (never across random call sites), maps that copy. Returns a new graph. */
 kpar_status kpar_graph_simplify(const kpar_graph *graph, kpar_graph **simplified) KPAR_MUST_USE;
@@ -24,10 +24,11 @@ typedef struct kpar_rebuild {
     kpar_value_id *value; /* old id -> new id, -1: not (yet) there */
 } kpar_rebuild;
 void kpar_rebuild_begin(kpar_rebuild *rebuild, const kpar_graph *old);
-kpar_value_id kpar_rebuild_source(kpar_rebuild *rebuild, kpar_value_id old); /* copies a source if it is not there */
-void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id op);                /* copies op with mapped inputs */
+kpar_value_id kpar_rebuild_source(kpar_rebuild *rebuild,
+                                  kpar_value_id old);         /* copies a source if it is not there */
+void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id op); /* copies op with mapped inputs */
 /* The same of a changed copy of an old op, whose inputs and outputs are old values. */
 void kpar_rebuild_append(kpar_rebuild *rebuild, const kpar_op *op);
-void kpar_rebuild_end(kpar_rebuild *rebuild);                                /* maps states and outputs, frees `value` */
+void kpar_rebuild_end(kpar_rebuild *rebuild); /* maps states and outputs, frees `value` */
 
 #endif

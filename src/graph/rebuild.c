@@ -3,7 +3,8 @@
 
 void kpar_rebuild_begin(kpar_rebuild *rebuild, const kpar_graph *old)
 {
-    *rebuild = (kpar_rebuild){old, kpar_graph_create_like(old), kpar_alloc((old->n_values + 1) * sizeof(kpar_value_id))};
+    *rebuild = (kpar_rebuild){old, kpar_graph_create_like(old),
+                              kpar_alloc((old->n_values + 1) * sizeof(kpar_value_id))};
     for (size_t i = 0; i < old->n_values; i++) rebuild->value[i] = -1;
 }
 
@@ -16,7 +17,10 @@ kpar_value_id kpar_rebuild_source(kpar_rebuild *rebuild, kpar_value_id old)
     return rebuild->value[old] = (kpar_value_id)g->n_values - 1;
 }
 
-void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id id) { kpar_rebuild_append(rebuild, &rebuild->old->ops[id]); }
+void kpar_rebuild_copy(kpar_rebuild *rebuild, kpar_op_id id)
+{
+    kpar_rebuild_append(rebuild, &rebuild->old->ops[id]);
+}
 
 void kpar_rebuild_append(kpar_rebuild *rebuild, const kpar_op *old)
 {

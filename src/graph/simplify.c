@@ -24,15 +24,19 @@ static bool op_is_live(const kpar_op *op, const bool *live)
 }
 
 /* Whether equal ops of this kind may be shared: not what communicates, and not random numbers of two call sites. */
-static bool shareable(const kpar_op *op) { return op->kind <= KPAR_OP_COMPUTE_COPY && op->kind != KPAR_OP_RANDOM; }
+static bool shareable(const kpar_op *op)
+{
+    return op->kind <= KPAR_OP_COMPUTE_COPY && op->kind != KPAR_OP_RANDOM;
+}
 
 static bool equal_attributes(const kpar_attributes *a, const kpar_attributes *b)
 {
     if ((a->expression == NULL) != (b->expression == NULL)) return false;
     if (a->expression && !kpar_expression_equal(a->expression, b->expression)) return false;
-    return a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b && a->reduction == b->reduction &&
-           a->axes == b->axes && a->axis == b->axis && a->value == b->value && a->sparse == b->sparse && a->dtype == b->dtype &&
-           kpar_shape_equal(&a->shape, &b->shape) && !memcmp(a->permutation, b->permutation, sizeof a->permutation) &&
+    return a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b &&
+           a->reduction == b->reduction && a->axes == b->axes && a->axis == b->axis && a->value == b->value &&
+           a->sparse == b->sparse && a->dtype == b->dtype && kpar_shape_equal(&a->shape, &b->shape) &&
+           !memcmp(a->permutation, b->permutation, sizeof a->permutation) &&
            !memcmp(a->start, b->start, sizeof a->start) && !memcmp(a->stop, b->stop, sizeof a->stop);
 }
 
@@ -48,8 +52,8 @@ static uint64_t hash_op(const kpar_rebuild *r, const kpar_op *op)
 
 static bool same_op(const kpar_rebuild *r, const kpar_op *op, const kpar_op *earlier)
 {
-    if (op->kind != earlier->kind || op->n_inputs != earlier->n_inputs || op->n_outputs != earlier->n_outputs ||
-        op->phase != earlier->phase || op->stage != earlier->stage)
+    if (op->kind != earlier->kind || op->n_inputs != earlier->n_inputs ||
+        op->n_outputs != earlier->n_outputs || op->phase != earlier->phase || op->stage != earlier->stage)
         return false;
     for (int i = 0; i < op->n_inputs; i++)
         if (r->value[op->inputs[i]] != earlier->inputs[i]) return false;

@@ -194,10 +194,9 @@ static int explain(const running_job *job)
     const kpar_launch_report *first = kpar_launch_report_first_failure(job->reports, job->n_reports);
     int code = WIFEXITED(job->status) ? WEXITSTATUS(job->status) : 128 + WTERMSIG(job->status);
     if (job->late) {
-        kpar_log(
-            "%d of %d ranks started within %g s; see that every host answers to ssh and has kparrun, or "
-            "raise --start-timeout",
-            job->started, job->options->ranks, job->options->start_timeout);
+        kpar_log("%d of %d ranks started within %g s; see that every host answers to ssh and has kparrun, or "
+                 "raise --start-timeout",
+                 job->started, job->options->ranks, job->options->start_timeout);
         return code ? code : 1;
     }
     if (first) {

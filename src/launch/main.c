@@ -55,10 +55,14 @@ static int run(const kpar_launch_options *options)
 static int print(const kpar_launch_options *options)
 {
     kpar_text text = {0};
-    if (options->help) kpar_options_help(&text, &kpar_launch_option_table, 100);
-    else if (options->help_man) kpar_options_man(&text, &kpar_launch_option_table, PACKAGE_VERSION);
-    else if (options->help_markdown) kpar_options_markdown(&text, &kpar_launch_option_table);
-    else kpar_text_printf(&text, "kparrun %s\n", PACKAGE_VERSION);
+    if (options->help)
+        kpar_options_help(&text, &kpar_launch_option_table, 100);
+    else if (options->help_man)
+        kpar_options_man(&text, &kpar_launch_option_table, PACKAGE_VERSION);
+    else if (options->help_markdown)
+        kpar_options_markdown(&text, &kpar_launch_option_table);
+    else
+        kpar_text_printf(&text, "kparrun %s\n", PACKAGE_VERSION);
     fputs(kpar_text_get(&text), stdout);
     kpar_text_clear(&text);
     return 0;
@@ -76,8 +80,10 @@ int main(int argc, char **argv)
     if (argc > 3 && !strcmp(argv[1], "--rank")) return kpar_launch_rank(argv[2], argv + 3);
     kpar_arena *arena = kpar_arena_create();
     int code = 2;
-    if (kpar_launch_options_read(argc, argv, arena, &options) != KPAR_OK) kpar_log_error(kpar_error_message());
-    else code = only_prints(&options) ? print(&options) : run(&options);
+    if (kpar_launch_options_read(argc, argv, arena, &options) != KPAR_OK)
+        kpar_log_error(kpar_error_message());
+    else
+        code = only_prints(&options) ? print(&options) : run(&options);
     kpar_arena_destroy(arena);
     return code;
 }

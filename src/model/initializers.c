@@ -213,10 +213,11 @@ static kpar_status find_row(const char *owner, const char *name, const kpar_init
     return KPAR_EUNSUPPORTED;
 }
 
-kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer, const char *by_default,
-                                          uint64_t seed, kpar_variable *variable)
+kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer,
+                                          const char *by_default, uint64_t seed, kpar_variable *variable)
 {
-    const char *name = initializer ? "GlorotUniform" : by_default; /* Keras takes null for its general default */
+    const char *name =
+        initializer ? "GlorotUniform" : by_default; /* Keras takes null for its general default */
     const json_t *config = NULL;
     const kpar_initializer_row *row;
     if (initializer && !json_is_null(initializer))

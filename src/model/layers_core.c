@@ -76,8 +76,11 @@ static kpar_shape folded(const kpar_shape *shape)
 static kpar_status affine(kpar_lowering *lowering, kpar_value_id x, int64_t in, int64_t units, bool use_bias,
                           kpar_value_id *out)
 {
-    const kpar_weight kernel_weight = {
-        .name = "kernel", .initializer = "kernel_initializer", .by_default = "GlorotUniform", .rank = 2, .dims = {in, units}};
+    const kpar_weight kernel_weight = {.name = "kernel",
+                                       .initializer = "kernel_initializer",
+                                       .by_default = "GlorotUniform",
+                                       .rank = 2,
+                                       .dims = {in, units}};
     const kpar_weight bias_weight = {
         .name = "bias", .initializer = "bias_initializer", .by_default = "Zeros", .rank = 1, .dims = {units}};
     kpar_value_id kernel, bias;

@@ -75,7 +75,8 @@ kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight
     };
     for (int i = 0; i < weight->rank; i++) variable.dims[i] = weight->dims[i];
     const json_t *initializer = json_object_get(layer->config, weight->initializer);
-    KPAR_TRY(kpar_variable_set_initializer(owner, initializer, weight->by_default, lowering->seed, &variable));
+    KPAR_TRY(
+        kpar_variable_set_initializer(owner, initializer, weight->by_default, lowering->seed, &variable));
     int index = kpar_catalog_add(lowering->catalog, &variable);
     const kpar_variable *known = &lowering->catalog->variables[index];
     for (int i = 0; i < weight->rank; i++)

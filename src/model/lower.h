@@ -27,13 +27,15 @@ typedef struct kpar_lowering {
     kpar_arena *arena; /* the graph's */
 
     /* Written by kpar_lower_forward. */
-    kpar_value_id loss; /* scalar, phase microbatch, train only: this microbatch's share of the global batch's loss */
+    kpar_value_id
+        loss; /* scalar, phase microbatch, train only: this microbatch's share of the global batch's loss */
     kpar_report_entry *reports;
     int n_reports;
     size_t reports_capacity;
     int n_report_values;
     int *weights; /* catalog indices of trained weights, in Keras's order */
-    kpar_value_id *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
+    kpar_value_id
+        *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
     int n_weights;
 
     /* While lowering. */
@@ -45,8 +47,8 @@ typedef struct kpar_lowering {
 } kpar_lowering;
 
 /* Starts: graph, catalog and model are borrowed. The catalog is filled, or found filled by another mode. */
-void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *catalog, const kpar_model *model,
-                      kpar_mode mode, uint64_t seed);
+void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *catalog,
+                      const kpar_model *model, kpar_mode mode, uint64_t seed);
 void kpar_lower_end(kpar_lowering *lowering);
 
 /* Layers in the order of the model's calls; then predictions (unless training), losses and metrics (unless
@@ -67,7 +69,8 @@ typedef struct kpar_weight {
 } kpar_weight;
 
 /* For layers: the value of the weight, made at the first call. Weights are numbered in the order of these calls. */
-kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight, kpar_value_id *value) KPAR_MUST_USE;
+kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight,
+                              kpar_value_id *value) KPAR_MUST_USE;
 
 /* `value` itself, or where it is an integer, converted: a real value that maps and matmuls give real results of. */
 kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *real) KPAR_MUST_USE;

@@ -45,8 +45,9 @@ const kpar_initializer_row *kpar_initializer_rows(int *n);
 /* Fills in the variable's initializer, initial, parameters and key. Its path, shape and type are set before.
  * `initializer` is the JSON that names one: an object, a string, null, or NULL for the class `by_default`. `owner` is
  * what messages call it. Streams are keyed by (seed, path); a seed in the config is Keras's own and is not used. */
-kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer, const char *by_default,
-                                          uint64_t seed, kpar_variable *variable) KPAR_MUST_USE;
+kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer,
+                                          const char *by_default, uint64_t seed,
+                                          kpar_variable *variable) KPAR_MUST_USE;
 
 /* Rows of the tables below begin with the class's name and further names (separated by spaces, "": none) that
  * Keras has for it. Finds the row that `name` means in any spelling, or NULL. */

@@ -17,7 +17,8 @@ double kpar_cost_flops(const kpar_graph *graph, const kpar_op *op, const kpar_co
     if (!row->flops) return 0;
     kpar_array *arrays = kpar_alloc((size_t)(op->n_inputs + op->n_outputs) * sizeof *arrays);
     for (int i = 0; i < op->n_inputs; i++) arrays[i] = local_array(graph, op->inputs[i], model);
-    for (int i = 0; i < op->n_outputs; i++) arrays[op->n_inputs + i] = local_array(graph, op->outputs[i], model);
+    for (int i = 0; i < op->n_outputs; i++)
+        arrays[op->n_inputs + i] = local_array(graph, op->outputs[i], model);
     double flops = row->flops(&op->attributes, arrays, op->n_inputs, arrays + op->n_inputs);
     kpar_free(arrays);
     return flops;
@@ -27,7 +28,8 @@ double kpar_cost_bytes(const kpar_graph *graph, const kpar_op *op, const kpar_co
 {
     double bytes = 0;
     for (int i = 0; i < op->n_inputs + op->n_outputs; i++) {
-        kpar_array a = local_array(graph, i < op->n_inputs ? op->inputs[i] : op->outputs[i - op->n_inputs], model);
+        kpar_array a =
+            local_array(graph, i < op->n_inputs ? op->inputs[i] : op->outputs[i - op->n_inputs], model);
         bytes += (double)kpar_array_count(&a) * (double)kpar_dtype_bytes(a.dtype);
     }
     return op->kind == KPAR_OP_RESHAPE || op->kind == KPAR_OP_ACCUMULATE ? 0 : bytes;

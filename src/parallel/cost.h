@@ -7,9 +7,9 @@
 
 typedef struct kpar_cost_model {
     kpar_mesh mesh;
-    int64_t rows;             /* of a microbatch on one replica */
-    double flops_per_second;  /* of matmuls */
-    double bytes_per_second;  /* of memory */
+    int64_t rows;            /* of a microbatch on one replica */
+    double flops_per_second; /* of matmuls */
+    double bytes_per_second; /* of memory */
 } kpar_cost_model;
 
 /* Floating-point operations and bytes read and written by one execution on one rank (coordinate 0). */

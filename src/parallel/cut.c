@@ -79,16 +79,25 @@ static kpar_status cut_where_told(cutting *c)
     int next = 0;
     for (int i = 0; i < c->n_units; i++) {
         if (next < c->options->stages - 1 && strcmp(c->units[i].layer, c->options->first_layers[next]) == 0) {
-            if (i == 0) return kpar_fail(KPAR_EUSAGE, "--stages: layer '%s' begins the first stage anyway; name the first layer of each later stage", c->units[i].layer);
+            if (i == 0)
+                return kpar_fail(KPAR_EUSAGE,
+                                 "--stages: layer '%s' begins the first stage anyway; name the first layer "
+                                 "of each later stage",
+                                 c->units[i].layer);
             next++;
         }
         c->units[i].stage = next;
     }
     if (next == c->options->stages - 1) return KPAR_OK;
     const char *name = c->options->first_layers[next];
-    return unit_of(c, name) ? kpar_fail(KPAR_EUSAGE, "--stages: layer '%s' comes before the stage in front of it; name layers in the model's order", name)
-                            : kpar_fail(KPAR_EUSAGE, "--stages: no layer '%s' that can begin a stage; the model has %s ... %s", name,
-                                        unit_name(&c->units[0]), unit_name(&c->units[c->n_units - 1]));
+    return unit_of(c, name)
+               ? kpar_fail(KPAR_EUSAGE,
+                           "--stages: layer '%s' comes before the stage in front of it; name layers in the "
+                           "model's order",
+                           name)
+               : kpar_fail(KPAR_EUSAGE,
+                           "--stages: no layer '%s' that can begin a stage; the model has %s ... %s", name,
+                           unit_name(&c->units[0]), unit_name(&c->units[c->n_units - 1]));
 }
 
 /* Layers that the map does not know, such as a loss that only training has, stay with the layer before them. */
@@ -122,7 +131,9 @@ static kpar_status choose_stages(cutting *c)
         return KPAR_OK;
     }
     if (c->n_units < c->options->stages)
-        return kpar_fail(KPAR_EUSAGE, "--pipeline %d: the model can be cut into at most %d stages (a layer is never cut, the loss may be a stage)",
+        return kpar_fail(KPAR_EUSAGE,
+                         "--pipeline %d: the model can be cut into at most %d stages (a layer is never cut, "
+                         "the loss may be a stage)",
                          c->options->stages, c->n_units);
     if (c->options->first_layers)
         KPAR_TRY(cut_where_told(c));
@@ -132,7 +143,10 @@ static kpar_status choose_stages(cutting *c)
     return KPAR_OK;
 }
 
-static kpar_value_id *at_stage(cutting *c, kpar_value_id old, int stage) { return &c->received[(size_t)old * (size_t)c->options->stages + (size_t)stage]; }
+static kpar_value_id *at_stage(cutting *c, kpar_value_id old, int stage)
+{
+    return &c->received[(size_t)old * (size_t)c->options->stages + (size_t)stage];
+}
 
 static void set_building(kpar_graph *g, const kpar_op *op, const char *layer, int stage)
 {
@@ -143,7 +157,8 @@ static void set_building(kpar_graph *g, const kpar_op *op, const char *layer, in
 }
 
 /* The value as stage `stage` sees it: sent where it is made, received where it is used, once for each stage. */
-static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_op *user, kpar_value_id *value)
+static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_op *user,
+                           kpar_value_id *value)
 {
     kpar_graph *g = c->r.graph;
     const kpar_value *v = &c->old->values[old];
@@ -158,9 +173,11 @@ static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_
         const int from = unit_of(c, maker->layer)->stage;
         kpar_value_id sent = *at_stage(c, old, from);
         set_building(g, maker, v->layer, from);
-        KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &sent, 1, &(kpar_attributes){.peer = stage, .channel = c->n_transfers}, NULL));
+        KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &sent, 1,
+                                   &(kpar_attributes){.peer = stage, .channel = c->n_transfers}, NULL));
         set_building(g, user, v->layer, stage);
-        const kpar_attributes attributes = {.peer = from, .channel = c->n_transfers++, .shape = v->shape, .dtype = v->dtype};
+        const kpar_attributes attributes = {
+            .peer = from, .channel = c->n_transfers++, .shape = v->shape, .dtype = v->dtype};
         KPAR_TRY(kpar_graph_append(g, KPAR_OP_RECEIVE, NULL, 0, &attributes, there));
         memcpy(g->values[*there].placement, v->placement, sizeof v->placement);
     }

@@ -29,8 +29,14 @@ static inline kpar_coordinate kpar_mesh_coordinate(kpar_mesh mesh, int rank)
 }
 
 /* How many ranks lie along an axis of placement, and which of them `c` is. */
-static inline int kpar_mesh_extent(kpar_mesh mesh, kpar_axis axis) { return axis == KPAR_AXIS_DATA ? mesh.data : mesh.tensor; }
-static inline int kpar_mesh_index(kpar_coordinate c, kpar_axis axis) { return axis == KPAR_AXIS_DATA ? c.data : c.tensor; }
+static inline int kpar_mesh_extent(kpar_mesh mesh, kpar_axis axis)
+{
+    return axis == KPAR_AXIS_DATA ? mesh.data : mesh.tensor;
+}
+static inline int kpar_mesh_index(kpar_coordinate c, kpar_axis axis)
+{
+    return axis == KPAR_AXIS_DATA ? c.data : c.tensor;
+}
 
 /* The coordinate with index `index` along `axis`. */
 static inline kpar_coordinate kpar_mesh_along(kpar_coordinate c, kpar_axis axis, int index)

@@ -18,14 +18,17 @@ typedef struct placing {
         kpar_axis axis;
         kpar_placement placement;
         kpar_phase phase;
-    } *conversions;
+    } * conversions;
     size_t n_conversions, conversions_capacity;
     int64_t *owner_bytes; /* by data index: what whole tensors it owns already */
 } placing;
 
 static const kpar_placement replicated = {.kind = KPAR_REPLICATED};
 
-static bool is_open(const placing *p, kpar_value_id value) { return (size_t)value < p->open_capacity && p->open[value]; }
+static bool is_open(const placing *p, kpar_value_id value)
+{
+    return (size_t)value < p->open_capacity && p->open[value];
+}
 
 static void set_open(placing *p, kpar_value_id value, bool open)
 {
@@ -64,13 +67,14 @@ static void place_source(placing *p, kpar_value *v)
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = replicated;
     if (v->phase == KPAR_PHASE_STATE) return;
     if (p->options->mesh.data > 1) v->placement[KPAR_AXIS_DATA] = kpar_split_on(0);
-    if (p->options->mesh.tensor > 1 && splits_features(p, v)) v->placement[KPAR_AXIS_TENSOR] = kpar_split_on(1);
+    if (p->options->mesh.tensor > 1 && splits_features(p, v))
+        v->placement[KPAR_AXIS_TENSOR] = kpar_split_on(1);
 }
 
 static bool is_sharded(const placing *p, const kpar_value *v)
 {
-    return p->options->zero > 0 && p->options->mesh.data > 1 && v->source == KPAR_FROM_VARIABLE && v->shape.rank > 0 &&
-           p->options->trained[v->index];
+    return p->options->zero > 0 && p->options->mesh.data > 1 && v->source == KPAR_FROM_VARIABLE &&
+           v->shape.rank > 0 && p->options->trained[v->index];
 }
 
 static kpar_value_id add_source(placing *p, kpar_value value)
@@ -119,8 +123,8 @@ static kpar_value_id mapped(placing *p, kpar_value_id old, kpar_phase reader)
 }
 
 /* Appends one op that changes the placement along one axis. Its layer is the value's, so that a cut leaves it there. */
-static kpar_status convert_by(placing *p, kpar_op_kind kind, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part,
-                              kpar_value_id *value)
+static kpar_status convert_by(placing *p, kpar_op_kind kind, kpar_axis axis, kpar_placement to,
+                              kpar_phase phase, kpar_part part, kpar_value_id *value)
 {
     kpar_graph *g = p->r.graph;
     const kpar_value from = g->values[*value];
@@ -134,13 +138,18 @@ static kpar_status convert_by(placing *p, kpar_op_kind kind, kpar_axis axis, kpa
     return KPAR_OK;
 }
 
-static kpar_status convert_fresh(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part, kpar_value_id *value)
+static kpar_status convert_fresh(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase,
+                                 kpar_part part, kpar_value_id *value)
 {
     const kpar_value *v = &p->r.graph->values[*value];
     const kpar_placement from = v->placement[axis];
-    if (from.kind == KPAR_PARTIAL && to.kind == KPAR_SHARD) return convert_by(p, KPAR_OP_REDUCE_SCATTER, axis, to, phase, part, value);
-    if (from.kind != KPAR_REPLICATED && v->shape.rank > 0 && from.kind == KPAR_SPLIT && v->shape.dims[from.dim].batch)
-        return kpar_fail(KPAR_EUNSUPPORTED, "layer '%s': an op mixes the rows of the batch in a way that has no rule yet", v->layer);
+    if (from.kind == KPAR_PARTIAL && to.kind == KPAR_SHARD)
+        return convert_by(p, KPAR_OP_REDUCE_SCATTER, axis, to, phase, part, value);
+    if (from.kind != KPAR_REPLICATED && v->shape.rank > 0 && from.kind == KPAR_SPLIT &&
+        v->shape.dims[from.dim].batch)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "layer '%s': an op mixes the rows of the batch in a way that has no rule yet",
+                         v->layer);
     if (from.kind == KPAR_PARTIAL)
         KPAR_TRY(convert_by(p, KPAR_OP_ALL_REDUCE, axis, replicated, phase, part, value));
     else if (from.kind != KPAR_REPLICATED)
@@ -150,7 +159,8 @@ static kpar_status convert_fresh(placing *p, kpar_axis axis, kpar_placement to, 
 }
 
 /* The value with placement `to` along `axis`, by an op appended now or earlier. */
-static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part, kpar_value_id *value)
+static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part,
+                           kpar_value_id *value)
 {
     kpar_value *v = &p->r.graph->values[*value];
     if (kpar_placement_equal(v->placement[axis], to)) return KPAR_OK;
@@ -161,22 +171,26 @@ static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_p
     }
     for (size_t i = 0; i < p->n_conversions; i++) {
         struct conversion *c = &p->conversions[i];
-        if (c->from == *value && c->axis == axis && kpar_placement_equal(c->placement, to) && (v->phase != KPAR_PHASE_STATE || c->phase == phase)) {
+        if (c->from == *value && c->axis == axis && kpar_placement_equal(c->placement, to) &&
+            (v->phase != KPAR_PHASE_STATE || c->phase == phase)) {
             *value = c->to;
             return KPAR_OK;
         }
     }
     kpar_value_id from = *value;
     KPAR_TRY(convert_fresh(p, axis, to, phase, part, value));
-    KPAR_PUSH(p->conversions, p->n_conversions, p->conversions_capacity) = (struct conversion){from, *value, axis, to, phase};
+    KPAR_PUSH(p->conversions, p->n_conversions, p->conversions_capacity) =
+        (struct conversion){from, *value, axis, to, phase};
     return KPAR_OK;
 }
 
 /* Placement of the op along one axis; converts its inputs in place. */
-static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kpar_value_id *inputs, kpar_placement *result)
+static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kpar_value_id *inputs,
+                               kpar_placement *result)
 {
     kpar_graph *g = p->r.graph;
-    kpar_placement *given = kpar_arena_alloc(g->arena, (size_t)(2 * op->n_inputs + 1) * sizeof *given), *wanted = given + op->n_inputs;
+    kpar_placement *given = kpar_arena_alloc(g->arena, (size_t)(2 * op->n_inputs + 1) * sizeof *given),
+                   *wanted = given + op->n_inputs;
     bool *open = kpar_arena_alloc(g->arena, (size_t)op->n_inputs + 1);
     for (int i = 0; i < op->n_inputs; i++) {
         given[i] = g->values[inputs[i]].placement[axis];
@@ -195,7 +209,8 @@ static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kp
         .wanted = wanted,
     };
     if (!kpar_rule_apply(&rule)) rule.result = replicated;
-    for (int i = 0; i < op->n_inputs; i++) KPAR_TRY(convert(p, axis, wanted[i], op->phase, op->part, &inputs[i]));
+    for (int i = 0; i < op->n_inputs; i++)
+        KPAR_TRY(convert(p, axis, wanted[i], op->phase, op->part, &inputs[i]));
     *result = rule.result;
     return KPAR_OK;
 }
@@ -247,10 +262,12 @@ static kpar_status place_op(placing *p, kpar_op_id id)
 static kpar_status place_state(placing *p, const kpar_state *state)
 {
     kpar_graph *g = p->r.graph;
-    kpar_value_id value = source(p, state->value, state->next == state->value ? KPAR_PHASE_MICROBATCH : KPAR_PHASE_UPDATE);
+    kpar_value_id value =
+        source(p, state->value, state->next == state->value ? KPAR_PHASE_MICROBATCH : KPAR_PHASE_UPDATE);
     kpar_value_id next = state->next == state->value ? value : mapped(p, state->next, KPAR_PHASE_UPDATE);
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
-        KPAR_TRY(convert(p, (kpar_axis)axis, g->values[value].placement[axis], KPAR_PHASE_UPDATE, KPAR_FORWARD, &next));
+        KPAR_TRY(convert(p, (kpar_axis)axis, g->values[value].placement[axis], KPAR_PHASE_UPDATE,
+                         KPAR_FORWARD, &next));
     kpar_graph_set_state(g, value, next);
     kpar_value_id copy = p->copies[state->value];
     if (copy < 0 || copy == value) return KPAR_OK;
@@ -269,7 +286,8 @@ static kpar_status place_output(placing *p, const kpar_output *output)
 {
     kpar_graph *g = p->r.graph;
     kpar_value_id value = mapped(p, output->value, KPAR_PHASE_UPDATE);
-    if (output->kind == KPAR_OUTPUT_PREDICTION) KPAR_TRY(convert(p, KPAR_AXIS_TENSOR, replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD, &value));
+    if (output->kind == KPAR_OUTPUT_PREDICTION)
+        KPAR_TRY(convert(p, KPAR_AXIS_TENSOR, replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD, &value));
     kpar_graph_add_output(g, output->kind, output->index, value);
     return KPAR_OK;
 }
@@ -306,10 +324,13 @@ kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *
 kpar_slice kpar_local_slice(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows)
 {
     kpar_slice slice = {.rank = value->shape.rank};
-    for (int i = 0; i < slice.rank; i++) slice.size[i] = value->shape.dims[i].size * (value->shape.dims[i].batch ? rows : 1);
-    for (int axis = KPAR_AXIS_COUNT - 1; axis >= 0; axis--) { /* the tensor axis cuts first, shards are rows of what is left */
+    for (int i = 0; i < slice.rank; i++)
+        slice.size[i] = value->shape.dims[i].size * (value->shape.dims[i].batch ? rows : 1);
+    for (int axis = KPAR_AXIS_COUNT - 1; axis >= 0;
+         axis--) { /* the tensor axis cuts first, shards are rows of what is left */
         const kpar_placement p = value->placement[axis];
-        const int extent = kpar_mesh_extent(mesh, (kpar_axis)axis), index = kpar_mesh_index(coordinate, (kpar_axis)axis);
+        const int extent = kpar_mesh_extent(mesh, (kpar_axis)axis),
+                  index = kpar_mesh_index(coordinate, (kpar_axis)axis);
         if (p.kind == KPAR_SPLIT && !value->shape.dims[p.dim].batch) {
             slice.size[p.dim] /= extent;
             slice.start[p.dim] += slice.size[p.dim] * index;
@@ -323,7 +344,8 @@ kpar_slice kpar_local_slice(const kpar_value *value, kpar_mesh mesh, kpar_coordi
     return slice;
 }
 
-void kpar_local_dims(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows, int64_t *dims)
+void kpar_local_dims(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows,
+                     int64_t *dims)
 {
     const kpar_slice slice = kpar_local_slice(value, mesh, coordinate, rows);
     for (int i = 0; i < slice.rank; i++) dims[i] = slice.size[i];

@@ -15,12 +15,15 @@ typedef struct kpar_place_options {
 } kpar_place_options;
 
 /* Returns a new graph. An op without a rule for its inputs' placements gets them replicated. */
-kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed) KPAR_MUST_USE;
+kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *options,
+                             kpar_graph **placed) KPAR_MUST_USE;
 
 /* Concrete dimensions of a value on one rank: the batch is `rows`. Empty shards give a dimension of 0. */
-void kpar_local_dims(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows, int64_t *dims);
+void kpar_local_dims(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows,
+                     int64_t *dims);
 
 /* The part of the whole value (batch dimensions: rows 0 .. rows) that lies on one rank. */
-kpar_slice kpar_local_slice(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows);
+kpar_slice kpar_local_slice(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate,
+                            int64_t rows);
 
 #endif

@@ -2,10 +2,16 @@
  * applying these in order); everything else follows its inputs. */
 #include "parallel/place_rules.h"
 
-static const kpar_shape *shape_of(const kpar_rule *r, int input) { return &r->graph->values[r->inputs[input]].shape; }
+static const kpar_shape *shape_of(const kpar_rule *r, int input)
+{
+    return &r->graph->values[r->inputs[input]].shape;
+}
 
 /* Whether a dimension can be cut in `extent` equal parts; the batch always can. */
-static bool divides(const kpar_rule *r, kpar_dim d) { return d.batch || (d.size % r->extent == 0 && d.size > 0); }
+static bool divides(const kpar_rule *r, kpar_dim d)
+{
+    return d.batch || (d.size % r->extent == 0 && d.size > 0);
+}
 
 static bool is_split(kpar_placement p, int dim) { return p.kind == KPAR_SPLIT && p.dim == dim; }
 
@@ -16,11 +22,16 @@ static enum dependence of_scalar(const kpar_scalar *s, const enum dependence *d)
 {
     switch (s->op) {
     case KPAR_SCALAR_ADD:
-    case KPAR_SCALAR_SUBTRACT: return d[s->a] == d[s->b] ? d[s->a] : OTHERWISE;
-    case KPAR_SCALAR_NEGATE: return d[s->a];
-    case KPAR_SCALAR_MULTIPLY: return d[s->a] == NOT ? d[s->b] : d[s->b] == NOT ? d[s->a] : OTHERWISE;
-    case KPAR_SCALAR_DIVIDE: return d[s->b] == NOT ? d[s->a] : OTHERWISE;
-    default: break;
+    case KPAR_SCALAR_SUBTRACT:
+        return d[s->a] == d[s->b] ? d[s->a] : OTHERWISE;
+    case KPAR_SCALAR_NEGATE:
+        return d[s->a];
+    case KPAR_SCALAR_MULTIPLY:
+        return d[s->a] == NOT ? d[s->b] : d[s->b] == NOT ? d[s->a] : OTHERWISE;
+    case KPAR_SCALAR_DIVIDE:
+        return d[s->b] == NOT ? d[s->a] : OTHERWISE;
+    default:
+        break;
     }
     int n = kpar_scalar_operands(s->op);
     bool free = (n < 1 || d[s->a] == NOT) && (n < 2 || d[s->b] == NOT) && (n < 3 || d[s->c] == NOT);
@@ -60,7 +71,8 @@ static kpar_placement input_for(const kpar_rule *r, int input, int dim)
 {
     const kpar_shape *shape = shape_of(r, input);
     int own = dim - (r->output->rank - shape->rank);
-    bool repeated = own < 0 || (shape->dims[own].size == 1 && !shape->dims[own].batch && (r->output->dims[dim].size != 1 || r->output->dims[dim].batch));
+    bool repeated = own < 0 || (shape->dims[own].size == 1 && !shape->dims[own].batch &&
+                                (r->output->dims[dim].size != 1 || r->output->dims[dim].batch));
     return repeated ? (kpar_placement){.kind = KPAR_REPLICATED} : kpar_split_on(own);
 }
 
@@ -68,7 +80,8 @@ static kpar_placement input_for(const kpar_rule *r, int input, int dim)
 static bool has_rows(const kpar_rule *r, int input)
 {
     const kpar_shape *shape = shape_of(r, input);
-    return shape->rank > 0 && shape->rank == r->output->rank && shape->dims[0].size == r->output->dims[0].size;
+    return shape->rank > 0 && shape->rank == r->output->rank &&
+           shape->dims[0].size == r->output->dims[0].size;
 }
 
 /* Shards are of rows: what has rows is sharded like input `sharded`, what is repeated along them stays whole. */

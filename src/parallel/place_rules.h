@@ -11,17 +11,20 @@ typedef struct kpar_rule {
     kpar_axis axis;
     int extent; /* ranks along the axis */
     int n_inputs;
-    const kpar_value_id *inputs;  /* in the new graph */
-    const kpar_shape *output;     /* of output 0 */
-    const kpar_placement *given;  /* of each input */
-    const bool *open;             /* input is a variable whose placement is still free */
-    kpar_placement *wanted;       /* out: of each input, preset to replicated */
-    kpar_placement result;        /* out: of all outputs, preset to replicated */
+    const kpar_value_id *inputs; /* in the new graph */
+    const kpar_shape *output;    /* of output 0 */
+    const kpar_placement *given; /* of each input */
+    const bool *open;            /* input is a variable whose placement is still free */
+    kpar_placement *wanted;      /* out: of each input, preset to replicated */
+    kpar_placement result;       /* out: of all outputs, preset to replicated */
 } kpar_rule;
 
 /* True if the rule has an answer; false: everything replicated. */
 bool kpar_rule_apply(kpar_rule *rule);
 
-static inline kpar_placement kpar_split_on(int dim) { return (kpar_placement){.kind = KPAR_SPLIT, .dim = dim, .owner = -1}; }
+static inline kpar_placement kpar_split_on(int dim)
+{
+    return (kpar_placement){.kind = KPAR_SPLIT, .dim = dim, .owner = -1};
+}
 
 #endif

@@ -69,7 +69,8 @@ static kpar_status pass_place(kpar_plan *plan, const kpar_graph *in, kpar_graph 
     bool *trained = kpar_alloc_zeroed((size_t)plan->catalog->n + 1, sizeof *trained);
     for (size_t i = 0; i < in->n_states; i++) {
         const kpar_state *s = &in->states[i];
-        trained[s->variable] = s->next != s->value && plan->catalog->variables[s->variable].kind == KPAR_VARIABLE_WEIGHT;
+        trained[s->variable] =
+            s->next != s->value && plan->catalog->variables[s->variable].kind == KPAR_VARIABLE_WEIGHT;
     }
     const kpar_place_options options = {o->mesh, o->split_features, o->zero, trained};
     kpar_status status = kpar_place_graph(in, &options, out);
@@ -86,8 +87,11 @@ static kpar_status pass_fuse(kpar_plan *plan, const kpar_graph *in, kpar_graph *
 static kpar_status pass_cut(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     enum { GFLOPS = 100, GBYTES = 12 }; /* one core of docs/performance.md; only ratios matter here */
-    const kpar_cut_options options = {plan->options.mesh.pipeline, plan->options.stages,
-                                      {plan->options.mesh, kpar_plan_capacity(plan), GFLOPS * 1e9, GBYTES * 1e9}, &plan->stages};
+    const kpar_cut_options options = {
+        plan->options.mesh.pipeline,
+        plan->options.stages,
+        {plan->options.mesh, kpar_plan_capacity(plan), GFLOPS * 1e9, GBYTES * 1e9},
+        &plan->stages};
     return kpar_cut(in, &options, out);
 }
 
@@ -103,7 +107,7 @@ static const struct {
     pass run;
     bool optional;
 } passes[] = {
-    {"simplify", pass_simplify, true}, {"place", pass_place, false}, {"fuse", pass_fuse, true},
+    {"simplify", pass_simplify, true}, {"place", pass_place, false},  {"fuse", pass_fuse, true},
     {"cut", pass_cut, false},          {"bucket", pass_bucket, true},
 };
 enum { PASSES = sizeof passes / sizeof passes[0] };
@@ -140,8 +144,10 @@ static kpar_status run_passes(kpar_plan *plan, kpar_graph **graph)
 
 static kpar_status lower_training(kpar_lowering *lowering)
 {
-    kpar_value_id *gradients = kpar_arena_alloc(lowering->arena, ((size_t)lowering->n_weights + 1) * sizeof *gradients);
-    KPAR_TRY(kpar_graph_gradient(lowering->graph, lowering->loss, lowering->weight_copies, lowering->n_weights, gradients));
+    kpar_value_id *gradients =
+        kpar_arena_alloc(lowering->arena, ((size_t)lowering->n_weights + 1) * sizeof *gradients);
+    KPAR_TRY(kpar_graph_gradient(lowering->graph, lowering->loss, lowering->weight_copies,
+                                 lowering->n_weights, gradients));
     return kpar_lower_update(lowering, gradients);
 }
 
@@ -154,7 +160,8 @@ static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
     if (status == KPAR_OK && plan->options.check_passes) status = kpar_graph_check(graph);
     plan->reports[mode].n = lowering.n_reports;
     plan->reports[mode].values = lowering.n_report_values;
-    plan->reports[mode].entries = kpar_arena_copy(plan->arena, lowering.reports, (size_t)lowering.n_reports * sizeof *lowering.reports);
+    plan->reports[mode].entries =
+        kpar_arena_copy(plan->arena, lowering.reports, (size_t)lowering.n_reports * sizeof *lowering.reports);
     for (int i = 0; i < lowering.n_reports; i++)
         plan->reports[mode].entries[i].name = kpar_arena_strdup(plan->arena, lowering.reports[i].name);
     kpar_lower_end(&lowering);
@@ -171,22 +178,29 @@ static kpar_status plan_mode(kpar_plan *plan, kpar_mode mode)
 static kpar_status check_options(const kpar_plan_options *o)
 {
     if (o->mesh.data < 1 || o->mesh.pipeline < 1 || o->mesh.tensor < 1)
-        return kpar_fail(KPAR_EUSAGE, "the mesh %d x %d x %d has an axis below 1", o->mesh.data, o->mesh.pipeline, o->mesh.tensor);
-    if (o->batch_size < 1) return kpar_fail(KPAR_EUSAGE, "--batch-size %lld: expected at least 1", (long long)o->batch_size);
+        return kpar_fail(KPAR_EUSAGE, "the mesh %d x %d x %d has an axis below 1", o->mesh.data,
+                         o->mesh.pipeline, o->mesh.tensor);
+    if (o->batch_size < 1)
+        return kpar_fail(KPAR_EUSAGE, "--batch-size %lld: expected at least 1", (long long)o->batch_size);
     if (o->leaves && o->leaves < o->mesh.data)
-        return kpar_fail(KPAR_EUSAGE, "--reproducible %d: %d replicas need at least one leaf each", o->leaves, o->mesh.data);
-    if (!o->leaves && o->microbatches < 1) return kpar_fail(KPAR_EUSAGE, "--microbatches %d: expected at least 1", o->microbatches);
+        return kpar_fail(KPAR_EUSAGE, "--reproducible %d: %d replicas need at least one leaf each", o->leaves,
+                         o->mesh.data);
+    if (!o->leaves && o->microbatches < 1)
+        return kpar_fail(KPAR_EUSAGE, "--microbatches %d: expected at least 1", o->microbatches);
     for (const char *at = o->without_passes; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         char name[32];
         bool known = false;
         snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
-        for (int i = 0; i < PASSES; i++) known = known || (passes[i].optional && strcmp(passes[i].name, name) == 0);
-        if (!known) return kpar_fail(KPAR_EUSAGE, "--without-pass %s: expected simplify, fuse or bucket", name);
+        for (int i = 0; i < PASSES; i++)
+            known = known || (passes[i].optional && strcmp(passes[i].name, name) == 0);
+        if (!known)
+            return kpar_fail(KPAR_EUSAGE, "--without-pass %s: expected simplify, fuse or bucket", name);
     }
     return KPAR_OK;
 }
 
-kpar_status kpar_plan_create(const kpar_model *model, kpar_catalog *catalog, const kpar_plan_options *options, unsigned modes, kpar_plan **plan)
+kpar_status kpar_plan_create(const kpar_model *model, kpar_catalog *catalog, const kpar_plan_options *options,
+                             unsigned modes, kpar_plan **plan)
 {
     KPAR_TRY(check_options(options));
     kpar_plan *p = kpar_alloc_zeroed(1, sizeof *p);
@@ -226,9 +240,10 @@ uint64_t kpar_plan_hash(const kpar_plan *plan)
 {
     kpar_text text = {0};
     const kpar_plan_options *o = &plan->options;
-    kpar_text_printf(&text, "%d %d %d %lld %d %d %s %d %d %s %llu %016llx\n", o->mesh.data, o->mesh.pipeline, o->mesh.tensor, (long long)o->batch_size,
-                     o->microbatches, o->leaves, o->schedule->name, o->zero, o->split_features, o->choice ? o->choice : "",
-                     (unsigned long long)o->seed, (unsigned long long)kpar_model_hash(plan->model));
+    kpar_text_printf(&text, "%d %d %d %lld %d %d %s %d %d %s %llu %016llx\n", o->mesh.data, o->mesh.pipeline,
+                     o->mesh.tensor, (long long)o->batch_size, o->microbatches, o->leaves, o->schedule->name,
+                     o->zero, o->split_features, o->choice ? o->choice : "", (unsigned long long)o->seed,
+                     (unsigned long long)kpar_model_hash(plan->model));
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
         if (plan->graphs[mode]) kpar_graph_dump_text(plan->graphs[mode], &text);
     uint64_t hash = kpar_hash(KPAR_HASH_START, kpar_text_get(&text), text.length);

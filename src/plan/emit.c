@@ -92,7 +92,8 @@ static void number_collectives(kpar_emitter *e)
     const kpar_graph *g = e->graph;
     for (size_t i = 0; i < g->n_ops; i++) {
         if (!e->needed[i] || !kpar_op_is_collective(g->ops[i].kind)) continue;
-        const bool replayed = g->ops[i].phase == KPAR_PHASE_MICROBATCH || g->ops[i].phase == KPAR_PHASE_FACTS_ROWS;
+        const bool replayed =
+            g->ops[i].phase == KPAR_PHASE_MICROBATCH || g->ops[i].phase == KPAR_PHASE_FACTS_ROWS;
         e->collective_number[i] = replayed ? e->n_microbatch_collectives++ : e->n_step_collectives++;
     }
 }
@@ -112,12 +113,15 @@ static kpar_status emit_split(kpar_emitter *e, const kpar_op *op, int microbatch
 {
     const kpar_value *part = &e->graph->values[op->outputs[0]], *whole = &e->graph->values[op->inputs[0]];
     const kpar_placement p = part->placement[op->attributes.mesh_axis];
-    if (p.kind == KPAR_SPLIT && p.dim != 0) return kpar_emit_kernel(e, op, microbatch, false, (kpar_storage){-1, 0}, -1);
-    const kpar_slice a = kpar_local_slice(part, e->options->mesh, e->me, e->rows), b = kpar_local_slice(whole, e->options->mesh, e->me, e->rows);
+    if (p.kind == KPAR_SPLIT && p.dim != 0)
+        return kpar_emit_kernel(e, op, microbatch, false, (kpar_storage){-1, 0}, -1);
+    const kpar_slice a = kpar_local_slice(part, e->options->mesh, e->me, e->rows),
+                     b = kpar_local_slice(whole, e->options->mesh, e->me, e->rows);
     size_t row = kpar_dtype_bytes(part->dtype);
     for (int i = 1; i < a.rank; i++) row *= (size_t)a.size[i];
     KPAR_TRY(emit_alias(e, op, microbatch));
-    if (a.rank > 0) kpar_emit_slot(e, op->outputs[0], microbatch)->offset += (size_t)(a.start[0] - b.start[0]) * row;
+    if (a.rank > 0)
+        kpar_emit_slot(e, op->outputs[0], microbatch)->offset += (size_t)(a.start[0] - b.start[0]) * row;
     return KPAR_OK;
 }
 
@@ -153,7 +157,8 @@ static kpar_status emit_transfer(kpar_emitter *e, const kpar_op *op, int microba
         where = kpar_emit_target(e, value, microbatch);
     const kpar_draft_place place = kpar_emit_place(where, kpar_emit_value_bytes(e, value));
     const char *what = kpar_arena_printf(e->arena, "%s/%s", op->layer, send ? "send" : "receive");
-    kpar_draft *draft = kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE, KPAR_LANE_COMM, op->layer, what, microbatch, &place, 1, !send);
+    kpar_draft *draft = kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE,
+                                        KPAR_LANE_COMM, op->layer, what, microbatch, &place, 1, !send);
     kpar_coordinate there = e->me;
     there.pipeline = op->attributes.peer;
     draft->instruction.peer = kpar_mesh_rank(e->options->mesh, there);
@@ -164,7 +169,9 @@ static kpar_status emit_transfer(kpar_emitter *e, const kpar_op *op, int microba
 
 static kpar_status emit_compute(kpar_emitter *e, const kpar_op *op, int microbatch)
 {
-    kpar_op_id sum = op->n_outputs == 1 && kpar_emit_is_replayed(&e->graph->values[op->outputs[0]]) ? kpar_emit_accumulating(e, op->outputs[0]) : -1;
+    kpar_op_id sum = op->n_outputs == 1 && kpar_emit_is_replayed(&e->graph->values[op->outputs[0]])
+                         ? kpar_emit_accumulating(e, op->outputs[0])
+                         : -1;
     if (sum >= 0 && e->accumulators[sum].direct) return kpar_emit_accumulate_kernel(e, sum, op, microbatch);
     KPAR_TRY(kpar_emit_kernel(e, op, microbatch, false, (kpar_storage){-1, 0}, -1));
     return KPAR_OK;
@@ -176,7 +183,8 @@ static kpar_status accumulate_outputs(kpar_emitter *e, const kpar_op *op, int mi
     for (int i = 0; i < op->n_outputs; i++) {
         kpar_op_id sum = kpar_emit_accumulating(e, op->outputs[i]);
         if (sum < 0 || kpar_emit_slot(e, op->outputs[i], microbatch)->buffer < 0) continue;
-        const bool already = e->accumulators[sum].direct && op->n_outputs == 1 && op->kind < KPAR_OP_ACCUMULATE && op->kind != KPAR_OP_RESHAPE;
+        const bool already = e->accumulators[sum].direct && op->n_outputs == 1 &&
+                             op->kind < KPAR_OP_ACCUMULATE && op->kind != KPAR_OP_RESHAPE;
         if (!already) KPAR_TRY(kpar_emit_accumulate_value(e, sum, microbatch));
     }
     return KPAR_OK;
@@ -187,16 +195,28 @@ static kpar_status emit_op(kpar_emitter *e, kpar_op_id id, int microbatch)
     const kpar_op *op = &e->graph->ops[id];
     e->phase = op->phase;
     switch (op->kind) {
-    case KPAR_OP_ACCUMULATE: return KPAR_OK;
+    case KPAR_OP_ACCUMULATE:
+        return KPAR_OK;
     case KPAR_OP_RESHAPE:
-    case KPAR_OP_COMPUTE_COPY: KPAR_TRY(emit_alias(e, op, microbatch)); break;
-    case KPAR_OP_SPLIT: KPAR_TRY(emit_split(e, op, microbatch)); break;
+    case KPAR_OP_COMPUTE_COPY:
+        KPAR_TRY(emit_alias(e, op, microbatch));
+        break;
+    case KPAR_OP_SPLIT:
+        KPAR_TRY(emit_split(e, op, microbatch));
+        break;
     case KPAR_OP_ALL_REDUCE:
     case KPAR_OP_REDUCE_SCATTER:
-    case KPAR_OP_ALL_GATHER: KPAR_TRY(kpar_emit_collective(e, id, microbatch)); break;
-    case KPAR_OP_SEND: return emit_transfer(e, op, microbatch);
-    case KPAR_OP_RECEIVE: KPAR_TRY(emit_transfer(e, op, microbatch)); break;
-    default: KPAR_TRY(emit_compute(e, op, microbatch)); break;
+    case KPAR_OP_ALL_GATHER:
+        KPAR_TRY(kpar_emit_collective(e, id, microbatch));
+        break;
+    case KPAR_OP_SEND:
+        return emit_transfer(e, op, microbatch);
+    case KPAR_OP_RECEIVE:
+        KPAR_TRY(emit_transfer(e, op, microbatch));
+        break;
+    default:
+        KPAR_TRY(emit_compute(e, op, microbatch));
+        break;
     }
     return microbatch >= 0 ? accumulate_outputs(e, op, microbatch) : kpar_emit_end_sums(e, id);
 }
@@ -214,7 +234,9 @@ static kpar_status start_ready_collectives(walk *w)
     const kpar_graph *g = w->e->graph;
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        if (!w->e->needed[i] || w->emitted[i] || op->phase != KPAR_PHASE_UPDATE || !kpar_op_is_collective(op->kind)) continue;
+        if (!w->e->needed[i] || w->emitted[i] || op->phase != KPAR_PHASE_UPDATE ||
+            !kpar_op_is_collective(op->kind))
+            continue;
         bool ready = true;
         for (int k = 0; ready && k < op->n_inputs; k++) {
             kpar_op_id maker = g->values[op->inputs[k]].op;
@@ -244,7 +266,8 @@ static kpar_status emit_replayed(walk *w, kpar_phase phase, kpar_part part, int 
     const kpar_graph *g = w->e->graph;
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        if (!w->e->needed[i] || op->phase != phase || (phase == KPAR_PHASE_MICROBATCH && op->part != part)) continue;
+        if (!w->e->needed[i] || op->phase != phase || (phase == KPAR_PHASE_MICROBATCH && op->part != part))
+            continue;
         KPAR_TRY(emit_op(w->e, (kpar_op_id)i, microbatch));
         if (w->last) KPAR_TRY(after_last_microbatch(w, op));
     }
@@ -274,7 +297,8 @@ static kpar_status emit_schedule(walk *w)
     kpar_action *actions = kpar_arena_alloc(e->arena, (2 * (size_t)shape.microbatches + 1) * sizeof *actions);
     (train ? e->options->schedule->generate : kpar_schedule_gpipe)(&shape, actions);
     for (int i = 0; i < (train ? 2 : 1) * shape.microbatches; i++) {
-        w->last = train && actions[i].part == KPAR_BACKWARD && actions[i].microbatch == shape.microbatches - 1;
+        w->last =
+            train && actions[i].part == KPAR_BACKWARD && actions[i].microbatch == shape.microbatches - 1;
         KPAR_TRY(emit_replayed(w, KPAR_PHASE_MICROBATCH, actions[i].part, actions[i].microbatch));
         if (actions[i].part == KPAR_BACKWARD) release_sent(e, actions[i].microbatch);
     }
@@ -284,7 +308,10 @@ static kpar_status emit_schedule(walk *w)
 
 /* --- what the host sees --- */
 
-static void *address(const kpar_emitter *e, kpar_storage s) { return (void *)(e->buffers[s.buffer].offset + s.offset); }
+static void *address(const kpar_emitter *e, kpar_storage s)
+{
+    return (void *)(e->buffers[s.buffer].offset + s.offset);
+}
 
 /* A next value that could not be written in place is copied there. */
 static kpar_status settle_states(kpar_emitter *e)
@@ -297,11 +324,15 @@ static kpar_status settle_states(kpar_emitter *e)
         kpar_storage from, to;
         KPAR_TRY(kpar_emit_find(e, s->value, -1, &to));
         KPAR_TRY(kpar_emit_find(e, s->next, -1, &from));
-        const bool same = e->buffers[from.buffer].segment == e->buffers[to.buffer].segment && address(e, from) == address(e, to);
+        const bool same = e->buffers[from.buffer].segment == e->buffers[to.buffer].segment &&
+                          address(e, from) == address(e, to);
         const kpar_dtype dtype = g->values[s->value].dtype;
         const size_t bytes = kpar_emit_value_bytes(e, s->value);
-        if (same && (e->buffers[to.buffer].segment == KPAR_SEGMENT_STATE || e->buffers[to.buffer].segment == KPAR_SEGMENT_SLOTS)) continue;
-        kpar_emit_copy(e, dtype, bytes / kpar_dtype_bytes(dtype), g->values[s->value].layer, "state", -1, kpar_emit_place(from, bytes), kpar_emit_place(to, bytes));
+        if (same && (e->buffers[to.buffer].segment == KPAR_SEGMENT_STATE ||
+                     e->buffers[to.buffer].segment == KPAR_SEGMENT_SLOTS))
+            continue;
+        kpar_emit_copy(e, dtype, bytes / kpar_dtype_bytes(dtype), g->values[s->value].layer, "state", -1,
+                       kpar_emit_place(from, bytes), kpar_emit_place(to, bytes));
     }
     return KPAR_OK;
 }
@@ -314,14 +345,16 @@ static const kpar_slot_kind source_slots[KPAR_SOURCE_COUNT] = {
     [KPAR_FROM_ROW_POSITION] = KPAR_SLOT_ROW_POSITION,
 };
 
-static void add_slot(kpar_emitter *e, kpar_slot_kind kind, int index, int microbatch, kpar_value_id value, kpar_storage where, bool owner)
+static void add_slot(kpar_emitter *e, kpar_slot_kind kind, int index, int microbatch, kpar_value_id value,
+                     kpar_storage where, bool owner)
 {
     const kpar_value *v = &e->graph->values[value];
     kpar_slot slot = {.kind = kind, .index = index, .microbatch = microbatch, .owner = owner};
     slot.tensor = (kpar_tensor_spec){.dtype = v->dtype, .rank = v->shape.rank};
     slot.slice = kpar_local_slice(v, e->options->mesh, e->me, e->rows);
     memcpy(slot.tensor.dims, slot.slice.size, sizeof slot.tensor.dims);
-    slot.place = (kpar_place){.rank = where.buffer, .offset = where.offset, .bytes = kpar_emit_value_bytes(e, value)};
+    slot.place =
+        (kpar_place){.rank = where.buffer, .offset = where.offset, .bytes = kpar_emit_value_bytes(e, value)};
     KPAR_PUSH(e->program->slots, e->program->n_slots, e->program->slots_capacity) = slot;
 }
 
@@ -333,7 +366,8 @@ static void add_source_slots(kpar_emitter *e)
         if (v->op >= 0 || v->phase == KPAR_PHASE_STATE) continue;
         for (int m = 0; m < e->microbatches; m++) {
             kpar_storage *where = kpar_emit_slot(e, (kpar_value_id)i, m);
-            if (where->buffer >= 0) add_slot(e, source_slots[v->source], v->index, m, (kpar_value_id)i, *where, true);
+            if (where->buffer >= 0)
+                add_slot(e, source_slots[v->source], v->index, m, (kpar_value_id)i, *where, true);
         }
     }
 }
@@ -342,7 +376,8 @@ static void add_source_slots(kpar_emitter *e)
 static bool counts_here(const kpar_emitter *e, const kpar_value *v)
 {
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
-        if (v->placement[axis].kind != KPAR_PARTIAL && kpar_mesh_index(e->me, (kpar_axis)axis) != 0) return false;
+        if (v->placement[axis].kind != KPAR_PARTIAL && kpar_mesh_index(e->me, (kpar_axis)axis) != 0)
+            return false;
     return true;
 }
 
@@ -358,8 +393,10 @@ static kpar_status add_output_slots(kpar_emitter *e, const int *home)
         for (int m = 0; m < (report ? 1 : e->microbatches); m++) {
             kpar_storage where;
             KPAR_TRY(kpar_emit_find(e, o->value, m, &where));
-            if (e->buffers[where.buffer].segment == KPAR_SEGMENT_STEP) e->buffers[where.buffer].last = KPAR_FOR_EVER;
-            add_slot(e, report ? KPAR_SLOT_REPORT : KPAR_SLOT_PREDICTION, o->index, report ? -1 : m, o->value, where, report ? counts_here(e, v) : e->me.tensor == 0);
+            if (e->buffers[where.buffer].segment == KPAR_SEGMENT_STEP)
+                e->buffers[where.buffer].last = KPAR_FOR_EVER;
+            add_slot(e, report ? KPAR_SLOT_REPORT : KPAR_SLOT_PREDICTION, o->index, report ? -1 : m, o->value,
+                     where, report ? counts_here(e, v) : e->me.tensor == 0);
         }
     }
     return KPAR_OK;
@@ -375,7 +412,8 @@ static kpar_status emit_walk(walk *w)
     number_collectives(e);
     KPAR_TRY(kpar_emit_variables(e));
     KPAR_TRY(kpar_emit_accumulators(e));
-    for (int m = 0; m < e->microbatches; m++) KPAR_TRY(emit_replayed(w, KPAR_PHASE_FACTS_ROWS, KPAR_FORWARD, m));
+    for (int m = 0; m < e->microbatches; m++)
+        KPAR_TRY(emit_replayed(w, KPAR_PHASE_FACTS_ROWS, KPAR_FORWARD, m));
     KPAR_TRY(emit_once(w, KPAR_PHASE_FACTS));
     KPAR_TRY(emit_schedule(w));
     KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE));
@@ -387,7 +425,8 @@ static kpar_status emit_walk(walk *w)
 static kpar_status emit_program(kpar_emitter *e)
 {
     const kpar_graph *g = e->graph;
-    walk w = {e, kpar_arena_alloc(e->arena, g->n_ops + 1), kpar_arena_alloc(e->arena, g->n_ops + 1), kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(int)), false};
+    walk w = {e, kpar_arena_alloc(e->arena, g->n_ops + 1), kpar_arena_alloc(e->arena, g->n_ops + 1),
+              kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(int)), false};
     const size_t n_storage = g->n_values * (size_t)(e->microbatches + 1);
     e->needed = kpar_arena_alloc(e->arena, g->n_ops + 1);
     e->users = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->users);
@@ -432,7 +471,9 @@ static void finish_program(kpar_emitter *e, const size_t *bases)
         const size_t n = (size_t)instruction.n_places;
         if (n > capacity) places = kpar_realloc(places, (capacity = 2 * n) * sizeof *places);
         for (size_t k = 0; k < n; k++)
-            places[k] = (kpar_place){d->places[k].rank, final_offset(e, bases, d->places[k].buffer, d->places[k].offset), d->places[k].bytes};
+            places[k] = (kpar_place){d->places[k].rank,
+                                     final_offset(e, bases, d->places[k].buffer, d->places[k].offset),
+                                     d->places[k].bytes};
         instruction.places = places;
         if (kpar_instruction_is_flag(instruction.kind) && instruction.channel >= p->n_flags)
             p->n_flags = instruction.channel + 1;
@@ -450,7 +491,8 @@ static void release(kpar_emitter *e)
     kpar_emit_release_pending(e);
 }
 
-static void set_bases(const kpar_emitter *emitters, size_t state, size_t slots, size_t bases[KPAR_SEGMENT_COUNT + 1])
+static void set_bases(const kpar_emitter *emitters, size_t state, size_t slots,
+                      size_t bases[KPAR_SEGMENT_COUNT + 1])
 {
     size_t shared = 0, step = 0;
     for (int m = 0; m < KPAR_MODE_COUNT; m++) {
@@ -480,9 +522,19 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *progra
         const kpar_graph *graph = kpar_plan_graph(plan, (kpar_mode)mode);
         if (!graph || status != KPAR_OK) continue;
         programs[mode] = kpar_program_create(rank, kpar_mesh_size(options->mesh));
-        *e = (kpar_emitter){.plan = plan, .options = options, .catalog = catalog, .graph = graph, .mode = (kpar_mode)mode, .rank = rank,
-                            .me = kpar_mesh_coordinate(options->mesh, rank), .rows = kpar_plan_capacity(plan), .arena = arena,
-                            .variables = variables, .state_bytes = &state, .slot_bytes = &slots, .program = programs[mode]};
+        *e = (kpar_emitter){.plan = plan,
+                            .options = options,
+                            .catalog = catalog,
+                            .graph = graph,
+                            .mode = (kpar_mode)mode,
+                            .rank = rank,
+                            .me = kpar_mesh_coordinate(options->mesh, rank),
+                            .rows = kpar_plan_capacity(plan),
+                            .arena = arena,
+                            .variables = variables,
+                            .state_bytes = &state,
+                            .slot_bytes = &slots,
+                            .program = programs[mode]};
         e->microbatches = kpar_plan_microbatches(plan, e->me.data);
         e->follows = follows;
         follows = true;

@@ -46,7 +46,8 @@ static void make_room(kpar_emitter *e, const kpar_value_id *sums, int n, bool sh
     size_t bytes = 0;
     for (int i = 0; i < n; i++) bytes += kpar_emit_value_bytes(e, sums[i]);
     const size_t stride = kpar_emit_align(bytes);
-    const int buffer = kpar_emit_buffer(e, shared ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP, stride * (size_t)terms);
+    const int buffer =
+        kpar_emit_buffer(e, shared ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP, stride * (size_t)terms);
     for (size_t i = 0, offset = 0; i < (size_t)n; i++) {
         kpar_accumulator *a = &e->accumulators[e->graph->values[sums[i]].op];
         a->result = (kpar_storage){buffer, offset};
@@ -66,7 +67,8 @@ kpar_status kpar_emit_accumulators(kpar_emitter *e)
         bool all = true;
         for (int k = 0; k < op->n_inputs; k++) {
             kpar_op_id maker = g->values[op->inputs[k]].op;
-            all = all && maker >= 0 && g->ops[maker].kind == KPAR_OP_ACCUMULATE && goes_to_collective(e, op->inputs[k]);
+            all = all && maker >= 0 && g->ops[maker].kind == KPAR_OP_ACCUMULATE &&
+                  goes_to_collective(e, op->inputs[k]);
         }
         if (!all) continue;
         make_room(e, op->inputs, op->n_inputs, true);
@@ -102,33 +104,39 @@ static leaf place_leaf(const kpar_emitter *e, int m)
 static kpar_storage leaf_storage(kpar_emitter *e, kpar_op_id accumulate, leaf l, int depth)
 {
     kpar_accumulator *a = &e->accumulators[accumulate];
-    if (depth == 0) return (kpar_storage){a->result.buffer, a->result.offset + (size_t)l.term * a->term_bytes};
+    if (depth == 0)
+        return (kpar_storage){a->result.buffer, a->result.offset + (size_t)l.term * a->term_bytes};
     size_t bytes = kpar_emit_align(kpar_emit_value_bytes(e, e->graph->ops[accumulate].outputs[0]));
     enum { DEPTH = 16 };
     if (a->stack < 0) {
         int levels = 0;
         while (1 << levels < e->microbatches) levels++;
-        a->stack = kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes * (size_t)(levels < DEPTH ? levels + 1 : DEPTH));
+        a->stack =
+            kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes * (size_t)(levels < DEPTH ? levels + 1 : DEPTH));
     }
     return (kpar_storage){a->stack, bytes * (size_t)(depth - 1)};
 }
 
-static void add_into(kpar_emitter *e, kpar_op_id accumulate, int microbatch, kpar_storage sum, kpar_storage term)
+static void add_into(kpar_emitter *e, kpar_op_id accumulate, int microbatch, kpar_storage sum,
+                     kpar_storage term)
 {
     const kpar_op *op = &e->graph->ops[accumulate];
     const kpar_dtype dtype = e->graph->values[op->outputs[0]].dtype;
     const size_t bytes = kpar_emit_value_bytes(e, op->outputs[0]);
     const kpar_draft_place from[2] = {kpar_emit_place(sum, bytes), kpar_emit_place(term, bytes)};
-    kpar_emit_sum(e, dtype, bytes / kpar_dtype_bytes(dtype), op->layer, "accumulate", microbatch, from, 2, NULL, from[0]);
+    kpar_emit_sum(e, dtype, bytes / kpar_dtype_bytes(dtype), op->layer, "accumulate", microbatch, from, 2,
+                  NULL, from[0]);
 }
 
 static void merge(kpar_emitter *e, kpar_op_id accumulate, int microbatch, leaf l)
 {
     for (int i = 0, depth = l.depth; i < l.merges; i++, depth--)
-        add_into(e, accumulate, microbatch, leaf_storage(e, accumulate, l, depth - 1), leaf_storage(e, accumulate, l, depth));
+        add_into(e, accumulate, microbatch, leaf_storage(e, accumulate, l, depth - 1),
+                 leaf_storage(e, accumulate, l, depth));
 }
 
-kpar_status kpar_emit_accumulate_kernel(kpar_emitter *e, kpar_op_id accumulate, const kpar_op *op, int microbatch)
+kpar_status kpar_emit_accumulate_kernel(kpar_emitter *e, kpar_op_id accumulate, const kpar_op *op,
+                                        int microbatch)
 {
     kpar_accumulator *a = &e->accumulators[accumulate];
     if (is_tree(e)) {
@@ -155,7 +163,8 @@ kpar_status kpar_emit_accumulate_value(kpar_emitter *e, kpar_op_id accumulate, i
     leaf l = is_tree(e) ? place_leaf(e, microbatch) : (leaf){0, 0, 0};
     kpar_storage target = leaf_storage(e, accumulate, l, l.depth);
     if (is_tree(e) || microbatch == 0)
-        kpar_emit_copy(e, dtype, bytes / kpar_dtype_bytes(dtype), op->layer, "accumulate", microbatch, kpar_emit_place(value, bytes), kpar_emit_place(target, bytes));
+        kpar_emit_copy(e, dtype, bytes / kpar_dtype_bytes(dtype), op->layer, "accumulate", microbatch,
+                       kpar_emit_place(value, bytes), kpar_emit_place(target, bytes));
     else
         add_into(e, accumulate, microbatch, target, value);
     merge(e, accumulate, microbatch, l);
@@ -177,6 +186,7 @@ void kpar_emit_accumulated(kpar_emitter *e, kpar_op_id accumulate)
         leaf into = l, other = l;
         into.term = additions[i][0];
         other.term = additions[i][1];
-        add_into(e, accumulate, -1, leaf_storage(e, accumulate, into, 0), leaf_storage(e, accumulate, other, 0));
+        add_into(e, accumulate, -1, leaf_storage(e, accumulate, into, 0),
+                 leaf_storage(e, accumulate, other, 0));
     }
 }

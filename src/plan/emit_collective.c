@@ -10,7 +10,9 @@ enum { FLAGS_EACH = 4 };
 
 static kpar_collective collective_of(int op)
 {
-    return op == KPAR_OP_ALL_REDUCE ? KPAR_COLLECTIVE_ALL_REDUCE : op == KPAR_OP_REDUCE_SCATTER ? KPAR_COLLECTIVE_REDUCE_SCATTER : KPAR_COLLECTIVE_ALL_GATHER;
+    return op == KPAR_OP_ALL_REDUCE       ? KPAR_COLLECTIVE_ALL_REDUCE
+           : op == KPAR_OP_REDUCE_SCATTER ? KPAR_COLLECTIVE_REDUCE_SCATTER
+                                          : KPAR_COLLECTIVE_ALL_GATHER;
 }
 
 static int world_rank(const kpar_collecting *c, int member)
@@ -19,7 +21,10 @@ static int world_rank(const kpar_collecting *c, int member)
     return kpar_mesh_rank(e->options->mesh, kpar_mesh_along(e->me, c->op->attributes.mesh_axis, member));
 }
 
-static size_t elements(const kpar_collecting *c, kpar_value_id value) { return kpar_emit_value_bytes(c->e, value) / kpar_dtype_bytes(c->dtype); }
+static size_t elements(const kpar_collecting *c, kpar_value_id value)
+{
+    return kpar_emit_value_bytes(c->e, value) / kpar_dtype_bytes(c->dtype);
+}
 
 /* Elements of a value that member `member` has as its part. */
 static size_t part_elements(const kpar_collecting *c, kpar_value_id value, int member)
@@ -66,8 +71,13 @@ static void set_shape(kpar_collecting *c)
     kpar_emitter *e = c->e;
     const kpar_axis axis = c->op->attributes.mesh_axis;
     const int n = kpar_mesh_extent(e->options->mesh, axis);
-    size_t *offsets = kpar_arena_alloc(e->arena, (size_t)n * sizeof *offsets), *counts = kpar_arena_alloc(e->arena, (size_t)n * sizeof *counts);
-    c->shape = (kpar_collective_shape){.collective = collective_of(c->op->kind), .me = kpar_mesh_index(e->me, axis), .n = n, .offsets = offsets, .counts = counts};
+    size_t *offsets = kpar_arena_alloc(e->arena, (size_t)n * sizeof *offsets),
+           *counts = kpar_arena_alloc(e->arena, (size_t)n * sizeof *counts);
+    c->shape = (kpar_collective_shape){.collective = collective_of(c->op->kind),
+                                       .me = kpar_mesh_index(e->me, axis),
+                                       .n = n,
+                                       .offsets = offsets,
+                                       .counts = counts};
     const kpar_value_id *wholes = c->op->kind == KPAR_OP_ALL_GATHER ? c->op->outputs : c->op->inputs;
     for (int i = 0; i < c->op->n_inputs; i++) c->shape.total += elements(c, wholes[i]);
     if (c->op->kind == KPAR_OP_ALL_REDUCE)
@@ -79,19 +89,23 @@ static void set_shape(kpar_collecting *c)
 static bool is_kept_sum(const kpar_collecting *c, kpar_value_id value)
 {
     kpar_op_id maker = c->e->graph->values[value].op;
-    return maker >= 0 && c->e->graph->ops[maker].kind == KPAR_OP_ACCUMULATE && c->e->accumulators[maker].keep_terms;
+    return maker >= 0 && c->e->graph->ops[maker].kind == KPAR_OP_ACCUMULATE &&
+           c->e->accumulators[maker].keep_terms;
 }
 
 static size_t bytes_of(const kpar_collecting *c, size_t count) { return count * kpar_dtype_bytes(c->dtype); }
 
 static kpar_draft_place data_place(const kpar_collecting *c, int rank, int term, size_t first, size_t count)
 {
-    return (kpar_draft_place){rank, c->data.buffer, c->data.offset + (size_t)term * c->term_bytes + bytes_of(c, first), bytes_of(c, count)};
+    return (kpar_draft_place){rank, c->data.buffer,
+                              c->data.offset + (size_t)term * c->term_bytes + bytes_of(c, first),
+                              bytes_of(c, count)};
 }
 
 static void copy_in(kpar_collecting *c, kpar_storage from, size_t first, size_t count)
 {
-    kpar_emit_copy(c->e, c->dtype, count, c->op->layer, c->what, c->microbatch, kpar_emit_place(from, bytes_of(c, count)), data_place(c, -1, 0, first, count));
+    kpar_emit_copy(c->e, c->dtype, count, c->op->layer, c->what, c->microbatch,
+                   kpar_emit_place(from, bytes_of(c, count)), data_place(c, -1, 0, first, count));
 }
 
 /* The buffer on which sums are taken: the accumulators' own, the input's if nobody else reads it, or a copy. */
@@ -107,8 +121,12 @@ static kpar_status set_data_for_sums(kpar_collecting *c)
         return KPAR_OK;
     }
     const bool shared = op->attributes.mesh_axis == KPAR_AXIS_DATA;
-    if (op->n_inputs == 1 && e->users[first] == 1 && (!shared || e->buffers[c->data.buffer].segment == KPAR_SEGMENT_SHARED)) return KPAR_OK;
-    c->data = (kpar_storage){kpar_emit_buffer(e, shared ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP, bytes_of(c, c->shape.total)), 0};
+    if (op->n_inputs == 1 && e->users[first] == 1 &&
+        (!shared || e->buffers[c->data.buffer].segment == KPAR_SEGMENT_SHARED))
+        return KPAR_OK;
+    c->data = (kpar_storage){
+        kpar_emit_buffer(e, shared ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP, bytes_of(c, c->shape.total)),
+        0};
     size_t at = 0;
     for (int i = 0; i < op->n_inputs; i++) {
         kpar_storage from;
@@ -133,8 +151,9 @@ static kpar_status set_data_for_gather(kpar_collecting *c)
     const kpar_value_id in = c->op->inputs[0], out = c->op->outputs[0];
     kpar_storage own;
     KPAR_TRY(kpar_emit_find(e, in, c->microbatch, &own));
-    c->data = gathers_rows(c) ? kpar_emit_target(e, out, c->microbatch)
-                              : (kpar_storage){kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes_of(c, c->shape.total)), 0};
+    c->data = gathers_rows(c)
+                  ? kpar_emit_target(e, out, c->microbatch)
+                  : (kpar_storage){kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes_of(c, c->shape.total)), 0};
     const size_t first = c->shape.offsets[c->shape.me], count = c->shape.counts[c->shape.me];
     const kpar_buffer *a = &e->buffers[own.buffer], *b = &e->buffers[c->data.buffer];
     const bool there = a->segment == KPAR_SEGMENT_STATE && b->segment == KPAR_SEGMENT_STATE &&
@@ -149,15 +168,22 @@ static kpar_status interleave(kpar_collecting *c)
     kpar_emitter *e = c->e;
     const kpar_value_id out = c->op->outputs[0];
     const kpar_value *v = &e->graph->values[out];
-    const int dim = e->graph->values[c->op->inputs[0]].placement[c->op->attributes.mesh_axis].dim, n = c->shape.n;
+    const int dim = e->graph->values[c->op->inputs[0]].placement[c->op->attributes.mesh_axis].dim,
+              n = c->shape.n;
     int64_t dims[KPAR_MAX_RANK], outer = 1, inner = 1;
     kpar_local_dims(v, e->options->mesh, e->me, e->rows, dims);
     for (int i = 0; i < v->shape.rank; i++) *(i < dim ? &outer : &inner) *= dims[i];
     inner /= n;
-    const kpar_tensor_spec tensors[2] = {{.dtype = c->dtype, .rank = 3, .dims = {n, outer, inner}}, {.dtype = c->dtype, .rank = 3, .dims = {outer, n, inner}}};
-    const kpar_kernel_spec spec = {.op = KPAR_OP_TRANSPOSE, .n_inputs = 1, .n_outputs = 1, .tensors = tensors, .attributes = {.permutation = {1, 0, 2}}};
-    const kpar_draft_place places[2] = {kpar_emit_place(c->data, bytes_of(c, c->shape.total)),
-                                        kpar_emit_place(kpar_emit_target(e, out, c->microbatch), bytes_of(c, c->shape.total))};
+    const kpar_tensor_spec tensors[2] = {{.dtype = c->dtype, .rank = 3, .dims = {n, outer, inner}},
+                                         {.dtype = c->dtype, .rank = 3, .dims = {outer, n, inner}}};
+    const kpar_kernel_spec spec = {.op = KPAR_OP_TRANSPOSE,
+                                   .n_inputs = 1,
+                                   .n_outputs = 1,
+                                   .tensors = tensors,
+                                   .attributes = {.permutation = {1, 0, 2}}};
+    const kpar_draft_place places[2] = {
+        kpar_emit_place(c->data, bytes_of(c, c->shape.total)),
+        kpar_emit_place(kpar_emit_target(e, out, c->microbatch), bytes_of(c, c->shape.total))};
     kpar_emit_run(e, &spec, c->op->layer, c->what, c->microbatch, places);
     return KPAR_OK;
 }
@@ -166,7 +192,8 @@ kpar_draft_place kpar_emit_place_of_range(const kpar_collecting *c, const kpar_r
 {
     const int rank = r->member == c->shape.me ? -1 : world_rank(c, r->member);
     if (r->space == KPAR_SPACE_DATA) return data_place(c, rank, r->tree_slot, r->first, r->count);
-    return (kpar_draft_place){rank, c->scratch.buffer, c->scratch.offset + bytes_of(c, r->first), bytes_of(c, r->count)};
+    return (kpar_draft_place){rank, c->scratch.buffer, c->scratch.offset + bytes_of(c, r->first),
+                              bytes_of(c, r->count)};
 }
 
 static int flag_number(const kpar_collecting *c, int flag)
@@ -180,10 +207,12 @@ static int flag_number(const kpar_collecting *c, int flag)
 /* Everything that a signal or wait of this collective guards. */
 static int guarded(const kpar_collecting *c, int peer, kpar_draft_place *places)
 {
-    const int terms = c->shape.terms ? c->shape.terms[peer] : 1, own_terms = c->shape.terms ? c->shape.terms[c->shape.me] : 1;
+    const int terms = c->shape.terms ? c->shape.terms[peer] : 1,
+              own_terms = c->shape.terms ? c->shape.terms[c->shape.me] : 1;
     int n = 0;
     for (int t = 0; t < own_terms; t++) places[n++] = data_place(c, -1, t, 0, c->shape.total);
-    for (int t = 0; peer != c->shape.me && t < terms; t++) places[n++] = data_place(c, world_rank(c, peer), t, 0, c->shape.total);
+    for (int t = 0; peer != c->shape.me && t < terms; t++)
+        places[n++] = data_place(c, world_rank(c, peer), t, 0, c->shape.total);
     return n;
 }
 
@@ -203,7 +232,8 @@ static kpar_status emit_flag(kpar_collecting *c, const kpar_step *step)
             for (int t = 0; t < terms; t++) all[n++] = data_place(c, world_rank(c, i), t, 0, c->shape.total);
         }
     }
-    kpar_draft *draft = kpar_emit_draft(e, signal ? KPAR_INSTRUCTION_SIGNAL : KPAR_INSTRUCTION_WAIT, KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, all, n, 0);
+    kpar_draft *draft = kpar_emit_draft(e, signal ? KPAR_INSTRUCTION_SIGNAL : KPAR_INSTRUCTION_WAIT,
+                                        KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, all, n, 0);
     draft->instruction.channel = flag_number(c, step->flag);
     if (!signal) draft->instruction.peer = world_rank(c, step->peer);
     return KPAR_OK;
@@ -217,9 +247,12 @@ static kpar_status emit_step(kpar_collecting *c, const kpar_step *step)
     const kpar_draft_place own = kpar_emit_place_of_range(c, &step->range);
     if (step->kind == KPAR_STEP_SEND || step->kind == KPAR_STEP_RECEIVE) {
         const bool send = step->kind == KPAR_STEP_SEND;
-        kpar_draft *draft = kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE, KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, &own, 1, !send);
+        kpar_draft *draft =
+            kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE, KPAR_LANE_COMM,
+                            c->op->layer, c->what, c->microbatch, &own, 1, !send);
         draft->instruction.peer = world_rank(c, step->peer);
-        draft->instruction.channel = (int)e->graph->n_ops + (int)c->id; /* transfers between stages have smaller numbers */
+        draft->instruction.channel =
+            (int)e->graph->n_ops + (int)c->id; /* transfers between stages have smaller numbers */
         return KPAR_OK;
     }
     kpar_draft_place *from = kpar_arena_alloc(e->arena, (size_t)step->n_sources * sizeof *from);
@@ -227,7 +260,8 @@ static kpar_status emit_step(kpar_collecting *c, const kpar_step *step)
     if (step->kind == KPAR_STEP_COPY)
         kpar_emit_copy(e, c->dtype, step->range.count, c->op->layer, c->what, c->microbatch, from[0], own);
     else
-        kpar_emit_sum(e, c->dtype, step->range.count, c->op->layer, c->what, c->microbatch, from, step->n_sources, step->additions, own);
+        kpar_emit_sum(e, c->dtype, step->range.count, c->op->layer, c->what, c->microbatch, from,
+                      step->n_sources, step->additions, own);
     return KPAR_OK;
 }
 
@@ -245,8 +279,12 @@ static kpar_status emit_by_steps(kpar_collecting *c, kpar_algorithm generate)
     bool pending = false;
     kpar_steps_begin(&c->steps);
     kpar_status status = generate(&c->steps, &c->shape);
-    if (c->steps.n_flags > FLAGS_EACH) status = kpar_fail(KPAR_EINTERNAL, "a collective uses %d flags, at most %d", c->steps.n_flags, FLAGS_EACH);
-    if (c->steps.scratch) c->scratch = (kpar_storage){kpar_emit_buffer(c->e, KPAR_SEGMENT_STEP, bytes_of(c, c->steps.scratch)), 0};
+    if (c->steps.n_flags > FLAGS_EACH)
+        status =
+            kpar_fail(KPAR_EINTERNAL, "a collective uses %d flags, at most %d", c->steps.n_flags, FLAGS_EACH);
+    if (c->steps.scratch)
+        c->scratch =
+            (kpar_storage){kpar_emit_buffer(c->e, KPAR_SEGMENT_STEP, bytes_of(c, c->steps.scratch)), 0};
     if (status == KPAR_OK) status = kpar_emit_pend(c, &pending);
     if (pending) return status;
     if (status == KPAR_OK) status = kpar_emit_steps(c, 0, c->steps.n);
@@ -259,7 +297,8 @@ static kpar_status emit_whole(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
     const size_t first = c->shape.offsets[c->shape.me], count = c->shape.counts[c->shape.me];
-    kpar_draft_place places[2] = {data_place(c, -1, 0, 0, c->shape.total), data_place(c, -1, 0, first, count)};
+    kpar_draft_place places[2] = {data_place(c, -1, 0, 0, c->shape.total),
+                                  data_place(c, -1, 0, first, count)};
     int n = 1;
     if (c->shape.collective == KPAR_COLLECTIVE_ALL_GATHER) {
         kpar_draft_place whole = places[0];
@@ -267,18 +306,22 @@ static kpar_status emit_whole(kpar_collecting *c)
         places[1] = whole;
         n = 2;
     } else if (c->shape.collective == KPAR_COLLECTIVE_REDUCE_SCATTER) {
-        places[1] = (kpar_draft_place){-1, kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes_of(c, count)), 0, bytes_of(c, count)};
+        places[1] = (kpar_draft_place){-1, kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes_of(c, count)), 0,
+                                       bytes_of(c, count)};
         n = 2;
     }
     int *ranks = kpar_arena_alloc(e->arena, (size_t)c->shape.n * sizeof *ranks);
     for (int i = 0; i < c->shape.n; i++) ranks[i] = world_rank(c, i);
-    kpar_draft *draft = kpar_emit_draft(e, KPAR_INSTRUCTION_COLLECTIVE, KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, places, n, 1);
+    kpar_draft *draft = kpar_emit_draft(e, KPAR_INSTRUCTION_COLLECTIVE, KPAR_LANE_COMM, c->op->layer, c->what,
+                                        c->microbatch, places, n, 1);
     kpar_instruction *i = &draft->instruction;
     i->collective = c->shape.collective;
     i->dtype = c->dtype;
     i->group = kpar_program_group(e->program, ranks, c->shape.n);
     i->counts = c->shape.collective == KPAR_COLLECTIVE_ALL_REDUCE ? NULL : c->shape.counts;
-    if (n == 2 && c->shape.collective == KPAR_COLLECTIVE_REDUCE_SCATTER) kpar_emit_copy(e, c->dtype, count, c->op->layer, c->what, c->microbatch, places[1], data_place(c, -1, 0, first, count));
+    if (n == 2 && c->shape.collective == KPAR_COLLECTIVE_REDUCE_SCATTER)
+        kpar_emit_copy(e, c->dtype, count, c->op->layer, c->what, c->microbatch, places[1],
+                       data_place(c, -1, 0, first, count));
     return KPAR_OK;
 }
 
@@ -308,12 +351,14 @@ static void set_outputs(kpar_collecting *c)
 kpar_status kpar_emit_collective(kpar_emitter *e, kpar_op_id id, int microbatch)
 {
     const kpar_op *op = &e->graph->ops[id];
-    kpar_collecting c = {.e = e, .op = op, .id = id, .microbatch = microbatch, .dtype = e->graph->values[op->inputs[0]].dtype};
+    kpar_collecting c = {
+        .e = e, .op = op, .id = id, .microbatch = microbatch, .dtype = e->graph->values[op->inputs[0]].dtype};
     c.what = kpar_arena_printf(e->arena, "%s/%s", op->layer, kpar_op_row_get((kpar_op_kind)op->kind)->name);
     set_shape(&c);
     const bool gather = op->kind == KPAR_OP_ALL_GATHER;
     KPAR_TRY(gather ? set_data_for_gather(&c) : set_data_for_sums(&c));
-    const kpar_choice_facts facts = {c.shape.collective, c.shape.n, bytes_of(&c, c.shape.total), all_share(&c), c.shape.terms != NULL};
+    const kpar_choice_facts facts = {c.shape.collective, c.shape.n, bytes_of(&c, c.shape.total),
+                                     all_share(&c), c.shape.terms != NULL};
     const kpar_algorithm_row *row;
     KPAR_TRY(kpar_algorithm_choose(e->options->choice ? e->options->choice : "", &facts, &row));
     KPAR_TRY(row->generate ? emit_by_steps(&c, row->generate) : emit_whole(&c));

@@ -11,7 +11,13 @@
 
 /* Parts of the arena, in this order. STATE and SHARED lie at the same offsets on all ranks of a stage, so that peers
  * find each other's buffers; STEP is reused while a step runs; SLOTS differ with the shards a rank owns. */
-typedef enum kpar_segment { KPAR_SEGMENT_STATE, KPAR_SEGMENT_SHARED, KPAR_SEGMENT_STEP, KPAR_SEGMENT_SLOTS, KPAR_SEGMENT_COUNT } kpar_segment;
+typedef enum kpar_segment {
+    KPAR_SEGMENT_STATE,
+    KPAR_SEGMENT_SHARED,
+    KPAR_SEGMENT_STEP,
+    KPAR_SEGMENT_SLOTS,
+    KPAR_SEGMENT_COUNT
+} kpar_segment;
 
 typedef struct kpar_buffer {
     kpar_segment segment;
@@ -43,10 +49,10 @@ typedef struct kpar_draft {
 typedef struct kpar_variable_layout {
     bool present, has_copy, owner;
     kpar_segment segment;
-    size_t offset;         /* of what is held: the whole local part or the shard */
-    size_t shard_offset;   /* of the own shard, if a copy is held */
-    kpar_slice slice;      /* what is held */
-    kpar_slice shard;      /* what is owned */
+    size_t offset;       /* of what is held: the whole local part or the shard */
+    size_t shard_offset; /* of the own shard, if a copy is held */
+    kpar_slice slice;    /* what is held */
+    kpar_slice shard;    /* what is owned */
 } kpar_variable_layout;
 
 /* How the sums over microbatches of one value are kept. */
@@ -76,12 +82,12 @@ typedef struct kpar_emitter {
     kpar_variable_layout *variables; /* by catalog index; shared by the modes */
     size_t *state_bytes, *slot_bytes;
 
-    bool *needed;               /* by op: this rank runs it */
-    int *users;                 /* by value: ops of this rank that read it */
-    kpar_op_id *user;           /* by value: one of them */
-    kpar_storage *storage;      /* [value * (microbatches + 1) + microbatch + 1] */
+    bool *needed;                   /* by op: this rank runs it */
+    int *users;                     /* by value: ops of this rank that read it */
+    kpar_op_id *user;               /* by value: one of them */
+    kpar_storage *storage;          /* [value * (microbatches + 1) + microbatch + 1] */
     kpar_accumulator *accumulators; /* by op (accumulate) */
-    int *collective_number;     /* by op: counted apart for ops of a step and of a microbatch */
+    int *collective_number;         /* by op: counted apart for ops of a step and of a microbatch */
     int n_step_collectives, n_microbatch_collectives;
     kpar_pending_sum **pending; /* by op: a collective whose sum is pending, NULL: none */
 
@@ -91,7 +97,8 @@ typedef struct kpar_emitter {
     size_t n_drafts, drafts_capacity;
     kpar_program *program;
     size_t shared_bytes, step_bytes;
-    int *sent; /* STEP buffers that forward sends of each microbatch read: kept until its backward has ended */
+    int *
+        sent; /* STEP buffers that forward sends of each microbatch read: kept until its backward has ended */
     size_t n_sent, sent_capacity;
     kpar_lane lane;   /* of kernels emitted now */
     kpar_phase phase; /* of all that is emitted now */
@@ -109,28 +116,38 @@ kpar_status kpar_emit_find(kpar_emitter *e, kpar_value_id value, int microbatch,
 /* Where the value is to be written, made now. */
 kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbatch);
 /* Whether `microbatch` matters for the value. */
-static inline bool kpar_emit_is_replayed(const kpar_value *v) { return v->phase == KPAR_PHASE_MICROBATCH || v->phase == KPAR_PHASE_FACTS_ROWS; }
+static inline bool kpar_emit_is_replayed(const kpar_value *v)
+{
+    return v->phase == KPAR_PHASE_MICROBATCH || v->phase == KPAR_PHASE_FACTS_ROWS;
+}
 kpar_status kpar_emit_variables(kpar_emitter *e);
 /* Gives STEP buffers offsets; sets step_bytes. */
 void kpar_emit_plan_memory(kpar_emitter *e);
 
 /* emit_kernel.c */
-kpar_draft *kpar_emit_draft(kpar_emitter *e, kpar_instruction_kind kind, kpar_lane lane, const char *layer, const char *what, int microbatch,
-                            const kpar_draft_place *places, int n_places, int n_writes);
+kpar_draft *kpar_emit_draft(kpar_emitter *e, kpar_instruction_kind kind, kpar_lane lane, const char *layer,
+                            const char *what, int microbatch, const kpar_draft_place *places, int n_places,
+                            int n_writes);
 kpar_draft_place kpar_emit_place(kpar_storage where, size_t bytes);
 kpar_kernel_spec kpar_emit_spec(kpar_emitter *e, const kpar_op *op);
-kpar_status kpar_emit_kernel(kpar_emitter *e, const kpar_op *op, int microbatch, bool accumulate, kpar_storage output, int which);
-void kpar_emit_run(kpar_emitter *e, const kpar_kernel_spec *spec, const char *layer, const char *what, int microbatch, const kpar_draft_place *places);
-void kpar_emit_copy(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what, int microbatch, kpar_draft_place from, kpar_draft_place to);
+kpar_status kpar_emit_kernel(kpar_emitter *e, const kpar_op *op, int microbatch, bool accumulate,
+                             kpar_storage output, int which);
+void kpar_emit_run(kpar_emitter *e, const kpar_kernel_spec *spec, const char *layer, const char *what,
+                   int microbatch, const kpar_draft_place *places);
+void kpar_emit_copy(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what,
+                    int microbatch, kpar_draft_place from, kpar_draft_place to);
 /* to[count] = sum of the sources, added as `additions` say: pairs of sources, the sum taking the first one's place; NULL: in
  * order. */
-void kpar_emit_sum(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what, int microbatch,
-                   const kpar_draft_place *from, int n, const int (*additions)[2], kpar_draft_place to);
+void kpar_emit_sum(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what,
+                   int microbatch, const kpar_draft_place *from, int n, const int (*additions)[2],
+                   kpar_draft_place to);
 
 /* emit_accumulate.c */
 kpar_status kpar_emit_accumulators(kpar_emitter *e);
-kpar_op_id kpar_emit_accumulating(const kpar_emitter *e, kpar_value_id value); /* the accumulate that reads it, -1 */
-kpar_status kpar_emit_accumulate_kernel(kpar_emitter *e, kpar_op_id accumulate, const kpar_op *op, int microbatch);
+kpar_op_id kpar_emit_accumulating(const kpar_emitter *e,
+                                  kpar_value_id value); /* the accumulate that reads it, -1 */
+kpar_status kpar_emit_accumulate_kernel(kpar_emitter *e, kpar_op_id accumulate, const kpar_op *op,
+                                        int microbatch);
 kpar_status kpar_emit_accumulate_value(kpar_emitter *e, kpar_op_id accumulate, int microbatch);
 void kpar_emit_accumulated(kpar_emitter *e, kpar_op_id accumulate); /* after the last microbatch */
 /* Leaves of replica `data`: first and number; the subtree terms it keeps. */
@@ -160,7 +177,8 @@ kpar_draft_place kpar_emit_place_of_range(const kpar_collecting *c, const kpar_r
 /* Emits the steps before the sum and leaves it pending, where the collective's readers can take it; false: they cannot. */
 kpar_status kpar_emit_pend(const kpar_collecting *c, bool *pending);
 /* Takes the pending sums among the inputs of a map into its kernel: replaces them by what they are sums of. */
-void kpar_emit_take_sums(kpar_emitter *e, const kpar_op *op, kpar_kernel_spec *spec, kpar_draft_place **places);
+void kpar_emit_take_sums(kpar_emitter *e, const kpar_op *op, kpar_kernel_spec *spec,
+                         kpar_draft_place **places);
 /* After an op: emits the steps behind sums that it was the last to read. */
 kpar_status kpar_emit_end_sums(kpar_emitter *e, kpar_op_id op);
 void kpar_emit_release_pending(kpar_emitter *e);

@@ -59,7 +59,8 @@ kpar_status kpar_emit_pend(const kpar_collecting *c, bool *pending)
     if (c->op->kind != KPAR_OP_REDUCE_SCATTER) return KPAR_OK;
     const size_t reduce = find_reduce(&c->steps);
     const int readers = count_readers(c->e, c->op);
-    if (reduce == c->steps.n || readers == 0 || c->steps.steps[reduce].n_sources > MOST_SOURCES) return KPAR_OK;
+    if (reduce == c->steps.n || readers == 0 || c->steps.steps[reduce].n_sources > MOST_SOURCES)
+        return KPAR_OK;
     kpar_pending_sum *sum = kpar_arena_alloc(c->e->arena, sizeof *sum);
     *sum = (kpar_pending_sum){*c, reduce, readers};
     c->e->pending[c->id] = sum;
@@ -97,12 +98,14 @@ static kpar_x add_input(rewriting *r, const kpar_tensor_spec *tensor, kpar_draft
     return kpar_x_input(r->builder, r->n++);
 }
 
-static kpar_x add_sum(rewriting *r, const kpar_pending_sum *sum, kpar_value_id value, const kpar_tensor_spec *tensor)
+static kpar_x add_sum(rewriting *r, const kpar_pending_sum *sum, kpar_value_id value,
+                      const kpar_tensor_spec *tensor)
 {
     const kpar_collecting *c = &sum->collecting;
     const kpar_step *step = &c->steps.steps[sum->reduce];
     const size_t before = elements_before(sum, value), count = (size_t)kpar_count(tensor->rank, tensor->dims);
-    const kpar_kernel_spec kernel = kpar_sum_kernel(c->e->arena, c->dtype, count, step->n_sources, step->additions);
+    const kpar_kernel_spec kernel =
+        kpar_sum_kernel(c->e->arena, c->dtype, count, step->n_sources, step->additions);
     kpar_x sources[MOST_SOURCES], result;
     for (int i = 0; i < step->n_sources; i++) {
         kpar_range range = step->sources[i];
@@ -114,7 +117,8 @@ static kpar_x add_sum(rewriting *r, const kpar_pending_sum *sum, kpar_value_id v
     return result;
 }
 
-void kpar_emit_take_sums(kpar_emitter *e, const kpar_op *op, kpar_kernel_spec *spec, kpar_draft_place **places)
+void kpar_emit_take_sums(kpar_emitter *e, const kpar_op *op, kpar_kernel_spec *spec,
+                         kpar_draft_place **places)
 {
     int n_inputs = 0;
     bool any = false;
@@ -125,12 +129,14 @@ void kpar_emit_take_sums(kpar_emitter *e, const kpar_op *op, kpar_kernel_spec *s
     }
     if (!any) return;
     const size_t n = (size_t)(n_inputs + op->n_outputs);
-    rewriting r = {kpar_expression_begin(n_inputs), kpar_arena_alloc(e->arena, n * sizeof *r.tensors), kpar_arena_alloc(e->arena, n * sizeof *r.places), 0};
+    rewriting r = {kpar_expression_begin(n_inputs), kpar_arena_alloc(e->arena, n * sizeof *r.tensors),
+                   kpar_arena_alloc(e->arena, n * sizeof *r.places), 0};
     kpar_x *inputs = kpar_arena_alloc(e->arena, (size_t)op->n_inputs * sizeof *inputs);
     kpar_x *outputs = kpar_arena_alloc(e->arena, (size_t)op->n_outputs * sizeof *outputs);
     for (int i = 0; i < op->n_inputs; i++) {
         const kpar_pending_sum *sum = pending_of(e, op->inputs[i]);
-        inputs[i] = sum ? add_sum(&r, sum, op->inputs[i], &spec->tensors[i]) : add_input(&r, &spec->tensors[i], (*places)[i]);
+        inputs[i] = sum ? add_sum(&r, sum, op->inputs[i], &spec->tensors[i])
+                        : add_input(&r, &spec->tensors[i], (*places)[i]);
     }
     kpar_x_inline(r.builder, op->attributes.expression, inputs, outputs);
     spec->attributes.expression = kpar_expression_end(r.builder, e->arena, outputs, op->n_outputs);

@@ -6,7 +6,10 @@
 
 int kpar_emit_buffer(kpar_emitter *e, kpar_segment segment, size_t bytes)
 {
-    kpar_buffer buffer = {.segment = segment, .bytes = kpar_emit_align(bytes ? bytes : 1), .first = (int)e->n_drafts, .last = (int)e->n_drafts};
+    kpar_buffer buffer = {.segment = segment,
+                          .bytes = kpar_emit_align(bytes ? bytes : 1),
+                          .first = (int)e->n_drafts,
+                          .last = (int)e->n_drafts};
     if (segment == KPAR_SEGMENT_SHARED) {
         buffer.offset = e->shared_bytes;
         e->shared_bytes += buffer.bytes;
@@ -38,7 +41,8 @@ kpar_storage *kpar_emit_slot(kpar_emitter *e, kpar_value_id value, int microbatc
 /* A buffer at a fixed place of the state. */
 static int fixed_buffer(kpar_emitter *e, kpar_segment segment, size_t offset, size_t bytes)
 {
-    KPAR_PUSH(e->buffers, e->n_buffers, e->buffers_capacity) = (kpar_buffer){segment, offset, bytes, 0, KPAR_FOR_EVER};
+    KPAR_PUSH(e->buffers, e->n_buffers, e->buffers_capacity) =
+        (kpar_buffer){segment, offset, bytes, 0, KPAR_FOR_EVER};
     return (int)e->n_buffers - 1;
 }
 
@@ -71,8 +75,9 @@ kpar_status kpar_emit_find(kpar_emitter *e, kpar_value_id value, int microbatch,
     if (slot->buffer < 0 && e->graph->values[value].op < 0) *slot = source_storage(e, value);
     if (slot->buffer < 0) {
         const kpar_op *op = &e->graph->ops[e->graph->values[value].op];
-        return kpar_fail(KPAR_EINTERNAL, "rank %d reads value %d (%s of layer '%s', stage %d) before it is there", e->rank, value,
-                         kpar_op_row_get((kpar_op_kind)op->kind)->name, op->layer, op->stage);
+        return kpar_fail(KPAR_EINTERNAL,
+                         "rank %d reads value %d (%s of layer '%s', stage %d) before it is there", e->rank,
+                         value, kpar_op_row_get((kpar_op_kind)op->kind)->name, op->layer, op->stage);
     }
     *where = *slot;
     return KPAR_OK;
@@ -93,13 +98,15 @@ static const kpar_state *state_in_place(const kpar_emitter *e, kpar_value_id val
 {
     const kpar_graph *g = e->graph;
     const kpar_op_id maker = g->values[value].op;
-    while (e->users[value] == 1 && e->user[value] >= 0 && g->ops[e->user[value]].kind == KPAR_OP_COMPUTE_COPY) value = g->ops[e->user[value]].outputs[0];
+    while (e->users[value] == 1 && e->user[value] >= 0 && g->ops[e->user[value]].kind == KPAR_OP_COMPUTE_COPY)
+        value = g->ops[e->user[value]].outputs[0];
     for (size_t i = 0; i < g->n_states; i++) {
         const kpar_state *s = &g->states[i];
         if (s->next != value || s->value == value || !e->variables[s->variable].present) continue;
         for (size_t k = 0; k < g->n_ops; k++) {
             const kpar_op *op = &g->ops[k];
-            if (op->phase != KPAR_PHASE_UPDATE || !e->needed[k] || ((kpar_op_id)k <= maker && ((kpar_op_id)k != maker || op->kind == KPAR_OP_MAP)))
+            if (op->phase != KPAR_PHASE_UPDATE || !e->needed[k] ||
+                ((kpar_op_id)k <= maker && ((kpar_op_id)k != maker || op->kind == KPAR_OP_MAP)))
                 continue;
             for (int j = 0; j < op->n_inputs; j++)
                 if (op->inputs[j] == s->value) return NULL;
@@ -117,8 +124,10 @@ kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbat
     if (state)
         *slot = variable_storage(e, &e->graph->values[state->value]);
     else
-        *slot = (kpar_storage){
-            kpar_emit_buffer(e, is_shared(e, value) ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP, kpar_emit_value_bytes(e, value)), 0};
+        *slot =
+            (kpar_storage){kpar_emit_buffer(e, is_shared(e, value) ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP,
+                                            kpar_emit_value_bytes(e, value)),
+                           0};
     return *slot;
 }
 
@@ -146,12 +155,14 @@ static void layout_variable(kpar_emitter *e, const kpar_value *v)
     const bool slot = variable->kind == KPAR_VARIABLE_SLOT;
     const bool sharded = v->placement[KPAR_AXIS_DATA].kind == KPAR_SHARD;
     kpar_value whole = *v;
-    if (v->source == KPAR_FROM_COPY || !sharded || !slot) whole.placement[KPAR_AXIS_DATA] = (kpar_placement){.kind = KPAR_REPLICATED};
+    if (v->source == KPAR_FROM_COPY || !sharded || !slot)
+        whole.placement[KPAR_AXIS_DATA] = (kpar_placement){.kind = KPAR_REPLICATED};
     layout->slice = kpar_local_slice(&whole, e->options->mesh, e->me, e->rows);
     layout->shard = kpar_local_slice(v, e->options->mesh, e->me, e->rows);
     layout->present = true;
     layout->has_copy = sharded && !slot;
-    layout->owner = (sharded || e->me.data == 0) && (v->placement[KPAR_AXIS_TENSOR].kind == KPAR_SPLIT || e->me.tensor == 0) &&
+    layout->owner = (sharded || e->me.data == 0) &&
+                    (v->placement[KPAR_AXIS_TENSOR].kind == KPAR_SPLIT || e->me.tensor == 0) &&
                     kpar_count(layout->shard.rank, layout->shard.size) > 0;
     layout->segment = slot ? KPAR_SEGMENT_SLOTS : KPAR_SEGMENT_STATE;
     size_t *used = slot ? e->slot_bytes : e->state_bytes;
@@ -160,23 +171,28 @@ static void layout_variable(kpar_emitter *e, const kpar_value *v)
     if (layout->has_copy) {
         size_t row = kpar_dtype_bytes(v->dtype);
         for (int i = 1; i < layout->slice.rank; i++) row *= (size_t)layout->slice.size[i];
-        layout->shard_offset = layout->offset + (size_t)(layout->shard.start[0] - layout->slice.start[0]) * row;
+        layout->shard_offset =
+            layout->offset + (size_t)(layout->shard.start[0] - layout->slice.start[0]) * row;
     }
 }
 
 /* The optimizer's scalars lie on every stage; one of them owns them. */
 static bool is_first_holder(const kpar_emitter *e, const kpar_variable *v)
 {
-    return (v->kind != KPAR_VARIABLE_ITERATION && v->kind != KPAR_VARIABLE_LEARNING_RATE) || e->me.pipeline == 0;
+    return (v->kind != KPAR_VARIABLE_ITERATION && v->kind != KPAR_VARIABLE_LEARNING_RATE) ||
+           e->me.pipeline == 0;
 }
 
-static void add_slot(kpar_emitter *e, const kpar_value *v, bool own, const kpar_slice *slice, size_t offset, kpar_segment segment)
+static void add_slot(kpar_emitter *e, const kpar_value *v, bool own, const kpar_slice *slice, size_t offset,
+                     kpar_segment segment)
 {
-    kpar_slot slot = {.kind = KPAR_SLOT_VARIABLE, .index = v->index, .microbatch = -1, .slice = *slice, .owner = own};
+    kpar_slot slot = {
+        .kind = KPAR_SLOT_VARIABLE, .index = v->index, .microbatch = -1, .slice = *slice, .owner = own};
     slot.tensor = (kpar_tensor_spec){.dtype = v->dtype, .rank = slice->rank};
     memcpy(slot.tensor.dims, slice->size, sizeof slot.tensor.dims);
     /* offset is within its segment until the end of emission */
-    slot.place = (kpar_place){.rank = -(int)segment - 2, .offset = offset, .bytes = slice_bytes(slice, v->dtype)};
+    slot.place =
+        (kpar_place){.rank = -(int)segment - 2, .offset = offset, .bytes = slice_bytes(slice, v->dtype)};
     KPAR_PUSH(e->program->slots, e->program->n_slots, e->program->slots_capacity) = slot;
 }
 
@@ -194,11 +210,13 @@ kpar_status kpar_emit_variables(kpar_emitter *e)
             laid[v->index] = true;
             kpar_variable_layout *layout = &e->variables[v->index];
             if (!layout->present && e->follows)
-                return kpar_fail(KPAR_EINTERNAL, "rank %d has variable '%s' in mode %s only", e->rank, e->catalog->variables[v->index].path, kpar_mode_name(e->mode));
+                return kpar_fail(KPAR_EINTERNAL, "rank %d has variable '%s' in mode %s only", e->rank,
+                                 e->catalog->variables[v->index].path, kpar_mode_name(e->mode));
             if (!layout->present) layout_variable(e, v);
             const bool own = layout->owner && is_first_holder(e, &e->catalog->variables[v->index]);
             add_slot(e, v, own && !layout->has_copy, &layout->slice, layout->offset, layout->segment);
-            if (layout->has_copy && own) add_slot(e, v, true, &layout->shard, layout->shard_offset, layout->segment);
+            if (layout->has_copy && own)
+                add_slot(e, v, true, &layout->shard, layout->shard_offset, layout->segment);
         }
     return KPAR_OK;
 }
@@ -222,7 +240,8 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* Lowest offset at which `buffer` overlaps nothing that lives at the same time. taken: {start, end} pairs. */
-static size_t lowest_fit(const kpar_emitter *e, const block *placed, size_t n, const kpar_buffer *buffer, size_t (*taken)[2])
+static size_t lowest_fit(const kpar_emitter *e, const block *placed, size_t n, const kpar_buffer *buffer,
+                         size_t (*taken)[2])
 {
     size_t count = 0, offset = 0;
     for (size_t i = 0; i < n; i++) {

@@ -9,11 +9,11 @@
 
 typedef struct kpar_plan_options {
     kpar_mesh mesh;
-    int64_t batch_size;              /* rows of the global batch */
-    int microbatches;                /* a replica; with leaves: 0 */
-    int leaves;                      /* reproducible sums over so many leaves of the batch; 0: off */
-    const kpar_schedule *schedule;   /* NULL: 1f1b */
-    int zero;                        /* 0 or 1 */
+    int64_t batch_size;            /* rows of the global batch */
+    int microbatches;              /* a replica; with leaves: 0 */
+    int leaves;                    /* reproducible sums over so many leaves of the batch; 0: off */
+    const kpar_schedule *schedule; /* NULL: 1f1b */
+    int zero;                      /* 0 or 1 */
     bool split_features;
     const char *const *stages;       /* first layers of stages 1 ..., or NULL */
     const int *nodes;                /* node of each rank; NULL: all on one */
@@ -44,7 +44,8 @@ const kpar_graph *kpar_plan_graph(const kpar_plan *plan, kpar_mode mode);
 const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode, int *n, int *values);
 
 /* The programs of one rank, by mode (NULL: not planned), sharing one arena. The caller destroys them. */
-kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *programs[KPAR_MODE_COUNT]) KPAR_MUST_USE;
+kpar_status kpar_plan_emit(const kpar_plan *plan, int rank,
+                           kpar_program *programs[KPAR_MODE_COUNT]) KPAR_MUST_USE;
 
 /* How a global batch is dealt: microbatches of replica `data`, and the rows (positions) of its microbatch `m` in a
  * batch of `rows` rows. */

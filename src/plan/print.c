@@ -6,8 +6,9 @@
 
 enum { COLUMNS = 11 };
 
-static const char *const headings[COLUMNS] = {"ranks", "layers", "parameters", "weights", "optimizer", "buffers",
-                                              "FLOP",  "sent",   "compute",    "step",    "bubble"};
+static const char *const headings[COLUMNS] = {"ranks",     "layers",  "parameters", "weights",
+                                              "optimizer", "buffers", "FLOP",       "sent",
+                                              "compute",   "step",    "bubble"};
 
 typedef const char *cells[COLUMNS];
 
@@ -17,7 +18,11 @@ static const char *bytes_text(kpar_arena *arena, double bytes)
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     int unit = 0;
     for (; bytes >= 1000 && unit < 4; unit++) bytes /= 1024;
-    return kpar_arena_printf(arena, "%.*f %s", unit == 0 || bytes >= 100 ? 0 : bytes >= 10 ? 1 : 2, bytes, units[unit]);
+    return kpar_arena_printf(arena, "%.*f %s",
+                             unit == 0 || bytes >= 100 ? 0
+                             : bytes >= 10             ? 1
+                                                       : 2,
+                             bytes, units[unit]);
 }
 
 /* "12.3 G": by thousands. */
@@ -26,7 +31,11 @@ static const char *count_text(kpar_arena *arena, double count)
     static const char *const units[] = {"", " k", " M", " G", " T", " P"};
     int unit = 0;
     for (; count >= 999.5 && unit < 5; unit++) count /= 1000;
-    return kpar_arena_printf(arena, "%.*f%s", unit == 0 || count >= 100 ? 0 : count >= 10 ? 1 : 2, count, units[unit]);
+    return kpar_arena_printf(arena, "%.*f%s",
+                             unit == 0 || count >= 100 ? 0
+                             : count >= 10             ? 1
+                                                       : 2,
+                             count, units[unit]);
 }
 
 static const char *seconds_text(kpar_arena *arena, double seconds)
@@ -38,7 +47,8 @@ static const char *seconds_text(kpar_arena *arena, double seconds)
 
 static const char *ranks_text(kpar_arena *arena, int first, int last)
 {
-    return first == last ? kpar_arena_printf(arena, "%d", first) : kpar_arena_printf(arena, "%d-%d", first, last);
+    return first == last ? kpar_arena_printf(arena, "%d", first)
+                         : kpar_arena_printf(arena, "%d-%d", first, last);
 }
 
 static const char *layers_text(kpar_arena *arena, const kpar_plan_rank *row)
@@ -67,7 +77,8 @@ static void fill_cells(const kpar_plan_report *report, const kpar_plan_rank *row
 /* The first two columns to the left, numbers to the right. */
 static void print_line(kpar_text *text, const char *const *line, const int *widths)
 {
-    for (int i = 0; i < COLUMNS; i++) kpar_text_printf(text, i < 2 ? "%s%-*s" : "%s%*s", i ? "  " : "", widths[i], line[i]);
+    for (int i = 0; i < COLUMNS; i++)
+        kpar_text_printf(text, i < 2 ? "%s%-*s" : "%s%*s", i ? "  " : "", widths[i], line[i]);
     kpar_text_printf(text, "\n");
 }
 
@@ -76,8 +87,9 @@ static void print_totals(const kpar_plan_report *report, kpar_text *text)
     kpar_arena *a = report->arena;
     if (report->estimated)
         kpar_text_printf(text, "Figures are those of each stage's first rank; times are without overlap.\n");
-    kpar_text_printf(text, "Predicted: a step (%s) in %s, %s samples/s; computing %.0f %% of the time.\n", kpar_mode_name(report->mode),
-                     seconds_text(a, report->step_seconds), count_text(a, report->samples_per_second), 100 * (1 - report->bubble));
+    kpar_text_printf(text, "Predicted: a step (%s) in %s, %s samples/s; computing %.0f %% of the time.\n",
+                     kpar_mode_name(report->mode), seconds_text(a, report->step_seconds),
+                     count_text(a, report->samples_per_second), 100 * (1 - report->bubble));
 }
 
 static bool same_but_ranks(const char *const *a, const char *const *b)

@@ -60,7 +60,8 @@ static void count_variables(const kpar_plan *plan, const kpar_program *p, kpar_p
         const kpar_variable_kind kind = catalog->variables[slot->index].kind;
         const bool weight = kind == KPAR_VARIABLE_WEIGHT || kind == KPAR_VARIABLE_FROZEN;
         const int64_t count = kpar_count(slot->slice.rank, slot->slice.size);
-        *(weight ? &row->weight_bytes : &row->optimizer_bytes) += (size_t)count * kpar_dtype_bytes(slot->tensor.dtype);
+        *(weight ? &row->weight_bytes : &row->optimizer_bytes) +=
+            (size_t)count * kpar_dtype_bytes(slot->tensor.dtype);
         if (weight) row->parameters += count;
     }
     row->buffer_bytes = p->arena_bytes - row->weight_bytes - row->optimizer_bytes;
@@ -76,8 +77,10 @@ static void find_layers(const kpar_plan *plan, const kpar_plan_report *report, k
     const char *last = "";
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        if (op->phase != KPAR_PHASE_MICROBATCH || op->part != KPAR_FORWARD || op->stage != row->stage) continue;
-        if (op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE || strcmp(layer_name(op), last) == 0) continue;
+        if (op->phase != KPAR_PHASE_MICROBATCH || op->part != KPAR_FORWARD || op->stage != row->stage)
+            continue;
+        if (op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE || strcmp(layer_name(op), last) == 0)
+            continue;
         last = layer_name(op);
         if (!row->first_layer) row->first_layer = kpar_arena_strdup(report->arena, last);
         row->layers++;
@@ -103,7 +106,8 @@ static kpar_plan_rank describe(const kpar_plan *plan, const kpar_plan_report *re
 
 /* --- all ranks --- */
 
-static kpar_status emit(const kpar_plan *plan, const kpar_plan_report *report, int rank, kpar_program **program)
+static kpar_status emit(const kpar_plan *plan, const kpar_plan_report *report, int rank,
+                        kpar_program **program)
 {
     kpar_program *programs[KPAR_MODE_COUNT];
     KPAR_TRY(kpar_plan_emit(plan, rank, programs));
@@ -113,7 +117,8 @@ static kpar_status emit(const kpar_plan *plan, const kpar_plan_report *report, i
     return KPAR_OK;
 }
 
-static kpar_status simulate(const kpar_plan *plan, const machine *m, kpar_program **programs, kpar_plan_report *report)
+static kpar_status simulate(const kpar_plan *plan, const machine *m, kpar_program **programs,
+                            kpar_plan_report *report)
 {
     const kpar_costs costs = costs_of(m);
     const int n = report->n_ranks;
@@ -130,14 +135,16 @@ static kpar_status simulate(const kpar_plan *plan, const machine *m, kpar_progra
 }
 
 /* programs[0] is there. */
-static kpar_status look_at_all(const kpar_plan *plan, const machine *m, kpar_program **programs, kpar_plan_report *report)
+static kpar_status look_at_all(const kpar_plan *plan, const machine *m, kpar_program **programs,
+                               kpar_plan_report *report)
 {
     for (int rank = 1; rank < report->n_ranks; rank++) KPAR_TRY(emit(plan, report, rank, &programs[rank]));
     return simulate(plan, m, programs, report);
 }
 
 /* The first rank of each stage stands for the others; the pipeline fills and drains at the pace of the slowest. */
-static kpar_status look_at_stages(const kpar_plan *plan, const machine *m, kpar_program **programs, kpar_plan_report *report)
+static kpar_status look_at_stages(const kpar_plan *plan, const machine *m, kpar_program **programs,
+                                  kpar_plan_report *report)
 {
     const kpar_costs costs = costs_of(m); /* nothing overlaps */
     const kpar_mesh mesh = kpar_plan_options_get(plan)->mesh;

@@ -11,14 +11,14 @@ typedef struct kpar_plan_rank {
     int stage;
     int layers; /* that compute on the rank */
     const char *first_layer, *last_layer;
-    int64_t parameters;        /* of the model, held by the rank */
-    size_t weight_bytes;       /* and what they take */
-    size_t optimizer_bytes;    /* slots, step count, learning rate */
-    size_t buffer_bytes;       /* activations, gradients and everything else, at their highest */
-    double flops;              /* of a step */
-    size_t sent_bytes;         /* in a step: messages, and what is read from peers' windows */
-    double compute_seconds;    /* of a step: in kernels */
-    double end_seconds;        /* when the rank is through with a step */
+    int64_t parameters;     /* of the model, held by the rank */
+    size_t weight_bytes;    /* and what they take */
+    size_t optimizer_bytes; /* slots, step count, learning rate */
+    size_t buffer_bytes;    /* activations, gradients and everything else, at their highest */
+    double flops;           /* of a step */
+    size_t sent_bytes;      /* in a step: messages, and what is read from peers' windows */
+    double compute_seconds; /* of a step: in kernels */
+    double end_seconds;     /* when the rank is through with a step */
 } kpar_plan_rank;
 
 typedef struct kpar_plan_report {
@@ -28,13 +28,14 @@ typedef struct kpar_plan_report {
     kpar_plan_rank *rows;
     size_t n_rows, capacity;
     double step_seconds, samples_per_second;
-    double bubble; /* share of the ranks' time in which they do not compute */
+    double bubble;  /* share of the ranks' time in which they do not compute */
     bool estimated; /* too large to simulate: a row a stage, of its first rank; times without overlap */
 } kpar_plan_report;
 
 /* Emits the programs (of the first planned mode of train, evaluate, predict) of all ranks and simulates a step, with
  * `threads` cores a rank. Where that would take long, only the first rank of each stage is looked at. */
-kpar_status kpar_plan_report_create(const kpar_plan *plan, int threads, kpar_plan_report **report) KPAR_MUST_USE;
+kpar_status kpar_plan_report_create(const kpar_plan *plan, int threads,
+                                    kpar_plan_report **report) KPAR_MUST_USE;
 void kpar_plan_report_destroy(kpar_plan_report *report); /* NULL is fine */
 
 /* Appends the table and the line of totals. */

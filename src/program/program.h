@@ -39,9 +39,11 @@ const char *kpar_lane_name(kpar_lane lane);
     X(KERNEL, "kernel", "runs kernel `kernel` on `places`: its inputs, then its outputs")                    \
     X(SEND, "send", "sends places[0] to rank `peer` on `channel`; done when the place may be written again") \
     X(RECEIVE, "receive", "receives into places[0] from rank `peer` on `channel`")                           \
-    X(SIGNAL, "signal", "sets own flag `channel` to the number of runs of its list; ranks sharing the window see it") \
-    X(WAIT, "wait", "waits until flag `channel` of rank `peer` has the number of runs of its own list")        \
-    X(COLLECTIVE, "collective", "a whole collective of the transport over `group`: `collective`, `places`, `counts`")
+    X(SIGNAL, "signal",                                                                                      \
+      "sets own flag `channel` to the number of runs of its list; ranks sharing the window see it")          \
+    X(WAIT, "wait", "waits until flag `channel` of rank `peer` has the number of runs of its own list")      \
+    X(COLLECTIVE, "collective",                                                                              \
+      "a whole collective of the transport over `group`: `collective`, `places`, `counts`")
 typedef enum kpar_instruction_kind {
 #define KPAR_INSTRUCTION_ENUM(constant, name, doc) KPAR_INSTRUCTION_##constant,
     KPAR_INSTRUCTION_LIST(KPAR_INSTRUCTION_ENUM)
@@ -53,7 +55,8 @@ const char *kpar_instruction_name(kpar_instruction_kind kind);
 /* Whether it is only started in its lane's turn and ends some time later. */
 static inline bool kpar_instruction_is_asynchronous(kpar_instruction_kind kind)
 {
-    return kind == KPAR_INSTRUCTION_SEND || kind == KPAR_INSTRUCTION_RECEIVE || kind == KPAR_INSTRUCTION_COLLECTIVE;
+    return kind == KPAR_INSTRUCTION_SEND || kind == KPAR_INSTRUCTION_RECEIVE ||
+           kind == KPAR_INSTRUCTION_COLLECTIVE;
 }
 
 /* Whether it orders ranks that share windows, and moves nothing. */
@@ -102,14 +105,15 @@ typedef struct kpar_instruction {
     const kpar_place *places;
     int n_writes; /* how many of the last places are written (KERNEL: the outputs); SIGNAL, WAIT: 0 */
     int peer;     /* SEND, RECEIVE, WAIT: world rank */
-    int channel;  /* SEND, RECEIVE: number that both ends use; SIGNAL, WAIT: flag number. A list signals a flag once */
+    int channel; /* SEND, RECEIVE: number that both ends use; SIGNAL, WAIT: flag number. A list signals a flag once */
     kpar_collective collective;
     kpar_reduction reduction;
-    kpar_dtype dtype;      /* COLLECTIVE */
-    int group;             /* COLLECTIVE: index in program->groups */
-    const size_t *counts;  /* COLLECTIVE: elements of each member's part; ALL_REDUCE: NULL */
+    kpar_dtype dtype;     /* COLLECTIVE */
+    int group;            /* COLLECTIVE: index in program->groups */
+    const size_t *counts; /* COLLECTIVE: elements of each member's part; ALL_REDUCE: NULL */
     int n_waits;
-    const int *waits;  /* earlier instructions of the same list that must have ended: of other lanes, or asynchronous */
+    const int *
+        waits; /* earlier instructions of the same list that must have ended: of other lanes, or asynchronous */
     const char *layer; /* never NULL */
     const char *what;  /* a few words for messages and dumps, e.g. "dense/matmul"; never NULL */
 } kpar_instruction;
@@ -139,19 +143,19 @@ typedef struct kpar_slot {
     int index;
     int microbatch;
     kpar_tensor_spec tensor; /* as it lies in memory */
-    kpar_slice slice;        /* VARIABLE, FEATURE: which part of the whole (dimension 0 of a FEATURE: all rows) */
-    bool owner;              /* VARIABLE: this rank's values are the ones to save and to report */
+    kpar_slice slice; /* VARIABLE, FEATURE: which part of the whole (dimension 0 of a FEATURE: all rows) */
+    bool owner;       /* VARIABLE: this rank's values are the ones to save and to report */
     kpar_place place;
 } kpar_slot;
 
 typedef struct kpar_program {
     kpar_arena *arena; /* owns everything below */
     int rank, world;
-    size_t arena_bytes;      /* memory the rank needs for all of this */
-    size_t state_bytes;      /* of that, at the start: what lives from run to run and is shared by programs */
-    int n_flags;             /* flags it signals or waits for: 0 .. n_flags-1 */
-    int microbatches;        /* replays in a run on this rank */
-    int rows;                /* capacity of a microbatch in rows */
+    size_t arena_bytes; /* memory the rank needs for all of this */
+    size_t state_bytes; /* of that, at the start: what lives from run to run and is shared by programs */
+    int n_flags;        /* flags it signals or waits for: 0 .. n_flags-1 */
+    int microbatches;   /* replays in a run on this rank */
+    int rows;           /* capacity of a microbatch in rows */
     kpar_kernel_spec *kernels;
     size_t n_kernels, kernels_capacity;
     int *kernel_table; /* hash table of kernel indices, for kpar_program_kernel */

@@ -18,8 +18,8 @@ static double kernel_seconds(const kpar_program *program, const kpar_instruction
     double seconds = costs->kernel_seconds(costs->context, &program->kernels[in->kernel]);
     for (int i = 0; i < in->n_places; i++)
         if (in->places[i].rank >= 0)
-            seconds += costs->move_seconds(costs->context, in->places[i].rank, program->rank,
-                                           in->places[i].bytes);
+            seconds +=
+                costs->move_seconds(costs->context, in->places[i].rank, program->rank, in->places[i].bytes);
     return seconds;
 }
 
@@ -33,8 +33,8 @@ static double collective_seconds(const kpar_program *program, const kpar_instruc
     size_t part = kpar_program_moved_bytes(program, in) / (size_t)turns;
     double slowest = 0;
     for (int i = 0; i < group->n; i++) {
-        double seconds = costs->move_seconds(costs->context, group->ranks[i],
-                                             group->ranks[(i + 1) % group->n], part);
+        double seconds =
+            costs->move_seconds(costs->context, group->ranks[i], group->ranks[(i + 1) % group->n], part);
         if (seconds > slowest) slowest = seconds;
     }
     return turns * slowest;

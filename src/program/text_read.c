@@ -71,8 +71,7 @@ static kpar_status read_field(kpar_text_reader *r, const kpar_line_kind *kind, c
     if (*seen & bit) return kpar_text_malformed(r, "each field once", key);
     *seen |= bit;
     if (f->parse(r, value, (char *)&r->line + f->offset)) return KPAR_OK;
-    return kpar_fail(KPAR_EFORMAT, "program: line %d: field '%s' has a malformed value", r->number,
-                     f->key);
+    return kpar_fail(KPAR_EFORMAT, "program: line %d: field '%s' has a malformed value", r->number, f->key);
 }
 
 static kpar_status read_fields(kpar_text_reader *r, const kpar_line_kind *kind, char *at)

@@ -17,7 +17,8 @@ bool kpar_default_windows(const kpar_comm *comm)
 {
     for (int a = 0; a < kpar_comm_size(comm); a++)
         for (int b = a + 1; b < kpar_comm_size(comm); b++)
-            if (kpar_comm_node(comm, a) == kpar_comm_node(comm, b) && !kpar_comm_shares(comm, a, b)) return false;
+            if (kpar_comm_node(comm, a) == kpar_comm_node(comm, b) && !kpar_comm_shares(comm, a, b))
+                return false;
     return true;
 }
 

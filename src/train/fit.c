@@ -6,7 +6,10 @@
 
 static int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-static bool is_reporter(const kpar_trainer *t, const kpar_report *report) { return report && kpar_comm_rank(t->comm) == 0; }
+static bool is_reporter(const kpar_trainer *t, const kpar_report *report)
+{
+    return report && kpar_comm_rank(t->comm) == 0;
+}
 
 /* What rank 0 tells its consumers. A failure there is agreed on by the caller's next collective step. */
 static kpar_status tell(kpar_trainer *t, kpar_report *report, const kpar_event *event)
@@ -17,7 +20,8 @@ static kpar_status tell(kpar_trainer *t, kpar_report *report, const kpar_event *
 static void set_log(kpar_trainer *t, const char *prefix, const kpar_tally *tally, int entry)
 {
     kpar_named_value *log = &t->logs[t->n_logs++];
-    log->name = *prefix ? kpar_arena_printf(t->arena, "%s%s", prefix, tally->entries[entry].name) : tally->entries[entry].name;
+    log->name = *prefix ? kpar_arena_printf(t->arena, "%s%s", prefix, tally->entries[entry].name)
+                        : tally->entries[entry].name;
     log->value = kpar_tally_value(tally, entry);
 }
 
@@ -46,21 +50,34 @@ typedef struct pass_clock {
     int64_t rows;
 } pass_clock;
 
-static kpar_event step_event(kpar_trainer *t, kpar_event_kind kind, const pass_clock *clock, int64_t step, int64_t steps)
+static kpar_event step_event(kpar_trainer *t, kpar_event_kind kind, const pass_clock *clock, int64_t step,
+                             int64_t steps)
 {
     const double seconds = kpar_seconds() - clock->begin;
-    return (kpar_event){.kind = kind, .step = step, .steps = steps, .rows = clock->rows, .seconds = seconds,
-                        .samples_per_second = seconds > 0 ? (double)clock->rows / seconds : 0, .logs = t->logs, .n_logs = t->n_logs};
+    return (kpar_event){.kind = kind,
+                        .step = step,
+                        .steps = steps,
+                        .rows = clock->rows,
+                        .seconds = seconds,
+                        .samples_per_second = seconds > 0 ? (double)clock->rows / seconds : 0,
+                        .logs = t->logs,
+                        .n_logs = t->n_logs};
 }
 
-static kpar_status evaluate_rows(kpar_trainer *t, const kpar_rows *rows, const kpar_class_weight *class_weights, int n_class_weights, kpar_tally *tally)
+static kpar_status evaluate_rows(kpar_trainer *t, const kpar_rows *rows,
+                                 const kpar_class_weight *class_weights, int n_class_weights,
+                                 kpar_tally *tally)
 {
     const int64_t batch_size = t->options.plan.batch_size;
     double *sums = kpar_alloc(((size_t)tally->n_values + 1) * sizeof *sums);
     kpar_status status = KPAR_OK;
     for (int64_t first = 0; first < rows->rows && status == KPAR_OK; first += batch_size) {
         const int64_t left = rows->rows - first;
-        const kpar_batch batch = {.data = rows, .rows = left < batch_size ? left : batch_size, .first = first, .class_weights = class_weights, .n_class_weights = n_class_weights};
+        const kpar_batch batch = {.data = rows,
+                                  .rows = left < batch_size ? left : batch_size,
+                                  .first = first,
+                                  .class_weights = class_weights,
+                                  .n_class_weights = n_class_weights};
         status = kpar_trainer_step(t, KPAR_MODE_EVALUATE, &batch, sums, NULL);
         if (status == KPAR_OK) kpar_tally_add(tally, sums, batch.rows);
     }
@@ -68,7 +85,8 @@ static kpar_status evaluate_rows(kpar_trainer *t, const kpar_rows *rows, const k
     return status;
 }
 
-kpar_status kpar_trainer_evaluate(kpar_trainer *t, const kpar_rows *rows, const kpar_class_weight *class_weights, int n_class_weights,
+kpar_status kpar_trainer_evaluate(kpar_trainer *t, const kpar_rows *rows,
+                                  const kpar_class_weight *class_weights, int n_class_weights,
                                   kpar_report *report, const kpar_named_value **logs, size_t *n_logs)
 {
     kpar_tally tally = kpar_tally_begin(t, KPAR_MODE_EVALUATE);
@@ -107,9 +125,16 @@ static kpar_status checkpoint_if_due(fitting *f, bool stop)
 static kpar_status train_step(fitting *f, kpar_tally *tally, double *sums, pass_clock *clock)
 {
     kpar_trainer *t = f->t;
-    const int64_t batch_size = t->options.plan.batch_size, first = f->now.batch * batch_size, left = f->o->train.rows - first;
-    const kpar_batch batch = {.data = &f->o->train, .rows = left < batch_size ? left : batch_size, .shuffle = f->o->shuffle, .seed = f->o->seed,
-                              .epoch = f->now.epoch, .first = first, .class_weights = f->o->class_weights, .n_class_weights = f->o->n_class_weights};
+    const int64_t batch_size = t->options.plan.batch_size, first = f->now.batch * batch_size,
+                  left = f->o->train.rows - first;
+    const kpar_batch batch = {.data = &f->o->train,
+                              .rows = left < batch_size ? left : batch_size,
+                              .shuffle = f->o->shuffle,
+                              .seed = f->o->seed,
+                              .epoch = f->now.epoch,
+                              .first = first,
+                              .class_weights = f->o->class_weights,
+                              .n_class_weights = f->o->n_class_weights};
     KPAR_TRY(kpar_trainer_step(t, KPAR_MODE_TRAIN, &batch, sums, &f->stopped));
     kpar_tally_add(tally, sums, batch.rows);
     clock->rows += batch.rows;
@@ -140,7 +165,11 @@ static kpar_status train_epoch(fitting *f, kpar_tally *tally, double *sums)
 {
     kpar_trainer *t = f->t;
     pass_clock clock = {kpar_seconds(), 0};
-    kpar_event event = {.kind = KPAR_EVENT_EPOCH_BEGIN, .epoch = f->now.epoch, .epochs = f->o->epochs, .step = f->now.batch, .steps = f->steps_per_epoch};
+    kpar_event event = {.kind = KPAR_EVENT_EPOCH_BEGIN,
+                        .epoch = f->now.epoch,
+                        .epochs = f->o->epochs,
+                        .step = f->now.batch,
+                        .steps = f->steps_per_epoch};
     KPAR_TRY(kpar_comm_agree(t->comm, tell(t, f->report, &event)));
     while (f->now.batch < f->steps_per_epoch && !is_done(f)) {
         KPAR_TRY(train_step(f, tally, sums, &clock));
@@ -176,8 +205,12 @@ static kpar_status train_epochs(fitting *f)
 static kpar_status finish(fitting *f)
 {
     if (f->stopped && f->now.step < f->last_step) {
-        if (f->checkpointing) return kpar_fail(KPAR_ESTOPPED, "stopped by a signal at step %lld; start again with --resume", (long long)f->now.step);
-        return kpar_fail(KPAR_ESTOPPED, "stopped by a signal at step %lld; without --checkpoint nothing was kept", (long long)f->now.step);
+        if (f->checkpointing)
+            return kpar_fail(KPAR_ESTOPPED, "stopped by a signal at step %lld; start again with --resume",
+                             (long long)f->now.step);
+        return kpar_fail(KPAR_ESTOPPED,
+                         "stopped by a signal at step %lld; without --checkpoint nothing was kept",
+                         (long long)f->now.step);
     }
     return f->o->output ? kpar_trainer_save(f->t, f->o->output) : KPAR_OK;
 }
@@ -185,7 +218,9 @@ static kpar_status finish(fitting *f)
 static kpar_status begin(fitting *f)
 {
     const kpar_fit_options *o = f->o;
-    if (o->output) KPAR_TRY(kpar_comm_agree(f->t->comm, kpar_comm_rank(f->t->comm) == 0 ? kpar_keras_can_save(o->output) : KPAR_OK));
+    if (o->output)
+        KPAR_TRY(kpar_comm_agree(f->t->comm,
+                                 kpar_comm_rank(f->t->comm) == 0 ? kpar_keras_can_save(o->output) : KPAR_OK));
     KPAR_TRY(kpar_trainer_check_data(f->t, &o->train));
     if (o->validation.dataset) KPAR_TRY(kpar_trainer_check_data(f->t, &o->validation));
     if (o->checkpoint) KPAR_TRY(kpar_checkpointing_begin(f->t, o, f->report, &f->checkpointing, &f->now));

@@ -17,7 +17,8 @@ typedef struct header {
 
 static kpar_status place_rows(const kpar_array *array, int64_t batch_first, const header *h, const void *rows)
 {
-    memcpy((char *)array->data + (size_t)(batch_first + h->first) * h->row_bytes, rows, (size_t)h->count * h->row_bytes);
+    memcpy((char *)array->data + (size_t)(batch_first + h->first) * h->row_bytes, rows,
+           (size_t)h->count * h->row_bytes);
     return KPAR_OK;
 }
 
@@ -78,7 +79,8 @@ kpar_status kpar_trainer_predict(kpar_trainer *t, const kpar_rows *rows, kpar_ar
     KPAR_TRY(kpar_comm_agree(t->comm, root ? make_arrays(t, rows->rows, outputs) : KPAR_OK));
     for (int64_t first = 0; first < rows->rows; first += batch_size) {
         const int64_t left = rows->rows - first;
-        const kpar_batch batch = {.data = rows, .rows = left < batch_size ? left : batch_size, .first = first};
+        const kpar_batch batch = {
+            .data = rows, .rows = left < batch_size ? left : batch_size, .first = first};
         KPAR_TRY(kpar_trainer_step(t, KPAR_MODE_PREDICT, &batch, t->sums, NULL));
         KPAR_TRY(hand_over(t, &batch, outputs));
         if (root) KPAR_TRY(collect(t, &batch, outputs));

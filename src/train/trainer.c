@@ -25,8 +25,11 @@ static kpar_status make_plan(kpar_trainer *t)
     const int size = kpar_comm_size(t->comm);
     kpar_plan_options *o = &t->options.plan;
     if (kpar_mesh_size(o->mesh) != size)
-        return kpar_fail(KPAR_EUSAGE, "mesh: --data-parallel %d x --pipeline %d x --tensor %d is %d ranks, started are %d; start with -np %d or change the mesh",
-                         o->mesh.data, o->mesh.pipeline, o->mesh.tensor, kpar_mesh_size(o->mesh), size, kpar_mesh_size(o->mesh));
+        return kpar_fail(KPAR_EUSAGE,
+                         "mesh: --data-parallel %d x --pipeline %d x --tensor %d is %d ranks, started are "
+                         "%d; start with -np %d or change the mesh",
+                         o->mesh.data, o->mesh.pipeline, o->mesh.tensor, kpar_mesh_size(o->mesh), size,
+                         kpar_mesh_size(o->mesh));
     t->nodes = kpar_alloc((size_t)size * sizeof *t->nodes);
     for (int i = 0; i < size; i++) t->nodes[i] = kpar_comm_node(t->comm, i);
     o->nodes = t->nodes;
@@ -44,8 +47,10 @@ static kpar_status compare_plans(kpar_trainer *t)
     kpar_status status = kpar_comm_all_gather(t->comm, &own, all, sizeof own);
     for (int i = 1; i < size && status == KPAR_OK; i++)
         if (all[i] != all[0])
-            status = kpar_fail(KPAR_EUSAGE, "rank %d plans otherwise than rank 0 (%016llx, %016llx): start all ranks with the same model, options and version", i,
-                               (unsigned long long)all[i], (unsigned long long)all[0]);
+            status = kpar_fail(KPAR_EUSAGE,
+                               "rank %d plans otherwise than rank 0 (%016llx, %016llx): start all ranks with "
+                               "the same model, options and version",
+                               i, (unsigned long long)all[i], (unsigned long long)all[0]);
     kpar_free(all);
     return status;
 }
@@ -56,8 +61,9 @@ static void describe_arithmetic(kpar_trainer *t)
     char device[64] = "";
     if (o->leaves == 0) return;
     if (o->device->arithmetic) o->device->arithmetic(device, sizeof device);
-    snprintf(t->arithmetic, sizeof t->arithmetic, "%d leaves, tensor %d, threads %d, device %s%s%s", o->leaves, o->mesh.tensor,
-             t->options.device.threads, o->device->name, *device ? " with " : "", device);
+    snprintf(t->arithmetic, sizeof t->arithmetic, "%d leaves, tensor %d, threads %d, device %s%s%s",
+             o->leaves, o->mesh.tensor, t->options.device.threads, o->device->name, *device ? " with " : "",
+             device);
 }
 
 /* Leaves go to any rank: all must compute alike. */
@@ -70,8 +76,11 @@ static kpar_status compare_arithmetic(kpar_trainer *t)
     kpar_status status = kpar_comm_all_gather(t->comm, t->arithmetic, all, BYTES);
     for (int i = 1; i < size && status == KPAR_OK; i++)
         if (strcmp(all + (size_t)i * BYTES, all) != 0)
-            status = kpar_fail(KPAR_EUSAGE, "rank %d computes with %s, rank 0 with %s: a reproducible run needs the same on all ranks; where instruction sets differ, set ONEDNN_MAX_CPU_ISA to the least of them", i,
-                               all + (size_t)i * BYTES, all);
+            status = kpar_fail(
+                KPAR_EUSAGE,
+                "rank %d computes with %s, rank 0 with %s: a reproducible run needs the same on all ranks; "
+                "where instruction sets differ, set ONEDNN_MAX_CPU_ISA to the least of them",
+                i, all + (size_t)i * BYTES, all);
     kpar_free(all);
     return status;
 }
@@ -93,7 +102,8 @@ static kpar_status prove_programs(kpar_trainer *t)
     if (!t->options.plan.check_passes || kpar_comm_rank(t->comm) != 0) return KPAR_OK;
     kpar_program *(*all)[KPAR_MODE_COUNT] = kpar_alloc_zeroed((size_t)size, sizeof *all);
     kpar_status status = KPAR_OK;
-    for (int rank = 0; rank < size && status == KPAR_OK; rank++) status = kpar_plan_emit(t->plan, rank, all[rank]);
+    for (int rank = 0; rank < size && status == KPAR_OK; rank++)
+        status = kpar_plan_emit(t->plan, rank, all[rank]);
     for (int mode = 0; mode < KPAR_MODE_COUNT && status == KPAR_OK; mode++)
         if (t->programs[mode]) status = prove_mode(t, (kpar_mode)mode, all);
     for (int rank = 0; rank < size; rank++)
@@ -105,7 +115,9 @@ static kpar_status prove_programs(kpar_trainer *t)
 
 static kpar_status make_executor(kpar_trainer *t)
 {
-    enum { SCALARS_BYTES = sizeof(double) }; /* looked at after each kernel: a loss that is not finite never reaches the weights */
+    enum {
+        SCALARS_BYTES = sizeof(double)
+    }; /* looked at after each kernel: a loss that is not finite never reaches the weights */
     const kpar_program *programs[KPAR_MODE_COUNT];
     int n = 0;
     t->options.executor.finite_bytes = SCALARS_BYTES;
@@ -113,7 +125,8 @@ static kpar_status make_executor(kpar_trainer *t)
         t->program_index[mode] = t->programs[mode] ? n : -1;
         if (t->programs[mode]) programs[n++] = t->programs[mode];
     }
-    return kpar_executor_create(t->comm, t->options.plan.device, &t->options.device, programs, n, &t->options.executor, &t->executor);
+    return kpar_executor_create(t->comm, t->options.plan.device, &t->options.device, programs, n,
+                                &t->options.executor, &t->executor);
 }
 
 static size_t report_values(const kpar_trainer *t)
@@ -139,15 +152,18 @@ static kpar_status create(kpar_trainer *t)
     t->row_numbers = kpar_alloc(((size_t)kpar_trainer_any_program(t)->rows + 1) * sizeof *t->row_numbers);
     t->sums = kpar_alloc((report_values(t) + 2) * sizeof *t->sums);
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
-        if (t->programs[mode]) KPAR_TRY(kpar_comm_agree(t->comm, kpar_executor_start(t->executor, t->program_index[mode])));
+        if (t->programs[mode])
+            KPAR_TRY(kpar_comm_agree(t->comm, kpar_executor_start(t->executor, t->program_index[mode])));
     KPAR_TRY(kpar_comm_agree(t->comm, kpar_trainer_load(t)));
     return kpar_trainer_gather_owned(t);
 }
 
-kpar_status kpar_trainer_create(kpar_comm *comm, const char *model_path, const kpar_trainer_options *options, kpar_trainer **trainer)
+kpar_status kpar_trainer_create(kpar_comm *comm, const char *model_path, const kpar_trainer_options *options,
+                                kpar_trainer **trainer)
 {
     kpar_trainer *t = kpar_alloc_zeroed(1, sizeof *t);
-    *t = (kpar_trainer){.comm = comm, .options = *options, .path = kpar_strdup(model_path), .arena = kpar_arena_create()};
+    *t = (kpar_trainer){
+        .comm = comm, .options = *options, .path = kpar_strdup(model_path), .arena = kpar_arena_create()};
     kpar_status status = create(t);
     if (status != KPAR_OK)
         kpar_trainer_destroy(t);
@@ -178,7 +194,10 @@ void kpar_trainer_destroy(kpar_trainer *t)
 
 const kpar_plan *kpar_trainer_plan(const kpar_trainer *trainer) { return trainer->plan; }
 const kpar_model *kpar_trainer_model(const kpar_trainer *trainer) { return trainer->model; }
-kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer) { return kpar_executor_times_get(trainer->executor); }
+kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer)
+{
+    return kpar_executor_times_get(trainer->executor);
+}
 
 const kpar_program *kpar_trainer_any_program(const kpar_trainer *trainer)
 {

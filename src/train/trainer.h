@@ -17,7 +17,8 @@ typedef struct kpar_trainer_options {
     kpar_device_options device;
     kpar_executor_options executor;
     unsigned modes; /* bits 1 << kpar_mode: what will be asked for */
-    const char *config; /* config.json in place of the file's, as where another learning rate is wanted: the rate then is
+    const char *
+        config; /* config.json in place of the file's, as where another learning rate is wanted: the rate then is
                            the config's, not the file's. It is also what is saved. NULL: the file's. Borrowed */
 } kpar_trainer_options;
 
@@ -40,7 +41,7 @@ typedef struct kpar_fit_options {
     uint64_t seed; /* of the order */
     const kpar_class_weight *class_weights;
     int n_class_weights;
-    const char *checkpoint; /* folder; NULL: none */
+    const char *checkpoint;   /* folder; NULL: none */
     int64_t checkpoint_every; /* steps */
     bool resume;
     const char *output; /* of the trained model; NULL: none */
@@ -52,7 +53,8 @@ typedef struct kpar_fit_options {
 } kpar_fit_options;
 
 /* Opens the model file, plans, checks that all ranks plan alike, emits, proves in debug builds, loads. */
-kpar_status kpar_trainer_create(kpar_comm *comm, const char *model_path, const kpar_trainer_options *options, kpar_trainer **trainer) KPAR_MUST_USE;
+kpar_status kpar_trainer_create(kpar_comm *comm, const char *model_path, const kpar_trainer_options *options,
+                                kpar_trainer **trainer) KPAR_MUST_USE;
 void kpar_trainer_destroy(kpar_trainer *trainer);
 
 const kpar_plan *kpar_trainer_plan(const kpar_trainer *trainer);
@@ -60,25 +62,30 @@ const kpar_model *kpar_trainer_model(const kpar_trainer *trainer);
 kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer);
 
 /* Opens a dataset for the trainer's model, and checks shapes, types and labels of its rows against it. */
-kpar_status kpar_trainer_open_data(kpar_trainer *trainer, const char *path, const kpar_dataset_names *names, kpar_dataset **dataset) KPAR_MUST_USE;
+kpar_status kpar_trainer_open_data(kpar_trainer *trainer, const char *path, const kpar_dataset_names *names,
+                                   kpar_dataset **dataset) KPAR_MUST_USE;
 kpar_status kpar_trainer_check_data(kpar_trainer *trainer, const kpar_rows *rows) KPAR_MUST_USE;
 
 /* The same for what a prediction reads: labels may be absent. The trainer was made for predictions. */
 kpar_status kpar_trainer_check_features(kpar_trainer *trainer, const kpar_rows *rows) KPAR_MUST_USE;
 
 /* Trains. Events go to `report` on rank 0 (NULL elsewhere). KPAR_ESTOPPED after a signal and its checkpoint. */
-kpar_status kpar_trainer_fit(kpar_trainer *trainer, const kpar_fit_options *options, kpar_report *report) KPAR_MUST_USE;
+kpar_status kpar_trainer_fit(kpar_trainer *trainer, const kpar_fit_options *options,
+                             kpar_report *report) KPAR_MUST_USE;
 
 /* Named results of a pass over the rows, the same on all ranks; `logs` borrowed until the next call. */
-kpar_status kpar_trainer_evaluate(kpar_trainer *trainer, const kpar_rows *rows, const kpar_class_weight *class_weights, int n_class_weights,
-                                  kpar_report *report, const kpar_named_value **logs, size_t *n_logs) KPAR_MUST_USE;
+kpar_status kpar_trainer_evaluate(kpar_trainer *trainer, const kpar_rows *rows,
+                                  const kpar_class_weight *class_weights, int n_class_weights,
+                                  kpar_report *report, const kpar_named_value **logs,
+                                  size_t *n_logs) KPAR_MUST_USE;
 
 /* Named results of the last epoch of the last fit, or of the last evaluation; the same on all ranks, borrowed until the
  * next call. Not collective. */
 const kpar_named_value *kpar_trainer_logs(const kpar_trainer *trainer, size_t *n);
 
 /* Predictions of every row, whole on rank 0 (one array an output, to be destroyed; elsewhere untouched). */
-kpar_status kpar_trainer_predict(kpar_trainer *trainer, const kpar_rows *rows, kpar_array *outputs) KPAR_MUST_USE;
+kpar_status kpar_trainer_predict(kpar_trainer *trainer, const kpar_rows *rows,
+                                 kpar_array *outputs) KPAR_MUST_USE;
 
 /* Writes the model with its weights and optimizer state. */
 kpar_status kpar_trainer_save(kpar_trainer *trainer, const char *path) KPAR_MUST_USE;

@@ -9,7 +9,8 @@ static void number_rows(kpar_trainer *t, const kpar_batch *b, int64_t first, int
 {
     for (int64_t i = 0; i < capacity; i++) {
         int64_t position = b->first + (i < count ? first + i : count > 0 ? first : 0);
-        t->row_numbers[i] = b->data->first + kpar_order_row(b->shuffle, b->seed, b->epoch, b->data->rows, position);
+        t->row_numbers[i] =
+            b->data->first + kpar_order_row(b->shuffle, b->seed, b->epoch, b->data->rows, position);
     }
 }
 
@@ -30,7 +31,8 @@ static int64_t row_class(const float *row, int64_t width)
     return best;
 }
 
-static kpar_status multiply_class_weights(kpar_trainer *t, const kpar_batch *b, int output, int64_t count, float *weights)
+static kpar_status multiply_class_weights(kpar_trainer *t, const kpar_batch *b, int output, int64_t count,
+                                          float *weights)
 {
     const kpar_array *y = kpar_dataset_array(b->data->dataset, KPAR_DATASET_Y, output);
     if (!b->n_class_weights || !y) return KPAR_OK;
@@ -38,15 +40,21 @@ static kpar_status multiply_class_weights(kpar_trainer *t, const kpar_batch *b, 
     kpar_slice whole = {.rank = y->rank};
     for (int i = 0; i < y->rank; i++) whole.size[i] = y->dims[i];
     float *labels = kpar_alloc((size_t)(width * count + 1) * sizeof *labels);
-    kpar_status status = kpar_dataset_read(b->data->dataset, KPAR_DATASET_Y, output, t->row_numbers, (size_t)count, &whole, KPAR_F32, labels);
-    for (int64_t i = 0; i < count && status == KPAR_OK; i++) weights[i] *= (float)class_weight(b, row_class(labels + i * width, width));
+    kpar_status status = kpar_dataset_read(b->data->dataset, KPAR_DATASET_Y, output, t->row_numbers,
+                                           (size_t)count, &whole, KPAR_F32, labels);
+    for (int64_t i = 0; i < count && status == KPAR_OK; i++)
+        weights[i] *= (float)class_weight(b, row_class(labels + i * width, width));
     kpar_free(labels);
     return status;
 }
 
-static void store_real(kpar_dtype dtype, const float *values, int64_t n, void *memory) { kpar_convert(memory, dtype, values, KPAR_F32, (size_t)n); }
+static void store_real(kpar_dtype dtype, const float *values, int64_t n, void *memory)
+{
+    kpar_convert(memory, dtype, values, KPAR_F32, (size_t)n);
+}
 
-static kpar_status fill_weights(kpar_trainer *t, const kpar_batch *b, const kpar_slot *slot, int64_t count, int64_t capacity, void *memory)
+static kpar_status fill_weights(kpar_trainer *t, const kpar_batch *b, const kpar_slot *slot, int64_t count,
+                                int64_t capacity, void *memory)
 {
     float *weights = kpar_alloc_zeroed((size_t)capacity + 1, sizeof *weights);
     kpar_status status = KPAR_OK;
@@ -56,7 +64,8 @@ static kpar_status fill_weights(kpar_trainer *t, const kpar_batch *b, const kpar
         if (given) {
             kpar_slice whole = {.rank = given->rank};
             for (int i = 0; i < given->rank; i++) whole.size[i] = given->dims[i];
-            status = kpar_dataset_read(b->data->dataset, KPAR_DATASET_WEIGHT, slot->index, t->row_numbers, (size_t)count, &whole, KPAR_F32, weights);
+            status = kpar_dataset_read(b->data->dataset, KPAR_DATASET_WEIGHT, slot->index, t->row_numbers,
+                                       (size_t)count, &whole, KPAR_F32, weights);
         }
         if (status == KPAR_OK) status = multiply_class_weights(t, b, slot->index, count, weights);
     }
@@ -77,13 +86,17 @@ static kpar_slice array_slice(const kpar_array *array, const kpar_slot *slot)
     return slice;
 }
 
-static kpar_status fill_rows(kpar_trainer *t, const kpar_batch *b, const kpar_slot *slot, int64_t capacity, void *memory)
+static kpar_status fill_rows(kpar_trainer *t, const kpar_batch *b, const kpar_slot *slot, int64_t capacity,
+                             void *memory)
 {
     const kpar_dataset_kind kind = slot->kind == KPAR_SLOT_FEATURE ? KPAR_DATASET_X : KPAR_DATASET_Y;
     const kpar_array *array = kpar_dataset_array(b->data->dataset, kind, slot->index);
-    if (!array) return kpar_fail(KPAR_EDATA, "%s: no labels for output %d", kpar_dataset_path(b->data->dataset), slot->index);
+    if (!array)
+        return kpar_fail(KPAR_EDATA, "%s: no labels for output %d", kpar_dataset_path(b->data->dataset),
+                         slot->index);
     const kpar_slice slice = array_slice(array, slot);
-    return kpar_dataset_read(b->data->dataset, kind, slot->index, t->row_numbers, (size_t)capacity, &slice, slot->tensor.dtype, memory);
+    return kpar_dataset_read(b->data->dataset, kind, slot->index, t->row_numbers, (size_t)capacity, &slice,
+                             slot->tensor.dtype, memory);
 }
 
 static kpar_status fill_slot(kpar_trainer *t, const kpar_batch *b, const kpar_slot *slot, int64_t capacity)
@@ -94,13 +107,16 @@ static kpar_status fill_slot(kpar_trainer *t, const kpar_batch *b, const kpar_sl
     number_rows(t, b, first, count, capacity);
     switch (slot->kind) {
     case KPAR_SLOT_FEATURE:
-    case KPAR_SLOT_LABEL: return fill_rows(t, b, slot, capacity, memory);
+    case KPAR_SLOT_LABEL:
+        return fill_rows(t, b, slot, capacity, memory);
     case KPAR_SLOT_SAMPLE_WEIGHT:
-    case KPAR_SLOT_ROW_MASK: return fill_weights(t, b, slot, count, capacity, memory);
+    case KPAR_SLOT_ROW_MASK:
+        return fill_weights(t, b, slot, count, capacity, memory);
     case KPAR_SLOT_ROW_POSITION:
         for (int64_t i = 0; i < capacity; i++) ((int64_t *)memory)[i] = first + i;
         return KPAR_OK;
-    default: return KPAR_OK;
+    default:
+        return KPAR_OK;
     }
 }
 
@@ -137,22 +153,28 @@ static kpar_status check_array(kpar_trainer *t, const kpar_rows *rows, const kpa
     const kpar_array *array = kpar_dataset_array(rows->dataset, kind, v->index);
     const char *port = feature ? t->model->inputs[v->index].name : t->model->outputs[v->index].name;
     char found[KPAR_SHAPE_TEXT], expected[KPAR_SHAPE_TEXT];
-    if (!array) return kpar_fail(KPAR_EDATA, "%s: no labels for output '%s'; name the array with --y", kpar_dataset_path(rows->dataset), port);
+    if (!array)
+        return kpar_fail(KPAR_EDATA, "%s: no labels for output '%s'; name the array with --y",
+                         kpar_dataset_path(rows->dataset), port);
     const bool exact = !feature || (array->rank == v->shape.rank);
     if (exact && fits(array, &v->shape)) return KPAR_OK;
-    return kpar_fail(KPAR_EDATA, "%s: array '%s' has shape %s, %s '%s' of the model expects %s", kpar_dataset_path(rows->dataset),
-                     kpar_dataset_name(rows->dataset, kind, v->index), kpar_shape_text(found, array->rank, array->dims), feature ? "input" : "output", port,
+    return kpar_fail(KPAR_EDATA, "%s: array '%s' has shape %s, %s '%s' of the model expects %s",
+                     kpar_dataset_path(rows->dataset), kpar_dataset_name(rows->dataset, kind, v->index),
+                     kpar_shape_text(found, array->rank, array->dims), feature ? "input" : "output", port,
                      kpar_shape_format(expected, &v->shape));
 }
 
 /* Each rank looks at its share of the labels that are class numbers. */
-static kpar_status check_labels(kpar_trainer *t, const kpar_rows *rows, const kpar_graph *g, const kpar_op *op)
+static kpar_status check_labels(kpar_trainer *t, const kpar_rows *rows, const kpar_graph *g,
+                                const kpar_op *op)
 {
     const kpar_value *labels = &g->values[op->inputs[1]], *logits = &g->values[op->inputs[0]];
     if (!op->attributes.sparse || labels->source != KPAR_FROM_LABEL) return KPAR_OK;
     const int64_t size = kpar_comm_size(t->comm), rank = kpar_comm_rank(t->comm);
     const int64_t first = rows->rows * rank / size, last = rows->rows * (rank + 1) / size;
-    return kpar_dataset_check_labels(rows->dataset, labels->index, logits->shape.dims[logits->shape.rank - 1].size, rows->first + first, last - first);
+    return kpar_dataset_check_labels(rows->dataset, labels->index,
+                                     logits->shape.dims[logits->shape.rank - 1].size, rows->first + first,
+                                     last - first);
 }
 
 static kpar_status check_mode(kpar_trainer *t, const kpar_rows *rows, kpar_mode mode)
@@ -160,7 +182,8 @@ static kpar_status check_mode(kpar_trainer *t, const kpar_rows *rows, kpar_mode 
     const kpar_graph *g = kpar_plan_graph(t->plan, mode);
     if (rows->rows < 1) return kpar_fail(KPAR_EDATA, "%s: no rows", kpar_dataset_path(rows->dataset));
     for (size_t i = 0; i < g->n_values; i++)
-        if (g->values[i].source == KPAR_FROM_FEATURE || g->values[i].source == KPAR_FROM_LABEL) KPAR_TRY(check_array(t, rows, &g->values[i]));
+        if (g->values[i].source == KPAR_FROM_FEATURE || g->values[i].source == KPAR_FROM_LABEL)
+            KPAR_TRY(check_array(t, rows, &g->values[i]));
     for (size_t i = 0; i < g->n_ops; i++)
         if (g->ops[i].kind == KPAR_OP_CROSS_ENTROPY) KPAR_TRY(check_labels(t, rows, g, &g->ops[i]));
     return KPAR_OK;
@@ -173,21 +196,26 @@ static kpar_status check_data(kpar_trainer *t, const kpar_rows *rows)
     return KPAR_OK;
 }
 
-kpar_status kpar_trainer_check_data(kpar_trainer *trainer, const kpar_rows *rows) { return kpar_comm_agree(trainer->comm, check_data(trainer, rows)); }
+kpar_status kpar_trainer_check_data(kpar_trainer *trainer, const kpar_rows *rows)
+{
+    return kpar_comm_agree(trainer->comm, check_data(trainer, rows));
+}
 
 kpar_status kpar_trainer_check_features(kpar_trainer *trainer, const kpar_rows *rows)
 {
     return kpar_comm_agree(trainer->comm, check_mode(trainer, rows, KPAR_MODE_PREDICT));
 }
 
-kpar_status kpar_trainer_open_data(kpar_trainer *t, const char *path, const kpar_dataset_names *names, kpar_dataset **dataset)
+kpar_status kpar_trainer_open_data(kpar_trainer *t, const char *path, const kpar_dataset_names *names,
+                                   kpar_dataset **dataset)
 {
     const char **inputs = kpar_arena_alloc(t->arena, (size_t)t->model->n_inputs * sizeof *inputs);
     const char **outputs = kpar_arena_alloc(t->arena, (size_t)t->model->n_outputs * sizeof *outputs);
     for (int i = 0; i < t->model->n_inputs; i++) inputs[i] = t->model->inputs[i].name;
     for (int i = 0; i < t->model->n_outputs; i++) outputs[i] = t->model->outputs[i].name;
     *dataset = NULL;
-    kpar_status status = kpar_comm_agree(t->comm, kpar_dataset_open(path, inputs, t->model->n_inputs, outputs, t->model->n_outputs, names, dataset));
+    kpar_status status = kpar_comm_agree(t->comm, kpar_dataset_open(path, inputs, t->model->n_inputs, outputs,
+                                                                    t->model->n_outputs, names, dataset));
     if (status == KPAR_OK) return KPAR_OK;
     if (*dataset) kpar_dataset_close(*dataset);
     *dataset = NULL;

@@ -29,12 +29,19 @@ static kpar_status say(const kpar_checkpointing *c, const char *text)
 static void identify(kpar_checkpointing *c)
 {
     kpar_trainer *t = c->t;
-    char *optimizer = t->model->optimizer ? json_dumps(t->model->optimizer, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    c->identity[0] = (kpar_named_text){"model", kpar_arena_printf(c->arena, "%016llx", (unsigned long long)kpar_model_hash(t->model))};
-    c->identity[1] = (kpar_named_text){"data", kpar_arena_printf(c->arena, "%016llx", (unsigned long long)kpar_dataset_hash(c->fit->train.dataset))};
-    c->identity[2] = (kpar_named_text){"batch size", kpar_arena_printf(c->arena, "%lld", (long long)t->options.plan.batch_size)};
-    c->identity[3] = (kpar_named_text){"seed", kpar_arena_printf(c->arena, "%llu", (unsigned long long)c->fit->seed)};
-    c->identity[4] = (kpar_named_text){"optimizer", kpar_arena_strdup(c->arena, optimizer ? optimizer : "none")};
+    char *optimizer =
+        t->model->optimizer ? json_dumps(t->model->optimizer, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    c->identity[0] = (kpar_named_text){
+        "model", kpar_arena_printf(c->arena, "%016llx", (unsigned long long)kpar_model_hash(t->model))};
+    c->identity[1] = (kpar_named_text){
+        "data",
+        kpar_arena_printf(c->arena, "%016llx", (unsigned long long)kpar_dataset_hash(c->fit->train.dataset))};
+    c->identity[2] = (kpar_named_text){
+        "batch size", kpar_arena_printf(c->arena, "%lld", (long long)t->options.plan.batch_size)};
+    c->identity[3] =
+        (kpar_named_text){"seed", kpar_arena_printf(c->arena, "%llu", (unsigned long long)c->fit->seed)};
+    c->identity[4] =
+        (kpar_named_text){"optimizer", kpar_arena_strdup(c->arena, optimizer ? optimizer : "none")};
     free(optimizer);
 }
 
@@ -45,7 +52,8 @@ static kpar_status read_slots(kpar_trainer *t, kpar_checkpoint *checkpoint)
         const kpar_slot *slot = &p->slots[i];
         if (slot->kind != KPAR_SLOT_VARIABLE || kpar_count(slot->slice.rank, slot->slice.size) == 0) continue;
         const kpar_variable *v = &t->catalog->variables[slot->index];
-        KPAR_TRY(kpar_checkpoint_read(checkpoint, v->path, slot->tensor.dtype, v->rank, v->dims, &slot->slice, kpar_executor_memory(t->executor, &slot->place)));
+        KPAR_TRY(kpar_checkpoint_read(checkpoint, v->path, slot->tensor.dtype, v->rank, v->dims, &slot->slice,
+                                      kpar_executor_memory(t->executor, &slot->place)));
     }
     return KPAR_OK;
 }
@@ -55,7 +63,9 @@ static kpar_status check_arithmetic(const kpar_checkpointing *c, const kpar_chec
 {
     const char *here = c->t->arithmetic, *there = kpar_checkpoint_note(checkpoint, "reproducible");
     if (!*here || (there && strcmp(here, there) == 0)) return KPAR_OK;
-    return kpar_fail(KPAR_EUSAGE, "%s: reproducible is %s there and %s here; bits would differ: compute alike, or go on without --reproducible",
+    return kpar_fail(KPAR_EUSAGE,
+                     "%s: reproducible is %s there and %s here; bits would differ: compute alike, or go on "
+                     "without --reproducible",
                      kpar_checkpoint_folder(checkpoint), there ? there : "not given", here);
 }
 
@@ -73,7 +83,9 @@ static kpar_status find(kpar_checkpointing *c, char *folder, size_t capacity)
             if (status == KPAR_OK) status = check_arithmetic(c, checkpoint);
             strncpy(folder, kpar_checkpoint_folder(checkpoint), capacity - 1);
         }
-        for (char *line = strtok(messages.bytes ? messages.bytes : (char[]){""}, "\n"); line && status == KPAR_OK; line = strtok(NULL, "\n")) status = say(c, line);
+        for (char *line = strtok(messages.bytes ? messages.bytes : (char[]){""}, "\n");
+             line && status == KPAR_OK; line = strtok(NULL, "\n"))
+            status = say(c, line);
         kpar_checkpoint_close(checkpoint);
         kpar_text_clear(&messages);
     }
@@ -117,17 +129,21 @@ static kpar_status refuse_finished(const kpar_checkpointing *c)
         if (folders.items[i].finished) found = kpar_arena_strdup(c->arena, folders.items[i].path);
     kpar_step_folders_clear(&folders);
     if (!found) return KPAR_OK;
-    return kpar_fail(KPAR_EUSAGE, "%s: is the checkpoint of an earlier run; go on from it with --resume, or give another --checkpoint", found);
+    return kpar_fail(
+        KPAR_EUSAGE,
+        "%s: is the checkpoint of an earlier run; go on from it with --resume, or give another --checkpoint",
+        found);
 }
 
-kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_options *fit, kpar_report *report, kpar_checkpointing **checkpointing,
-                                     kpar_progress_point *start)
+kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_options *fit, kpar_report *report,
+                                     kpar_checkpointing **checkpointing, kpar_progress_point *start)
 {
     kpar_checkpointing *c = kpar_alloc_zeroed(1, sizeof *c);
     *c = (kpar_checkpointing){.t = trainer, .fit = fit, .report = report, .arena = kpar_arena_create()};
     *checkpointing = c;
     identify(c);
-    KPAR_TRY(kpar_comm_agree(trainer->comm, is_root(c) ? kpar_checkpoint_lock_take(fit->checkpoint, &c->lock) : KPAR_OK));
+    KPAR_TRY(kpar_comm_agree(trainer->comm,
+                             is_root(c) ? kpar_checkpoint_lock_take(fit->checkpoint, &c->lock) : KPAR_OK));
     if (fit->resume) return resume(c, start);
     return kpar_comm_agree(trainer->comm, is_root(c) ? refuse_finished(c) : KPAR_OK);
 }
@@ -142,7 +158,9 @@ static kpar_status write_own(kpar_checkpointing *c, int64_t step, kpar_text *pie
         const kpar_slot *slot = &p->slots[i];
         if (slot->kind != KPAR_SLOT_VARIABLE || !slot->owner) continue;
         const kpar_variable *v = &t->catalog->variables[slot->index];
-        kpar_status status = kpar_checkpoint_write_piece(writer, v->path, slot->tensor.dtype, v->rank, v->dims, &slot->slice, kpar_executor_memory(t->executor, &slot->place));
+        kpar_status status =
+            kpar_checkpoint_write_piece(writer, v->path, slot->tensor.dtype, v->rank, v->dims, &slot->slice,
+                                        kpar_executor_memory(t->executor, &slot->place));
         if (status != KPAR_OK) {
             kpar_checkpoint_writer_abandon(writer);
             return status;
@@ -171,9 +189,16 @@ static kpar_status commit(kpar_checkpointing *c, const kpar_progress_point *now,
         status = kpar_comm_receive(comm, lists[rank], (size_t)length, rank);
     }
     const kpar_named_text reproducible = {"reproducible", c->t->arithmetic};
-    const kpar_checkpoint_facts facts = {.step = now->step, .epoch = now->epoch, .batch = now->batch, .identity = c->identity, .n_identity = IDENTITY,
-                                         .notes = &reproducible, .n_notes = *c->t->arithmetic != '\0'};
-    if (status == KPAR_OK) status = kpar_checkpoint_commit(c->fit->checkpoint, &facts, (const char *const *)lists, size, KPAR_CHECKPOINT_KEEP);
+    const kpar_checkpoint_facts facts = {.step = now->step,
+                                         .epoch = now->epoch,
+                                         .batch = now->batch,
+                                         .identity = c->identity,
+                                         .n_identity = IDENTITY,
+                                         .notes = &reproducible,
+                                         .n_notes = *c->t->arithmetic != '\0'};
+    if (status == KPAR_OK)
+        status = kpar_checkpoint_commit(c->fit->checkpoint, &facts, (const char *const *)lists, size,
+                                        KPAR_CHECKPOINT_KEEP);
     for (int rank = 0; rank < size; rank++) kpar_free(lists[rank]);
     kpar_free(lists);
     return status;
@@ -183,13 +208,16 @@ kpar_status kpar_checkpointing_save(kpar_checkpointing *c, const kpar_progress_p
 {
     kpar_comm *comm = c->t->comm;
     kpar_text pieces = {0};
-    KPAR_TRY(kpar_comm_agree(comm, is_root(c) ? kpar_checkpoint_begin(c->fit->checkpoint, now->step) : KPAR_OK));
+    KPAR_TRY(
+        kpar_comm_agree(comm, is_root(c) ? kpar_checkpoint_begin(c->fit->checkpoint, now->step) : KPAR_OK));
     kpar_status status = kpar_comm_agree(comm, write_own(c, now->step, &pieces));
     if (status == KPAR_OK) status = kpar_comm_agree(comm, commit(c, now, &pieces));
     kpar_text_clear(&pieces);
     if (status != KPAR_OK || !c->report || !is_root(c)) return kpar_comm_agree(comm, status);
-    const char *folder = kpar_arena_printf(c->arena, "%s/step-%08lld", c->fit->checkpoint, (long long)now->step);
-    return kpar_comm_agree(comm, kpar_report_event(c->report, &(kpar_event){.kind = KPAR_EVENT_CHECKPOINT, .text = folder}));
+    const char *folder =
+        kpar_arena_printf(c->arena, "%s/step-%08lld", c->fit->checkpoint, (long long)now->step);
+    return kpar_comm_agree(
+        comm, kpar_report_event(c->report, &(kpar_event){.kind = KPAR_EVENT_CHECKPOINT, .text = folder}));
 }
 
 void kpar_checkpointing_end(kpar_checkpointing *c)

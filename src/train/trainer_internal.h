@@ -25,7 +25,8 @@ struct kpar_trainer {
     kpar_arena *arena;
     int64_t *row_numbers; /* scratch of one microbatch */
     double *sums;         /* scratch of the reports */
-    char arithmetic[128]; /* what the bits of a reproducible run depend on, of this rank; "": not reproducible */
+    char arithmetic
+        [128]; /* what the bits of a reproducible run depend on, of this rank; "": not reproducible */
 };
 
 /* The part of a variable that a rank owns; rank 0 dimensions included. */
@@ -54,7 +55,8 @@ kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_
 
 /* trainer_step.c: fills, runs, and sums the report values over all ranks; *stop: any rank was asked to stop. sums has
  * the number of report values of the mode. Collective. */
-kpar_status kpar_trainer_step(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch, double *sums, bool *stop) KPAR_MUST_USE;
+kpar_status kpar_trainer_step(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch, double *sums,
+                              bool *stop) KPAR_MUST_USE;
 
 /* Sums of reports over steps, and the log values they make. */
 typedef struct kpar_tally {
@@ -80,9 +82,11 @@ typedef struct kpar_progress_point {
     int64_t step, epoch, batch;
 } kpar_progress_point;
 typedef struct kpar_checkpointing kpar_checkpointing;
-kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_options *fit, kpar_report *report, kpar_checkpointing **checkpointing,
+kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_options *fit, kpar_report *report,
+                                     kpar_checkpointing **checkpointing,
                                      kpar_progress_point *start) KPAR_MUST_USE;
-kpar_status kpar_checkpointing_save(kpar_checkpointing *checkpointing, const kpar_progress_point *now) KPAR_MUST_USE;
+kpar_status kpar_checkpointing_save(kpar_checkpointing *checkpointing,
+                                    const kpar_progress_point *now) KPAR_MUST_USE;
 void kpar_checkpointing_end(kpar_checkpointing *checkpointing);
 
 #endif

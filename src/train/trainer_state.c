@@ -5,7 +5,8 @@
 
 static bool is_optimizers(const kpar_variable *v)
 {
-    return v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE || v->kind == KPAR_VARIABLE_SLOT;
+    return v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE ||
+           v->kind == KPAR_VARIABLE_SLOT;
 }
 
 static kpar_status load_slot(kpar_trainer *t, const kpar_slot *slot, bool has_optimizer)
@@ -30,11 +31,13 @@ kpar_status kpar_trainer_load(kpar_trainer *t)
 {
     const kpar_program *p = kpar_trainer_any_program(t);
     bool has_optimizer = false;
-    if (kpar_keras_has_weights(t->file)) KPAR_TRY(kpar_keras_check_weights(t->file, t->catalog, &has_optimizer));
+    if (kpar_keras_has_weights(t->file))
+        KPAR_TRY(kpar_keras_check_weights(t->file, t->catalog, &has_optimizer));
     for (size_t i = 0; i < p->n_slots; i++) {
         const kpar_slot *slot = &p->slots[i];
         if (slot->kind != KPAR_SLOT_VARIABLE || kpar_count(slot->slice.rank, slot->slice.size) == 0) continue;
-        const bool again = i > 0 && p->slots[i - 1].kind == KPAR_SLOT_VARIABLE && p->slots[i - 1].index == slot->index; /* a shard of the copy before */
+        const bool again = i > 0 && p->slots[i - 1].kind == KPAR_SLOT_VARIABLE &&
+                           p->slots[i - 1].index == slot->index; /* a shard of the copy before */
         if (!again) KPAR_TRY(load_slot(t, slot, has_optimizer));
     }
     t->steps_done = kpar_trainer_iteration(t);
@@ -45,7 +48,8 @@ int64_t kpar_trainer_iteration(kpar_trainer *t)
 {
     const kpar_program *p = kpar_trainer_any_program(t);
     for (size_t i = 0; i < p->n_slots; i++)
-        if (p->slots[i].kind == KPAR_SLOT_VARIABLE && t->catalog->variables[p->slots[i].index].kind == KPAR_VARIABLE_ITERATION) {
+        if (p->slots[i].kind == KPAR_SLOT_VARIABLE &&
+            t->catalog->variables[p->slots[i].index].kind == KPAR_VARIABLE_ITERATION) {
             int64_t iteration;
             memcpy(&iteration, kpar_executor_memory(t->executor, &p->slots[i].place), sizeof iteration);
             return iteration;
@@ -61,7 +65,8 @@ kpar_status kpar_trainer_gather_owned(kpar_trainer *t)
     const kpar_program *p = kpar_trainer_any_program(t);
     kpar_owned *own = kpar_alloc_zeroed(n + 1, sizeof *own);
     for (size_t i = 0; i < p->n_slots; i++)
-        if (p->slots[i].kind == KPAR_SLOT_VARIABLE && p->slots[i].owner) own[p->slots[i].index] = (kpar_owned){true, p->slots[i].slice};
+        if (p->slots[i].kind == KPAR_SLOT_VARIABLE && p->slots[i].owner)
+            own[p->slots[i].index] = (kpar_owned){true, p->slots[i].slice};
     t->owned = kpar_alloc_zeroed(n * (size_t)kpar_comm_size(t->comm) + 1, sizeof *t->owned);
     kpar_status status = kpar_comm_all_gather(t->comm, own, t->owned, n * sizeof *own);
     kpar_free(own);
@@ -81,14 +86,16 @@ static bool intersect(const kpar_slice *a, const kpar_slice *b, kpar_slice *both
 }
 
 /* Copies the part `part` between a dense array of `outer` and a dense array of the part. */
-static void copy_part(const kpar_slice *outer, const kpar_slice *part, size_t element, char *whole, char *dense, bool into_whole)
+static void copy_part(const kpar_slice *outer, const kpar_slice *part, size_t element, char *whole,
+                      char *dense, bool into_whole)
 {
     int64_t index[KPAR_MAX_RANK] = {0};
     const int last = part->rank - 1;
     const size_t run = element * (size_t)(part->rank ? part->size[last] : 1);
     for (;;) {
         size_t offset = 0;
-        for (int i = 0; i < part->rank; i++) offset = offset * (size_t)outer->size[i] + (size_t)(part->start[i] - outer->start[i] + index[i]);
+        for (int i = 0; i < part->rank; i++)
+            offset = offset * (size_t)outer->size[i] + (size_t)(part->start[i] - outer->start[i] + index[i]);
         if (into_whole)
             memcpy(whole + offset * element, dense, run);
         else
@@ -111,7 +118,8 @@ static const kpar_slot *owned_slot(const kpar_trainer *t, int variable)
 {
     const kpar_program *p = kpar_trainer_any_program(t);
     for (size_t i = 0; i < p->n_slots; i++)
-        if (p->slots[i].kind == KPAR_SLOT_VARIABLE && p->slots[i].owner && p->slots[i].index == variable) return &p->slots[i];
+        if (p->slots[i].kind == KPAR_SLOT_VARIABLE && p->slots[i].owner && p->slots[i].index == variable)
+            return &p->slots[i];
     return NULL;
 }
 
@@ -122,17 +130,20 @@ static void own_share(kpar_trainer *t, const request *r, const kpar_slice *part,
     const kpar_dtype dtype = t->catalog->variables[r->variable].dtype;
     const size_t count = (size_t)kpar_count(part->rank, part->size);
     char *raw = kpar_alloc(count * kpar_dtype_bytes(slot->tensor.dtype) + 1);
-    copy_part(&slot->slice, part, kpar_dtype_bytes(slot->tensor.dtype), kpar_executor_memory(t->executor, &slot->place), raw, false);
+    copy_part(&slot->slice, part, kpar_dtype_bytes(slot->tensor.dtype),
+              kpar_executor_memory(t->executor, &slot->place), raw, false);
     kpar_convert(dense, dtype, raw, slot->tensor.dtype, count);
     kpar_free(raw);
 }
 
 static kpar_status serve(kpar_trainer *t, const request *r)
 {
-    const kpar_owned *own = &t->owned[(size_t)kpar_comm_rank(t->comm) * (size_t)t->catalog->n + (size_t)r->variable];
+    const kpar_owned *own =
+        &t->owned[(size_t)kpar_comm_rank(t->comm) * (size_t)t->catalog->n + (size_t)r->variable];
     kpar_slice part;
     if (!own->owns || !intersect(&r->slice, &own->slice, &part)) return KPAR_OK;
-    const size_t bytes = (size_t)kpar_count(part.rank, part.size) * kpar_dtype_bytes(t->catalog->variables[r->variable].dtype);
+    const size_t bytes =
+        (size_t)kpar_count(part.rank, part.size) * kpar_dtype_bytes(t->catalog->variables[r->variable].dtype);
     void *dense = kpar_alloc(bytes + 1);
     own_share(t, r, &part, dense);
     kpar_status status = kpar_comm_send(t->comm, dense, bytes, 0);

@@ -15,7 +15,8 @@ static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
     for (size_t i = 0; i < p->n_slots; i++) {
         const kpar_slot *slot = &p->slots[i];
         if (slot->kind != KPAR_SLOT_REPORT || !slot->owner) continue;
-        kpar_convert(&sums[slot->index], KPAR_F64, kpar_executor_memory(t->executor, &slot->place), slot->tensor.dtype, 1);
+        kpar_convert(&sums[slot->index], KPAR_F64, kpar_executor_memory(t->executor, &slot->place),
+                     slot->tensor.dtype, 1);
     }
 }
 
@@ -36,11 +37,14 @@ static kpar_status explain_not_finite(kpar_trainer *t, kpar_mode mode, kpar_stat
     const int index = kpar_executor_first_not_finite(t->executor, t->program_index[mode]);
     char source[512] = "the loss itself";
     if (index >= 0) tell_source(&t->programs[mode]->instructions[index], source, sizeof source);
-    return kpar_fail(status, "step %lld: the loss is not finite; the first values that are not finite come from %s; lower the learning rate or look at the data",
+    return kpar_fail(status,
+                     "step %lld: the loss is not finite; the first values that are not finite come from %s; "
+                     "lower the learning rate or look at the data",
                      (long long)t->steps_done + 1, source);
 }
 
-kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch, double *sums, bool *stop)
+kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch, double *sums,
+                              bool *stop)
 {
     int n, values;
     kpar_plan_reports(t->plan, mode, &n, &values);
@@ -72,8 +76,10 @@ void kpar_tally_add(kpar_tally *tally, const double *sums, int64_t rows)
 {
     bool weighted[256] = {false};
     for (int i = 0; i < tally->n_entries; i++)
-        if (tally->entries[i].weight < 0 && tally->entries[i].value < 256) weighted[tally->entries[i].value] = true;
-    for (int i = 0; i < tally->n_values; i++) tally->sums[i] += sums[i] * (i < 256 && weighted[i] ? (double)rows : 1);
+        if (tally->entries[i].weight < 0 && tally->entries[i].value < 256)
+            weighted[tally->entries[i].value] = true;
+    for (int i = 0; i < tally->n_values; i++)
+        tally->sums[i] += sums[i] * (i < 256 && weighted[i] ? (double)rows : 1);
     tally->rows += (double)rows;
 }
 

@@ -70,7 +70,8 @@ static void note(running *r, const char *name, double difference, double limit)
     snprintf(r->worst_name, sizeof r->worst_name, "%s: off by %.3g, limit %.3g", name, difference, limit);
 }
 
-static kpar_status compare(running *r, const char *name, const double *found, size_t n, double rtol, double atol)
+static kpar_status compare(running *r, const char *name, const double *found, size_t n, double rtol,
+                           double atol)
 {
     size_t count;
     double *expected = expected_array(r, name, &count);
@@ -96,7 +97,8 @@ static kpar_class_weight *class_weights(running *r, int *n)
     json_t *value, *object = json_object_get(r->description, "class_weight");
     *n = 0;
     kpar_class_weight *weights = calloc(json_object_size(object) + 1, sizeof *weights);
-    json_object_foreach (object, key, value) weights[(*n)++] = (kpar_class_weight){atoll(key), json_number_value(value)};
+    json_object_foreach(object, key, value) weights[(*n)++] =
+        (kpar_class_weight){atoll(key), json_number_value(value)};
     return weights;
 }
 
@@ -110,7 +112,8 @@ static kpar_status capture_event(kpar_consumer *consumer, const kpar_event *even
     running *r = ((capture *)consumer)->r;
     if (event->kind != KPAR_EVENT_EPOCH_END) return KPAR_OK;
     json_t *logs = json_object();
-    for (size_t i = 0; i < event->n_logs; i++) json_object_set_new(logs, event->logs[i].name, json_real(event->logs[i].value));
+    for (size_t i = 0; i < event->n_logs; i++)
+        json_object_set_new(logs, event->logs[i].name, json_real(event->logs[i].value));
     json_array_append_new(r->epochs, logs);
     return KPAR_OK;
 }
@@ -139,9 +142,12 @@ static kpar_status check_predictions(running *r)
         char name[256];
         const size_t count = (size_t)kpar_array_count(&outputs[i]);
         double *values = malloc((count + 1) * sizeof *values);
-        snprintf(name, sizeof name, n > 1 ? "output/%s" : "output", kpar_trainer_model(r->trainer)->outputs[i].name);
+        snprintf(name, sizeof name, n > 1 ? "output/%s" : "output",
+                 kpar_trainer_model(r->trainer)->outputs[i].name);
         kpar_convert(values, KPAR_F64, outputs[i].data, outputs[i].dtype, count);
-        if (status == KPAR_OK) status = compare(r, name, values, count, tolerance(r, "output_rtol", 1e-5), tolerance(r, "output_atol", 1e-6));
+        if (status == KPAR_OK)
+            status = compare(r, name, values, count, tolerance(r, "output_rtol", 1e-5),
+                             tolerance(r, "output_atol", 1e-6));
         free(values);
         kpar_array_destroy(&outputs[i]);
     }
@@ -159,7 +165,8 @@ static kpar_status check_evaluation(running *r)
     for (size_t i = 0; i < n && kpar_comm_rank(r->comm) == 0 && status == KPAR_OK; i++) {
         char name[256];
         snprintf(name, sizeof name, "eval/%s", logs[i].name);
-        status = compare(r, name, &logs[i].value, 1, tolerance(r, "logs_rtol", 2e-5), tolerance(r, "logs_atol", 1e-6));
+        status = compare(r, name, &logs[i].value, 1, tolerance(r, "logs_rtol", 2e-5),
+                         tolerance(r, "logs_atol", 1e-6));
     }
     return kpar_comm_agree(r->comm, status);
 }
@@ -171,11 +178,15 @@ static kpar_status check_logs(running *r, bool fit)
     const size_t n = json_array_size(r->epochs);
     double *values = malloc((n + 1) * sizeof *values);
     kpar_status status = KPAR_OK;
-    json_object_foreach (first, name, ignored) {
+    json_object_foreach(first, name, ignored)
+    {
         char key[256];
         snprintf(key, sizeof key, fit ? "history/%s" : "epoch_logs/%s", name);
-        for (size_t i = 0; i < n; i++) values[i] = json_real_value(json_object_get(json_array_get(r->epochs, i), name));
-        if (status == KPAR_OK) status = compare(r, key, values, n, tolerance(r, "logs_rtol", 2e-5), tolerance(r, "logs_atol", 1e-6));
+        for (size_t i = 0; i < n; i++)
+            values[i] = json_real_value(json_object_get(json_array_get(r->epochs, i), name));
+        if (status == KPAR_OK)
+            status =
+                compare(r, key, values, n, tolerance(r, "logs_rtol", 2e-5), tolerance(r, "logs_atol", 1e-6));
     }
     free(values);
     return status;
@@ -185,11 +196,17 @@ static kpar_status fit(running *r)
 {
     const bool fits = strcmp(json_string_value(json_object_get(r->description, "mode")), "fit") == 0;
     const double split = json_number_value(json_object_get(r->description, "validation_split"));
-    const int64_t rows = kpar_dataset_rows(r->dataset), train = fits ? (int64_t)floor((double)rows * (1 - split)) : rows;
+    const int64_t rows = kpar_dataset_rows(r->dataset),
+                  train = fits ? (int64_t)floor((double)rows * (1 - split)) : rows;
     const int64_t batch = json_integer_value(json_object_get(r->description, "batch_size"));
-    kpar_fit_options o = {.train = {r->dataset, 0, train}, .epochs = 1, .output = r->options->output, .steps = r->options->steps};
+    kpar_fit_options o = {.train = {r->dataset, 0, train},
+                          .epochs = 1,
+                          .output = r->options->output,
+                          .steps = r->options->steps};
     if (fits) o.epochs = json_integer_value(json_object_get(r->description, "epochs"));
-    if (!fits) o.train.rows = batch * (o.steps ? o.steps : json_integer_value(json_object_get(r->description, "steps")));
+    if (!fits)
+        o.train.rows =
+            batch * (o.steps ? o.steps : json_integer_value(json_object_get(r->description, "steps")));
     if (train < rows) o.validation = (kpar_rows){r->dataset, train, rows - train};
     kpar_class_weight *weights = class_weights(r, &o.n_class_weights);
     o.class_weights = weights;
@@ -197,7 +214,8 @@ static kpar_status fit(running *r)
     kpar_status status = kpar_trainer_fit(r->trainer, &o, report);
     if (report) kpar_report_destroy(report);
     free(weights);
-    if (status == KPAR_OK && kpar_comm_rank(r->comm) == 0 && (!r->options->steps)) status = check_logs(r, fits);
+    if (status == KPAR_OK && kpar_comm_rank(r->comm) == 0 && (!r->options->steps))
+        status = check_logs(r, fits);
     return kpar_comm_agree(r->comm, status);
 }
 
@@ -236,23 +254,30 @@ static double optimizer_floor(running *r)
     return 3e-7 * most;
 }
 
-static kpar_status check_variable(running *r, const char *prefix, const kpar_variable *v, kpar_keras_file *before, kpar_keras_file *after, double floor)
+static kpar_status check_variable(running *r, const char *prefix, const kpar_variable *v,
+                                  kpar_keras_file *before, kpar_keras_file *after, double floor)
 {
     char name[512];
     size_t count, n = (size_t)kpar_count(v->rank, v->dims);
     snprintf(name, sizeof name, "%s/%s", prefix, v->path);
-    double *expected = expected_array(r, name, &count), *found = read_variable(after, v, n), *initial = is_optimizers(v->path) ? NULL : read_variable(before, v, n);
+    double *expected = expected_array(r, name, &count), *found = read_variable(after, v, n),
+           *initial = is_optimizers(v->path) ? NULL : read_variable(before, v, n);
     kpar_status status = KPAR_OK;
     if (!expected || !found || count != n)
-        status = kpar_fail(KPAR_EDATA, "%s: %s", name, !expected ? "Keras has no such variable" : !found ? "not in the saved file" : "another shape");
+        status = kpar_fail(KPAR_EDATA, "%s: %s", name,
+                           !expected ? "Keras has no such variable"
+                           : !found  ? "not in the saved file"
+                                     : "another shape");
     else {
         double difference = 0, update = 0;
         for (size_t i = 0; i < n; i++) {
             if (!(fabs(found[i] - expected[i]) <= difference)) difference = fabs(found[i] - expected[i]);
             if (initial && fabs(expected[i] - initial[i]) > update) update = fabs(expected[i] - initial[i]);
         }
-        double limit = is_optimizers(v->path) ? floor + tolerance(r, "optimizer_rtol", 2e-3) * largest(expected, n)
-                                              : tolerance(r, "atol", 2e-7) + tolerance(r, "rtol", 1e-6) * largest(expected, n) + tolerance(r, "utol", 1e-3) * update;
+        double limit = is_optimizers(v->path)
+                           ? floor + tolerance(r, "optimizer_rtol", 2e-3) * largest(expected, n)
+                           : tolerance(r, "atol", 2e-7) + tolerance(r, "rtol", 1e-6) * largest(expected, n) +
+                                 tolerance(r, "utol", 1e-3) * update;
         note(r, name, difference, limit > 0 ? limit : 1e-30);
     }
     free(expected);
@@ -267,7 +292,8 @@ static kpar_status check_file(running *r)
     kpar_keras_file *before = NULL, *after = NULL;
     bool has_optimizer;
     const bool fits = strcmp(json_string_value(json_object_get(r->description, "mode")), "fit") == 0;
-    const int64_t steps = r->options->steps ? r->options->steps : json_integer_value(json_object_get(r->description, "steps"));
+    const int64_t steps =
+        r->options->steps ? r->options->steps : json_integer_value(json_object_get(r->description, "steps"));
     snprintf(prefix, sizeof prefix, fits ? "final" : "step%lld", (long long)steps);
     const kpar_catalog *catalog = kpar_plan_catalog(kpar_trainer_plan(r->trainer));
     kpar_status status = kpar_keras_open(in_folder(r, "model.keras"), &before);
@@ -275,7 +301,8 @@ static kpar_status check_file(running *r)
     if (status == KPAR_OK) status = kpar_keras_open(r->options->output, &after);
     if (status == KPAR_OK) status = kpar_keras_check_weights(after, catalog, &has_optimizer);
     const double floor = optimizer_floor(r);
-    for (int i = 0; i < catalog->n && status == KPAR_OK; i++) status = check_variable(r, prefix, &catalog->variables[i], before, after, floor);
+    for (int i = 0; i < catalog->n && status == KPAR_OK; i++)
+        status = check_variable(r, prefix, &catalog->variables[i], before, after, floor);
     if (before) kpar_keras_close(before);
     if (after) kpar_keras_close(after);
     return status;
@@ -289,7 +316,9 @@ static kpar_status make_trainer(running *r)
     t.plan = (kpar_plan_options){
         .mesh = o->mesh,
         .batch_size = json_integer_value(json_object_get(r->description, "batch_size")),
-        .microbatches = o->leaves ? 0 : o->microbatches ? o->microbatches : 1,
+        .microbatches = o->leaves         ? 0
+                        : o->microbatches ? o->microbatches
+                                          : 1,
         .leaves = o->leaves,
         .schedule = o->schedule ? kpar_schedule_find(o->schedule) : NULL,
         .zero = o->zero,
@@ -368,7 +397,8 @@ kpar_status kpar_case_run_local(const kpar_case_options *options, double *worst)
     kpar_status status = KPAR_OK;
     for (int i = 0; i < n; i++) {
         pthread_join(threads[i].thread, NULL);
-        if (threads[i].status != KPAR_OK && status == KPAR_OK) status = kpar_fail(threads[i].status, "%s", threads[i].message);
+        if (threads[i].status != KPAR_OK && status == KPAR_OK)
+            status = kpar_fail(threads[i].status, "%s", threads[i].message);
     }
     if (worst) *worst = threads[0].worst;
     for (int i = 0; i < n; i++) kpar_comm_destroy(comms[i]);
@@ -380,8 +410,11 @@ kpar_status kpar_case_run_local(const kpar_case_options *options, double *worst)
 void kpar_case_title(const kpar_case_options *o, char *text, size_t capacity)
 {
     const char *name = strrchr(o->folder, '/');
-    snprintf(text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder, o->mesh.data, o->mesh.pipeline, o->mesh.tensor,
-             o->microbatches ? o->microbatches : 1, o->schedule ? " " : "", o->schedule ? o->schedule : "", o->zero, o->leaves ? " reproducible" : "",
-             o->split_features ? " split-features" : "", o->choice ? " " : "", o->choice ? o->choice : "",
-             o->device ? " " : "", o->device ? o->device : "", o->no_windows ? " no-windows" : "", o->without_passes ? " without " : "", o->without_passes ? o->without_passes : "");
+    snprintf(text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder,
+             o->mesh.data, o->mesh.pipeline, o->mesh.tensor, o->microbatches ? o->microbatches : 1,
+             o->schedule ? " " : "", o->schedule ? o->schedule : "", o->zero,
+             o->leaves ? " reproducible" : "", o->split_features ? " split-features" : "",
+             o->choice ? " " : "", o->choice ? o->choice : "", o->device ? " " : "",
+             o->device ? o->device : "", o->no_windows ? " no-windows" : "",
+             o->without_passes ? " without " : "", o->without_passes ? o->without_passes : "");
 }

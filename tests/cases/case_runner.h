@@ -7,8 +7,8 @@
 #include "parallel/mesh.h"
 
 typedef struct kpar_case_options {
-    const char *folder;   /* of the case */
-    const char *output;   /* where the trained file goes */
+    const char *folder; /* of the case */
+    const char *output; /* where the trained file goes */
     kpar_mesh mesh;
     int microbatches, leaves, zero;
     const char *schedule; /* NULL: the default */

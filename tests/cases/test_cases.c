@@ -13,33 +13,76 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const everywhere[] = {"opt_sgd", "opt_sgd_momentum", "opt_adam", "opt_resume", "lr_exponential", "fit_split", "functional_branches", "loss_mse",
-                                         "loss_mean_with_sample_weight", "opt_sgd_nesterov", "dropout_zero", "five_outputs_deep", "binary_crossentropy",
-                                         "binary_crossentropy_logits", "categorical_crossentropy", "categorical_crossentropy_smooth", "dense_rank3",
-                                         "activation_layers", "merge_layers", "two_inputs_two_outputs", "deep_mlp8", NULL};
+static const char *const everywhere[] = {"opt_sgd",
+                                         "opt_sgd_momentum",
+                                         "opt_adam",
+                                         "opt_resume",
+                                         "lr_exponential",
+                                         "fit_split",
+                                         "functional_branches",
+                                         "loss_mse",
+                                         "loss_mean_with_sample_weight",
+                                         "opt_sgd_nesterov",
+                                         "dropout_zero",
+                                         "five_outputs_deep",
+                                         "binary_crossentropy",
+                                         "binary_crossentropy_logits",
+                                         "categorical_crossentropy",
+                                         "categorical_crossentropy_smooth",
+                                         "dense_rank3",
+                                         "activation_layers",
+                                         "merge_layers",
+                                         "two_inputs_two_outputs",
+                                         "deep_mlp8",
+                                         NULL};
 
 /* Every layout that a case is run on. Pipelines: 1, 2 and 4 microbatches under both schedules. */
 static const kpar_case_options layouts[] = {
-    {.mesh = {1, 1, 1}}, {.mesh = {1, 1, 1}, .device = "reference"}, {.mesh = {1, 1, 1}, .microbatches = 4},
-    {.mesh = {2, 1, 1}, .zero = 1}, {.mesh = {2, 1, 1}}, {.mesh = {3, 1, 1}, .zero = 1}, {.mesh = {4, 1, 1}, .zero = 1}, {.mesh = {4, 1, 1}},
-    {.mesh = {1, 2, 1}}, {.mesh = {1, 2, 1}, .microbatches = 2}, {.mesh = {1, 2, 1}, .microbatches = 4}, {.mesh = {1, 2, 1}, .microbatches = 2, .schedule = "gpipe"},
-    {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "gpipe"}, {.mesh = {1, 1, 2}}, {.mesh = {1, 1, 2}, .split_features = true},
-    {.mesh = {2, 2, 1}, .zero = 1, .microbatches = 2}, {.mesh = {1, 2, 2}, .microbatches = 2}, {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2},
-    {.mesh = {2, 1, 1}, .zero = 1, .choice = "all_reduce:exchange,reduce_scatter:exchange,all_gather:exchange"},
+    {.mesh = {1, 1, 1}},
+    {.mesh = {1, 1, 1}, .device = "reference"},
+    {.mesh = {1, 1, 1}, .microbatches = 4},
+    {.mesh = {2, 1, 1}, .zero = 1},
+    {.mesh = {2, 1, 1}},
+    {.mesh = {3, 1, 1}, .zero = 1},
+    {.mesh = {4, 1, 1}, .zero = 1},
+    {.mesh = {4, 1, 1}},
+    {.mesh = {1, 2, 1}},
+    {.mesh = {1, 2, 1}, .microbatches = 2},
+    {.mesh = {1, 2, 1}, .microbatches = 4},
+    {.mesh = {1, 2, 1}, .microbatches = 2, .schedule = "gpipe"},
+    {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "gpipe"},
+    {.mesh = {1, 1, 2}},
+    {.mesh = {1, 1, 2}, .split_features = true},
+    {.mesh = {2, 2, 1}, .zero = 1, .microbatches = 2},
+    {.mesh = {1, 2, 2}, .microbatches = 2},
+    {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2},
+    {.mesh = {2, 1, 1},
+     .zero = 1,
+     .choice = "all_reduce:exchange,reduce_scatter:exchange,all_gather:exchange"},
     {.mesh = {3, 1, 1}, .zero = 1, .choice = "all_reduce:ring,reduce_scatter:ring,all_gather:ring"},
     {.mesh = {2, 1, 2}, .choice = "all_reduce:whole,reduce_scatter:whole,all_gather:whole", .zero = 1},
-    {.mesh = {2, 1, 1}, .zero = 1, .no_windows = true}, {.mesh = {2, 2, 1}, .microbatches = 2, .no_windows = true},
-    {.mesh = {1, 1, 1}, .leaves = 8}, {.mesh = {3, 1, 1}, .leaves = 8, .zero = 1}, {.mesh = {2, 2, 1}, .leaves = 8},
-    {.mesh = {2, 1, 1}, .without_passes = "simplify,fuse,bucket"}, {.mesh = {1, 2, 1}, .microbatches = 2, .without_passes = "simplify,fuse,bucket"},
+    {.mesh = {2, 1, 1}, .zero = 1, .no_windows = true},
+    {.mesh = {2, 2, 1}, .microbatches = 2, .no_windows = true},
+    {.mesh = {1, 1, 1}, .leaves = 8},
+    {.mesh = {3, 1, 1}, .leaves = 8, .zero = 1},
+    {.mesh = {2, 2, 1}, .leaves = 8},
+    {.mesh = {2, 1, 1}, .without_passes = "simplify,fuse,bucket"},
+    {.mesh = {1, 2, 1}, .microbatches = 2, .without_passes = "simplify,fuse,bucket"},
     {.mesh = {1, 1, 2}, .without_passes = "simplify,fuse,bucket"},
 };
 
 /* Deeper pipelines need deeper models. */
 static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
-static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}}, {.mesh = {1, 4, 1}, .microbatches = 4}, {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "gpipe"}, {.mesh = {1, 4, 2}, .microbatches = 2}};
+static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}},
+                                                 {.mesh = {1, 4, 1}, .microbatches = 4},
+                                                 {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "gpipe"},
+                                                 {.mesh = {1, 4, 2}, .microbatches = 2}};
 
 /* A mesh of each kind, on which each optional pass is left out by itself. */
-static const kpar_case_options mesh_kinds[] = {{.mesh = {1, 1, 1}}, {.mesh = {2, 1, 1}, .zero = 1}, {.mesh = {1, 2, 1}, .microbatches = 2}, {.mesh = {1, 1, 2}},
+static const kpar_case_options mesh_kinds[] = {{.mesh = {1, 1, 1}},
+                                               {.mesh = {2, 1, 1}, .zero = 1},
+                                               {.mesh = {1, 2, 1}, .microbatches = 2},
+                                               {.mesh = {1, 1, 2}},
                                                {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2}};
 
 typedef struct totals {
@@ -59,7 +102,8 @@ static void run_one(totals *t, const char *name, kpar_case_options options)
     kpar_case_title(&options, title, sizeof title);
     if (t->filter && !strstr(title, t->filter)) return;
     if (t->comm && kpar_comm_size(t->comm) != kpar_mesh_size(options.mesh)) return;
-    kpar_status status = t->comm ? kpar_case_run(t->comm, &options, &worst) : kpar_case_run_local(&options, &worst);
+    kpar_status status =
+        t->comm ? kpar_case_run(t->comm, &options, &worst) : kpar_case_run_local(&options, &worst);
     if (t->comm && kpar_comm_rank(t->comm) != 0) return;
     if (status == KPAR_OK) {
         t->passed++;
@@ -86,7 +130,8 @@ static void run_all(totals *t)
     for (int i = 0; everywhere[i]; i++)
         for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) run_one(t, everywhere[i], layouts[k]);
     for (int i = 0; deep[i]; i++)
-        for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++) run_one(t, deep[i], deep_layouts[k]);
+        for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
+            run_one(t, deep[i], deep_layouts[k]);
     run_without_passes(t);
 }
 
@@ -103,7 +148,8 @@ int main(int argc, char **argv)
     snprintf(data, sizeof data, "%s/tests/cases/data", source ? source : ".");
     const bool root = !comm || kpar_comm_rank(comm) == 0;
     if (root && !mkdtemp(folder)) return 1;
-    totals t = {.filter = argc > 1 + mpi ? argv[1 + mpi] : NULL, .data = data, .folder = folder, .comm = comm};
+    totals t = {
+        .filter = argc > 1 + mpi ? argv[1 + mpi] : NULL, .data = data, .folder = folder, .comm = comm};
     run_all(&t);
     if (root) {
         snprintf(path, sizeof path, "%s/trained.keras", folder);

@@ -58,7 +58,8 @@ static inline void run_ranks(int n, rank_function run)
         ck_assert_int_eq(pthread_create(&ranks[r].thread, NULL, rank_main, &ranks[r]), 0);
     }
     for (int r = 0; r < n; r++) pthread_join(ranks[r].thread, NULL);
-    for (int r = 0; r < n; r++) ck_assert_msg(!ranks[r].failure[0], "%d ranks, rank %d: %s", n, r, ranks[r].failure);
+    for (int r = 0; r < n; r++)
+        ck_assert_msg(!ranks[r].failure[0], "%d ranks, rank %d: %s", n, r, ranks[r].failure);
     ck_assert_uint_eq(kpar_alloc_live(), live);
 }
 

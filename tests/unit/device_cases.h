@@ -4,9 +4,12 @@
 #ifndef KPAR_TESTS_DEVICE_CASES_H
 #define KPAR_TESTS_DEVICE_CASES_H
 
-#define ADAM "e={6: input 0; input 1; input 2; input 3; input 4; input 5; const 0.1; const 0.001; const 1e-07; sub %0 %1; mul %9 %6; " \
-             "add %1 %10; abs %2; square %0; sub %13 %12; mul %14 %7; add %12 %15; sqrt %16; add %17 %8; mul %11 %4; div %19 %18; "  \
-             "sub %3 %20; mul %21 %5 -> %22 %11 %16}"
+#define ADAM                                                                                                 \
+    "e={6: input 0; input 1; input 2; input 3; input 4; input 5; const 0.1; const 0.001; const 1e-07; sub "  \
+    "%0 %1; mul %9 %6; "                                                                                     \
+    "add %1 %10; abs %2; square %0; sub %13 %12; mul %14 %7; add %12 %15; sqrt %16; add %17 %8; mul %11 "    \
+    "%4; div %19 %18; "                                                                                      \
+    "sub %3 %20; mul %21 %5 -> %22 %11 %16}"
 #define BIAS_RELU "e={2: input 0; input 1; add %0 %1; relu %2 -> %3}"
 #define BIAS_TANH "e={2: input 0; input 1; add %0 %1; tanh %2 -> %3}"
 #define RELU "e={1: input 0; relu %0 -> %1}"
@@ -35,11 +38,15 @@ static const char *const device_cases[] = {
     "map f32(40) f32(40) -> f32(40) e={2: input 0; input 1; lt %0 %1 -> %2}",
     "map f32(40) f32(40) -> f32(40) e={2: input 0; input 1; le %0 %1; eq %2 %2; select %3 %0 %1 -> %4}",
     /* map: pairs of instructions in one */
-    "map f32(600) f32(600) f32(600) -> f32(600) e={3: input 0; input 1; input 2; add %0 %1; mul %3 %2; sub %0 %1; add %5 %2; mul %0 %1; sub %2 %7; sub %4 %6; add %8 %9 -> %10}",
-    "map f32(600) f32(600) f32(600) -> f32(600) f32(600) e={3: input 0; input 1; input 2; abs %2; const 1; add %3 %4; mul %0 %1; div %6 %5; add %3 %4; div %0 %8; const 2; mul %3 %10; sub %0 %11 -> %7 %12}",
-    "map f32(600) f32(600) f32(600) -> f32(600) f32(600) e={3: input 0; input 1; input 2; lt %0 %1; select %3 %2 %0; square %0; sub %1 %5 -> %4 %6}",
+    "map f32(600) f32(600) f32(600) -> f32(600) e={3: input 0; input 1; input 2; add %0 %1; mul %3 %2; sub "
+    "%0 %1; add %5 %2; mul %0 %1; sub %2 %7; sub %4 %6; add %8 %9 -> %10}",
+    "map f32(600) f32(600) f32(600) -> f32(600) f32(600) e={3: input 0; input 1; input 2; abs %2; const 1; "
+    "add %3 %4; mul %0 %1; div %6 %5; add %3 %4; div %0 %8; const 2; mul %3 %10; sub %0 %11 -> %7 %12}",
+    "map f32(600) f32(600) f32(600) -> f32(600) f32(600) e={3: input 0; input 1; input 2; lt %0 %1; select "
+    "%3 %2 %0; square %0; sub %1 %5 -> %4 %6}",
     "map f32(70) f32(70) -> f32(70) e={2: input 0; input 1; const 0; lt %2 %0; select %3 %1 %2 -> %4}",
-    "map f32(70) f32(70) -> f32(70) e={2: input 0; input 1; const 1; eq %0 %0; select %3 %1 %2; le %1 %0; select %5 %4 %0 -> %6}",
+    "map f32(70) f32(70) -> f32(70) e={2: input 0; input 1; const 1; eq %0 %0; select %3 %1 %2; le %1 %0; "
+    "select %5 %4 %0 -> %6}",
     /* map: shapes */
     "map f32(1) -> f32(1) " RELU,
     "map f32() -> f32() " RELU,
@@ -48,7 +55,8 @@ static const char *const device_cases[] = {
     "map f32(5,7) f32(7) -> f32(5,7) " BIAS_RELU,
     "map f32(33,100) f32(100) -> f32(33,100) " BIAS_TANH,
     "map f32(9,100) f32(9,1) -> f32(9,100) e={2: input 0; input 1; mul %0 %1 -> %2}",
-    "map f32(4,1,6) f32(1,5,1) f32() -> f32(4,5,6) e={3: input 0; input 1; input 2; mul %0 %1; add %3 %2 -> %4}",
+    "map f32(4,1,6) f32(1,5,1) f32() -> f32(4,5,6) e={3: input 0; input 1; input 2; mul %0 %1; add %3 %2 -> "
+    "%4}",
     "map f32(2,3,4,5,6) f32(3,1,5,1) -> f32(2,3,4,5,6) e={2: input 0; input 1; sub %0 %1 -> %2}",
     "map f32(3) -> f32(4,3) e={1: input 0; exp %0 -> %1}",
     "map f32() -> f32(50) e={1: input 0; exp %0 -> %1}",
@@ -70,7 +78,8 @@ static const char *const device_cases[] = {
     "map i64(50) -> i64(50) e={1: input 0; const 16777217; add %0 %1 -> %2}",
     "map f64(50) f32(50) -> f64(50) e={2: input 0; input 1; exp %0; add %1 %2 -> %3}",
     "map f32(50) -> i32(50) f32(50) e={1: input 0; const 0; lt %1 %0 -> %2 %2}",
-    "map f64(50) -> f64(50) e={1: input 0; abs %0; sqrt %1; log1p %2; erf %3; tanh %4; sigmoid %5; floor %0; sign %7; add %6 %8; pow %1 %9 -> %10}",
+    "map f64(50) -> f64(50) e={1: input 0; abs %0; sqrt %1; log1p %2; erf %3; tanh %4; sigmoid %5; floor %0; "
+    "sign %7; add %6 %8; pow %1 %9 -> %10}",
     /* map: accumulate */
     "map f32(600) -> f32(600) accumulate " RELU,
     "map f32(5) -> f32(600,5) f32(600,5) accumulate e={1: input 0; exp %0 -> %0 %1}",
@@ -137,7 +146,8 @@ static const char *const device_cases[] = {
     "matmul f32(7,5) f32(5,3) -> f32(7,3) accumulate",
     "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) accumulate " BIAS_RELU,
     "matmul f32(33,47) f32(47,29) f32(29) -> f32(33,29) accumulate " BIAS_TANH,
-    "matmul f32(33,47) f32(47,29) f32(29) f32(33,29) -> f32(33,29) f32(33,29) e={3: input 0; input 1; input 2; add %0 %1; mul %3 %2; sigmoid %0 -> %4 %5}",
+    "matmul f32(33,47) f32(47,29) f32(29) f32(33,29) -> f32(33,29) f32(33,29) e={3: input 0; input 1; input "
+    "2; add %0 %1; mul %3 %2; sigmoid %0 -> %4 %5}",
     "matmul f32(33,47) f32(47,29) -> i32(33,29) e={1: input 0; const 0; lt %1 %0 -> %2}",
     "matmul f64(9,8) f64(8,7) -> f64(9,7) accumulate",
     /* what moves elements */

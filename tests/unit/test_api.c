@@ -38,7 +38,8 @@ START_TEST(a_null_context_is_no_crash)
     ck_assert_int_eq(kpar_all_reduce(NULL, &number, 1, KPAR_INT32, KPAR_SUM), KPAR_EUSAGE);
     ck_assert_int_eq(kpar_all_reduce_async(NULL, &number, 1, KPAR_INT32, KPAR_SUM, &handle), KPAR_EUSAGE);
     ck_assert_ptr_null(handle);
-    ck_assert_str_eq(kpar_error_message(), "kpar_all_reduce: the context is NULL; expected one from kpar_init");
+    ck_assert_str_eq(kpar_error_message(),
+                     "kpar_all_reduce: the context is NULL; expected one from kpar_init");
 }
 END_TEST
 
@@ -63,14 +64,18 @@ static double reduced(kpar_operation operation, int size, size_t i)
 {
     const double sum = size * (size + 1) / 2.0 + size * (double)(i % 5);
     switch (operation) {
-    case KPAR_SUM: return sum;
-    case KPAR_AVERAGE: return sum / size;
-    case KPAR_MINIMUM: return element(0, i);
-    default: return element(size - 1, i);
+    case KPAR_SUM:
+        return sum;
+    case KPAR_AVERAGE:
+        return sum / size;
+    case KPAR_MINIMUM:
+        return element(0, i);
+    default:
+        return element(size - 1, i);
     }
 }
 
-static const kpar_dtype dtypes[] = {KPAR_F32, KPAR_F64, KPAR_F16, KPAR_BF16, KPAR_I8, KPAR_I16,
+static const kpar_dtype dtypes[] = {KPAR_F32, KPAR_F64, KPAR_F16, KPAR_BF16, KPAR_I8,  KPAR_I16,
                                     KPAR_I32, KPAR_I64, KPAR_U8,  KPAR_U16,  KPAR_U32, KPAR_U64};
 enum { TYPES = sizeof dtypes / sizeof dtypes[0], MOST = 23 };
 
@@ -83,12 +88,14 @@ static void fill(void *buffer, kpar_data_type type, size_t count, int rank)
     kpar_convert(buffer, dtypes[type], values, KPAR_F64, count);
 }
 
-static bool is_reduced(const void *buffer, kpar_data_type type, size_t count, int size, kpar_operation operation)
+static bool is_reduced(const void *buffer, kpar_data_type type, size_t count, int size,
+                       kpar_operation operation)
 {
     double values[MOST], expected[MOST];
     unsigned char bytes[MOST * 8];
     for (size_t i = 0; i < count; i++) values[i] = reduced(operation, size, i);
-    kpar_convert(bytes, dtypes[type], values, KPAR_F64, count); /* an average of 3 has a rounding of its own */
+    kpar_convert(bytes, dtypes[type], values, KPAR_F64,
+                 count); /* an average of 3 has a rounding of its own */
     kpar_convert(expected, KPAR_F64, bytes, dtypes[type], count);
     kpar_convert(values, KPAR_F64, buffer, dtypes[type], count);
     for (size_t i = 0; i < count; i++)
@@ -103,8 +110,10 @@ static void all_types_reduce(kpar_context *context, char *failure)
         for (int operation = KPAR_SUM; operation <= KPAR_MAXIMUM; operation++) {
             if (operation == KPAR_AVERAGE && is_integer((kpar_data_type)type)) continue;
             fill(buffer, (kpar_data_type)type, MOST, kpar_rank(context));
-            EXPECT(kpar_all_reduce(context, buffer, MOST, (kpar_data_type)type, (kpar_operation)operation) == KPAR_OK);
-            EXPECT(is_reduced(buffer, (kpar_data_type)type, MOST, kpar_size(context), (kpar_operation)operation));
+            EXPECT(kpar_all_reduce(context, buffer, MOST, (kpar_data_type)type, (kpar_operation)operation) ==
+                   KPAR_OK);
+            EXPECT(is_reduced(buffer, (kpar_data_type)type, MOST, kpar_size(context),
+                              (kpar_operation)operation));
         }
 }
 
@@ -132,7 +141,8 @@ static void handles_in_any_order(kpar_context *context, char *failure)
     kpar_handle *handles[N];
     for (int i = 0; i < N; i++) {
         numbers[i] = kpar_rank(context) + i;
-        EXPECT(kpar_all_reduce_async(context, &numbers[i], 1, KPAR_INT32, KPAR_MAXIMUM, &handles[i]) == KPAR_OK);
+        EXPECT(kpar_all_reduce_async(context, &numbers[i], 1, KPAR_INT32, KPAR_MAXIMUM, &handles[i]) ==
+               KPAR_OK);
     }
     const bool backwards = kpar_rank(context) % 2;
     for (int i = 0; i < N; i++) {
@@ -164,7 +174,8 @@ static void gathering(kpar_context *context, char *failure)
     EXPECT(kpar_all_gather(context, own, all, MOST, KPAR_INT16) == KPAR_OK && is_gathered(all, MOST, size));
     memset(all, 0, sizeof all);
     fill(all + rank * MOST, KPAR_INT16, MOST, rank);
-    EXPECT(kpar_all_gather(context, all + rank * MOST, all, MOST, KPAR_INT16) == KPAR_OK && is_gathered(all, MOST, size));
+    EXPECT(kpar_all_gather(context, all + rank * MOST, all, MOST, KPAR_INT16) == KPAR_OK &&
+           is_gathered(all, MOST, size));
 }
 
 START_TEST(every_rank_gathers_the_parts_of_all) { run_all_sizes(gathering); }
@@ -199,16 +210,24 @@ static void wrong_collectives(kpar_context *context, char *failure)
     kpar_handle *handle = NULL;
     const size_t huge = SIZE_MAX / 2;
     EXPECT_ERROR(KPAR_EUSAGE, "is NULL", kpar_all_reduce(context, NULL, 1, KPAR_INT32, KPAR_SUM));
-    EXPECT_ERROR(KPAR_EUSAGE, "type 12 is none", kpar_all_reduce(context, &number, 1, (kpar_data_type)12, KPAR_SUM));
-    EXPECT_ERROR(KPAR_EUSAGE, "type -1 is none", kpar_all_reduce(context, &number, 1, (kpar_data_type)-1, KPAR_SUM));
-    EXPECT_ERROR(KPAR_EUSAGE, "operation 4 is none", kpar_all_reduce(context, &number, 1, KPAR_INT32, (kpar_operation)4));
-    EXPECT_ERROR(KPAR_EUNSUPPORTED, "average of int32", kpar_all_reduce(context, &number, 1, KPAR_INT32, KPAR_AVERAGE));
-    EXPECT_ERROR(KPAR_EUSAGE, "more than there is memory", kpar_all_reduce(context, &number, huge, KPAR_INT32, KPAR_SUM));
-    EXPECT_ERROR(KPAR_EUSAGE, "place for the handle", kpar_all_reduce_async(context, &number, 1, KPAR_INT32, KPAR_SUM, NULL));
+    EXPECT_ERROR(KPAR_EUSAGE, "type 12 is none",
+                 kpar_all_reduce(context, &number, 1, (kpar_data_type)12, KPAR_SUM));
+    EXPECT_ERROR(KPAR_EUSAGE, "type -1 is none",
+                 kpar_all_reduce(context, &number, 1, (kpar_data_type)-1, KPAR_SUM));
+    EXPECT_ERROR(KPAR_EUSAGE, "operation 4 is none",
+                 kpar_all_reduce(context, &number, 1, KPAR_INT32, (kpar_operation)4));
+    EXPECT_ERROR(KPAR_EUNSUPPORTED, "average of int32",
+                 kpar_all_reduce(context, &number, 1, KPAR_INT32, KPAR_AVERAGE));
+    EXPECT_ERROR(KPAR_EUSAGE, "more than there is memory",
+                 kpar_all_reduce(context, &number, huge, KPAR_INT32, KPAR_SUM));
+    EXPECT_ERROR(KPAR_EUSAGE, "place for the handle",
+                 kpar_all_reduce_async(context, &number, 1, KPAR_INT32, KPAR_SUM, NULL));
     EXPECT_ERROR(KPAR_EUSAGE, "is NULL", kpar_all_gather(context, &number, NULL, 1, KPAR_INT32));
     EXPECT_ERROR(KPAR_EUSAGE, "is NULL", kpar_all_gather(context, NULL, all, 1, KPAR_INT32));
-    EXPECT_ERROR(KPAR_EUSAGE, "place for the handle", kpar_all_gather_async(context, &number, all, 1, KPAR_INT32, NULL));
-    EXPECT_ERROR(KPAR_EUNSUPPORTED, "can be gathered at once", kpar_all_gather(context, &number, all, INT_MAX, KPAR_INT32));
+    EXPECT_ERROR(KPAR_EUSAGE, "place for the handle",
+                 kpar_all_gather_async(context, &number, all, 1, KPAR_INT32, NULL));
+    EXPECT_ERROR(KPAR_EUNSUPPORTED, "can be gathered at once",
+                 kpar_all_gather(context, &number, all, INT_MAX, KPAR_INT32));
     EXPECT_ERROR(KPAR_EUSAGE, "root 2", kpar_broadcast(context, &number, 1, KPAR_INT32, 2));
     EXPECT_ERROR(KPAR_EUSAGE, "root -1", kpar_broadcast(context, &number, 1, KPAR_INT32, -1));
     EXPECT_ERROR(KPAR_EUSAGE, "is NULL", kpar_broadcast(context, NULL, 1, KPAR_INT32, 0));
@@ -217,7 +236,10 @@ static void wrong_collectives(kpar_context *context, char *failure)
     EXPECT(number == 7 && kpar_wait(&handle) == KPAR_OK);
 }
 
-START_TEST(wrong_arguments_of_collectives_are_told_before_anything_is_sent) { run_ranks(2, wrong_collectives); }
+START_TEST(wrong_arguments_of_collectives_are_told_before_anything_is_sent)
+{
+    run_ranks(2, wrong_collectives);
+}
 END_TEST
 
 /* --- structs that grow --- */

@@ -76,7 +76,8 @@ static bool has_predictions(const kpar_training *training)
 static void a_life(kpar_context *context, int pipeline, char *failure)
 {
     const kpar_training_options options = options_of(pipeline);
-    const kpar_training_data train = data_of("x_train", "y_train"), test = data_of("x_test", "y_test"), unlabelled = data_of("x_test", NULL);
+    const kpar_training_data train = data_of("x_train", "y_train"), test = data_of("x_test", "y_test"),
+                             unlabelled = data_of("x_test", NULL);
     kpar_training_fit_options fit = fit_options();
     kpar_training *training;
     double loss, validation, again;
@@ -84,17 +85,21 @@ static void a_life(kpar_context *context, int pipeline, char *failure)
     fit.epochs = 4;
     fit.validation = &test;
     EXPECT(kpar_training_fit(training, &train, &fit) == KPAR_OK);
-    EXPECT(kpar_training_result_count(training) == 4 && strcmp(kpar_training_result_name(training, 2), "val_loss") == 0);
-    EXPECT(kpar_training_result(training, "loss", &loss) == KPAR_OK && kpar_training_result(training, "val_accuracy", &validation) == KPAR_OK);
+    EXPECT(kpar_training_result_count(training) == 4 &&
+           strcmp(kpar_training_result_name(training, 2), "val_loss") == 0);
+    EXPECT(kpar_training_result(training, "loss", &loss) == KPAR_OK &&
+           kpar_training_result(training, "val_accuracy", &validation) == KPAR_OK);
     EXPECT(loss < 1 && validation > 0.8);
-    EXPECT(kpar_training_evaluate(training, &test) == KPAR_OK && kpar_training_result(training, "accuracy", &again) == KPAR_OK);
+    EXPECT(kpar_training_evaluate(training, &test) == KPAR_OK &&
+           kpar_training_result(training, "accuracy", &again) == KPAR_OK);
     EXPECT(again == validation && kpar_training_result_count(training) == 2);
     EXPECT(kpar_training_predict(training, &unlabelled) == KPAR_OK);
     if (kpar_rank(context) == 0) EXPECT(has_predictions(training));
     EXPECT(kpar_training_save(training, output) == KPAR_OK);
     kpar_training_free(training);
     EXPECT(kpar_training_load(context, output, &options, &training) == KPAR_OK);
-    EXPECT(kpar_training_evaluate(training, &test) == KPAR_OK && kpar_training_result(training, "accuracy", &again) == KPAR_OK);
+    EXPECT(kpar_training_evaluate(training, &test) == KPAR_OK &&
+           kpar_training_result(training, "accuracy", &again) == KPAR_OK);
     EXPECT(again == validation);
     kpar_training_free(training);
 }
@@ -176,7 +181,8 @@ static void weighted(kpar_context *context, char *failure)
         fit.class_weights = cases[i].weights;
         fit.n_class_weights = cases[i].n;
         EXPECT(kpar_training_load(context, MODEL, &options, &training) == KPAR_OK);
-        EXPECT(kpar_training_fit(training, &data, &fit) == KPAR_OK && kpar_training_result(training, "loss", &losses[i]) == KPAR_OK);
+        EXPECT(kpar_training_fit(training, &data, &fit) == KPAR_OK &&
+               kpar_training_result(training, "loss", &losses[i]) == KPAR_OK);
         kpar_training_free(training);
     }
     EXPECT(losses[0] == losses[1] && losses[2] == 0);
@@ -187,7 +193,7 @@ END_TEST
 
 /* Options that differ from the defaults in one member each, and the words of the message. */
 typedef void (*change)(kpar_training_options *options);
-#define CHANGE(name, statement) \
+#define CHANGE(name, statement)                                                                              \
     static void name(kpar_training_options *o) { statement; }
 CHANGE(no_uses, o->uses = 0)
 CHANGE(unknown_uses, o->uses = 8)
@@ -245,7 +251,8 @@ static void loading_wrongly(kpar_context *context, char *failure)
     }
     EXPECT_ERROR(KPAR_EUSAGE, "path is NULL", kpar_training_load(context, NULL, &options, &training));
     EXPECT_ERROR(KPAR_EUSAGE, "place for the training", kpar_training_load(context, MODEL, &options, NULL));
-    EXPECT_ERROR(KPAR_EIO, "nothing.keras", kpar_training_load(context, "nothing.keras", &options, &training));
+    EXPECT_ERROR(KPAR_EIO, "nothing.keras",
+                 kpar_training_load(context, "nothing.keras", &options, &training));
     EXPECT_ERROR(KPAR_EUSAGE, "context is NULL", kpar_training_load(NULL, MODEL, &options, &training));
 }
 
@@ -255,8 +262,9 @@ END_TEST
 static void calling_wrongly(kpar_context *context, char *failure)
 {
     const kpar_training_options options = options_of(1);
-    kpar_training_data data = data_of("x_train", "y_train"), several = data_of("x_train,x_test", "y_train"), empty = data_of(",", "y_train"),
-                       absent = data_of("x_train", "z"), nowhere = data_of(NULL, NULL), unlabelled = data_of("x_train", NULL);
+    kpar_training_data data = data_of("x_train", "y_train"), several = data_of("x_train,x_test", "y_train"),
+                       empty = data_of(",", "y_train"), absent = data_of("x_train", "z"),
+                       nowhere = data_of(NULL, NULL), unlabelled = data_of("x_train", NULL);
     kpar_training *training, *second;
     const float *values;
     const int64_t *dims;
@@ -264,7 +272,8 @@ static void calling_wrongly(kpar_context *context, char *failure)
     int rank;
     nowhere.path = NULL;
     EXPECT(kpar_training_load(context, MODEL, &options, &training) == KPAR_OK);
-    EXPECT_ERROR(KPAR_EUSAGE, "the context has a training", kpar_training_load(context, MODEL, &options, &second));
+    EXPECT_ERROR(KPAR_EUSAGE, "the context has a training",
+                 kpar_training_load(context, MODEL, &options, &second));
     EXPECT_ERROR(KPAR_EUSAGE, "1 trainings not freed", kpar_finalize(context));
     EXPECT_ERROR(KPAR_EUSAGE, "data are NULL", kpar_training_fit(training, NULL, NULL));
     EXPECT_ERROR(KPAR_EUSAGE, "path of the data is NULL", kpar_training_evaluate(training, &nowhere));
@@ -276,10 +285,13 @@ static void calling_wrongly(kpar_context *context, char *failure)
     EXPECT_ERROR(KPAR_EUSAGE, ".keras", kpar_training_save(training, "/tmp/model.txt"));
     EXPECT_ERROR(KPAR_EUSAGE, "none before", kpar_training_result(training, "loss", &value));
     EXPECT(kpar_training_result_count(training) == 0 && !kpar_training_result_name(training, 0));
-    EXPECT_ERROR(KPAR_EUSAGE, "kpar_training_predict first", kpar_training_prediction(training, 0, &values, &rank, &dims));
+    EXPECT_ERROR(KPAR_EUSAGE, "kpar_training_predict first",
+                 kpar_training_prediction(training, 0, &values, &rank, &dims));
     EXPECT(kpar_training_predict(training, &data) == KPAR_OK);
-    EXPECT_ERROR(KPAR_EUSAGE, "output 1; the model's are 0 to 0", kpar_training_prediction(training, 1, &values, &rank, &dims));
-    EXPECT(kpar_training_prediction(training, 0, &values, &rank, &dims) == KPAR_OK && !values == (kpar_rank(context) > 0));
+    EXPECT_ERROR(KPAR_EUSAGE, "output 1; the model's are 0 to 0",
+                 kpar_training_prediction(training, 1, &values, &rank, &dims));
+    EXPECT(kpar_training_prediction(training, 0, &values, &rank, &dims) == KPAR_OK &&
+           !values == (kpar_rank(context) > 0));
     EXPECT(kpar_training_evaluate(training, &data) == KPAR_OK);
     EXPECT_ERROR(KPAR_EUSAGE, "there are: loss accuracy", kpar_training_result(training, "lose", &value));
     kpar_training_free(training);
@@ -295,8 +307,16 @@ static void fitting_wrongly(kpar_context *context, char *failure)
     const kpar_training_data data = data_of("x_train", "y_train");
     const kpar_training_fit_options preset = fit_options();
     kpar_training_fit_options o[11];
-    static const char *const words[] = {"epochs", "steps", "from 0 up to 1", "0 where validation", "checkpoint_every: expected", "verbose",
-                                        "n_class_weights: expected 0 where", "class_weights: expected", "need a checkpoint folder", "0 would train",
+    static const char *const words[] = {"epochs",
+                                        "steps",
+                                        "from 0 up to 1",
+                                        "0 where validation",
+                                        "checkpoint_every: expected",
+                                        "verbose",
+                                        "n_class_weights: expected 0 where",
+                                        "class_weights: expected",
+                                        "need a checkpoint folder",
+                                        "0 would train",
                                         "KPAR_USE_EVALUATE"};
     kpar_training *training;
     for (int i = 0; i < 11; i++) o[i] = preset;
@@ -312,7 +332,8 @@ static void fitting_wrongly(kpar_context *context, char *failure)
     o[9].validation_split = 0.99999;
     o[10].validation_split = 0.5;
     EXPECT(kpar_training_load(context, MODEL, &options, &training) == KPAR_OK);
-    for (int i = 0; i < 10; i++) EXPECT_ERROR(KPAR_EUSAGE, words[i], kpar_training_fit(training, &data, &o[i]));
+    for (int i = 0; i < 10; i++)
+        EXPECT_ERROR(KPAR_EUSAGE, words[i], kpar_training_fit(training, &data, &o[i]));
     kpar_training_free(training);
     options.uses = KPAR_USE_FIT;
     EXPECT(kpar_training_load(context, MODEL, &options, &training) == KPAR_OK);

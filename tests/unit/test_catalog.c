@@ -141,7 +141,8 @@ static kpar_status initializer(const char *text, int64_t rows, int64_t columns, 
                          .name = "kernel",
                          .rank = columns ? 2 : 1,
                          .dims = {rows, columns}};
-    return kpar_variable_set_initializer("m.keras: layer 'dense'", text ? parse(text) : NULL, "Zeros", seed, v);
+    return kpar_variable_set_initializer("m.keras: layer 'dense'", text ? parse(text) : NULL, "Zeros", seed,
+                                         v);
 }
 
 START_TEST(every_initializer_of_the_table_draws_values)

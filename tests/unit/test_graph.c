@@ -133,9 +133,10 @@ START_TEST(maps_broadcast_as_numpy_does)
 {
     static const struct {
         const char *a, *b, *shape;
-    } cases[] = {{"b 3", "3", "(batch, 3)"},         {"b 1", "1 4", "(batch, 4)"}, {"", "b 2", "(batch, 2)"},
-                 {"2 1 3", "4 1", "(2, 4, 3)"},      {"1", "b", "(batch)"},        {"b 2", "3", NULL},
-                 {"b 2", "4 2", NULL},               {"2b", "b", NULL}};
+    } cases[] = {{"b 3", "3", "(batch, 3)"}, {"b 1", "1 4", "(batch, 4)"},
+                 {"", "b 2", "(batch, 2)"},  {"2 1 3", "4 1", "(2, 4, 3)"},
+                 {"1", "b", "(batch)"},      {"b 2", "3", NULL},
+                 {"b 2", "4 2", NULL},       {"2b", "b", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         kpar_graph *g = kpar_graph_create(KPAR_F64);
         kpar_value_id y;
@@ -277,10 +278,7 @@ static kpar_graph *passed(kpar_graph *g, kpar_status (*pass)(const kpar_graph *,
     return result;
 }
 
-static void give(kpar_graph *g, kpar_value_id y)
-{
-    kpar_graph_add_output(g, KPAR_OUTPUT_PREDICTION, 0, y);
-}
+static void give(kpar_graph *g, kpar_value_id y) { kpar_graph_add_output(g, KPAR_OUTPUT_PREDICTION, 0, y); }
 
 START_TEST(simplify_drops_what_nobody_reads)
 {

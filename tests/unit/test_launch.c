@@ -104,8 +104,9 @@ START_TEST(too_few_slots_are_told_with_the_option_that_helps)
     ck_assert_int_eq(kpar_launch_hosts_parse("a:2,b:1", &hosts), KPAR_OK);
     ck_assert_int_eq(kpar_launch_hosts_suffice(&hosts, 3), KPAR_OK);
     ck_assert_int_eq(kpar_launch_hosts_suffice(&hosts, 5), KPAR_EUSAGE);
-    ck_assert_str_eq(kpar_error_message(), "5 ranks, but the hosts have 3 slots (a x 2, b x 1); raise the slots, "
-                                           "e.g. -H a:4, or give --oversubscribe");
+    ck_assert_str_eq(kpar_error_message(),
+                     "5 ranks, but the hosts have 3 slots (a x 2, b x 1); raise the slots, "
+                     "e.g. -H a:4, or give --oversubscribe");
     kpar_launch_hosts_clear(&hosts);
 }
 END_TEST
@@ -116,17 +117,23 @@ static const struct {
     kpar_launch_machine machine;
     const char *hosts, *line;
 } commands[] = {
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 8, .cross_memory = true}, NULL,
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 8, .cross_memory = true},
+     NULL,
      "mpirun -np 4 --bind-to none /k --rank - prog 'a b'"},
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 2, .root = true}, NULL,
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 2, .root = true},
+     NULL,
      "mpirun -np 4 --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --bind-to none --mca "
      "btl_vader_single_copy_mechanism none /k --rank - prog 'a b'"},
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2}, NULL,
-     "mpirun -np 4 --map-by :OVERSUBSCRIBE --mca mpi_yield_when_idle 1 --bind-to none --mca smsc ^cma /k --rank - prog "
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2},
+     NULL,
+     "mpirun -np 4 --map-by :OVERSUBSCRIBE --mca mpi_yield_when_idle 1 --bind-to none --mca smsc ^cma /k "
+     "--rank - prog "
      "'a b'"},
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2, .cross_memory = true}, "x:3,y:1",
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2, .cross_memory = true},
+     "x:3,y:1",
      "mpirun -np 4 --host x:3,y:1 --bind-to none /k --rank - prog 'a b'"},
-    {{.flavor = KPAR_LAUNCH_MPICH, .major = 4, .cores = 2, .root = true}, "x:3,y:1",
+    {{.flavor = KPAR_LAUNCH_MPICH, .major = 4, .cores = 2, .root = true},
+     "x:3,y:1",
      "mpirun -np 4 -hosts x:3,y:1 -bind-to none /k --rank - prog 'a b'"},
 };
 
@@ -153,7 +160,8 @@ END_TEST
 
 START_TEST(a_report_reads_back_as_it_was_written)
 {
-    kpar_launch_report out = {.ended = true, .rank = 3, .host = "n1", .code = 1, .peak_kib = 77, .message = "a: b c"};
+    kpar_launch_report out = {
+        .ended = true, .rank = 3, .host = "n1", .code = 1, .peak_kib = 77, .message = "a: b c"};
     kpar_launch_report in;
     kpar_text text = {0};
     kpar_launch_report_write(&out, &text);

@@ -22,9 +22,16 @@ static planned plan(const char *name, kpar_mesh mesh, int microbatches, int rank
     const int n = kpar_mesh_size(mesh);
     int *nodes = kpar_alloc((size_t)n * sizeof *nodes);
     for (int i = 0; i < n; i++) nodes[i] = i / ranks_per_node;
-    const kpar_plan_options options = {.mesh = mesh, .batch_size = 1024, .microbatches = microbatches, .zero = 1, .windows = true, .nodes = nodes,
-                                       .device = &kpar_device_null, .real = KPAR_F32};
-    ck_assert_msg(kpar_plan_create(p.model, p.catalog, &options, modes, &p.plan) == KPAR_OK, "%s", kpar_error_message());
+    const kpar_plan_options options = {.mesh = mesh,
+                                       .batch_size = 1024,
+                                       .microbatches = microbatches,
+                                       .zero = 1,
+                                       .windows = true,
+                                       .nodes = nodes,
+                                       .device = &kpar_device_null,
+                                       .real = KPAR_F32};
+    ck_assert_msg(kpar_plan_create(p.model, p.catalog, &options, modes, &p.plan) == KPAR_OK, "%s",
+                  kpar_error_message());
     ck_assert_msg(kpar_plan_report_create(p.plan, 1, &p.report) == KPAR_OK, "%s", kpar_error_message());
     kpar_free(nodes);
     return p;
@@ -52,7 +59,8 @@ START_TEST(one_rank_holds_the_whole_model_and_never_waits)
     ck_assert_uint_eq(row->weight_bytes, 4 * 565);
     ck_assert_uint_eq(row->optimizer_bytes, 2 * 4 * 565 + 8 + 4); /* two slots, iteration, learning rate */
     ck_assert_uint_eq(row->sent_bytes, 0);
-    ck_assert(row->flops > 2.0 * 1024 * (12 * 16 + 16 * 16 + 16 * 5) * 2); /* forward, and backward nearly twice that */
+    ck_assert(row->flops >
+              2.0 * 1024 * (12 * 16 + 16 * 16 + 16 * 5) * 2); /* forward, and backward nearly twice that */
     ck_assert(row->compute_seconds > 0 && p.report->step_seconds >= row->compute_seconds);
     ck_assert_double_eq_tol(p.report->bubble, 0, 1e-9);
     ck_assert_str_eq(row->first_layer, "dense");
@@ -63,7 +71,8 @@ END_TEST
 
 START_TEST(the_optimizer_is_shared_out_among_replicas_and_the_layers_among_stages)
 {
-    planned whole = plan_training("opt_adam", (kpar_mesh){1, 1, 1}, 1, 1), p = plan_training("opt_adam", (kpar_mesh){2, 2, 1}, 4, 4);
+    planned whole = plan_training("opt_adam", (kpar_mesh){1, 1, 1}, 1, 1),
+            p = plan_training("opt_adam", (kpar_mesh){2, 2, 1}, 4, 4);
     int64_t parameters[2] = {0};
     size_t slots = 0;
     ck_assert_uint_eq(p.report->n_rows, 4);
@@ -137,13 +146,16 @@ END_TEST
 
 START_TEST(values_for_programs_are_sums_over_ranks)
 {
-    planned one = plan_training("opt_sgd", (kpar_mesh){1, 1, 1}, 1, 1), two = plan_training("opt_sgd", (kpar_mesh){2, 1, 1}, 1, 2);
+    planned one = plan_training("opt_sgd", (kpar_mesh){1, 1, 1}, 1, 1),
+            two = plan_training("opt_sgd", (kpar_mesh){2, 1, 1}, 1, 2);
     size_t n, m;
-    const kpar_plan_value *a = kpar_plan_report_values(one.report, &n), *b = kpar_plan_report_values(two.report, &m);
+    const kpar_plan_value *a = kpar_plan_report_values(one.report, &n),
+                          *b = kpar_plan_report_values(two.report, &m);
     ck_assert_uint_eq(n, m);
     for (size_t i = 0; i < n; i++) {
         ck_assert_str_eq(a[i].name, b[i].name);
-        if (strcmp(a[i].name, "flops_per_step") == 0) ck_assert(b[i].value > 0.9 * a[i].value && b[i].value < 1.3 * a[i].value);
+        if (strcmp(a[i].name, "flops_per_step") == 0)
+            ck_assert(b[i].value > 0.9 * a[i].value && b[i].value < 1.3 * a[i].value);
         if (strcmp(a[i].name, "rank_weight_bytes") == 0) ck_assert_double_eq(a[i].value, b[i].value);
         if (strcmp(a[i].name, "sent_bytes_per_step") == 0) ck_assert(a[i].value == 0 && b[i].value > 0);
     }

@@ -12,7 +12,7 @@ typedef struct rank {
     pthread_t thread;
     kpar_comm *comm;
     const char *output;
-    int calls;      /* made to fail before saving went well */
+    int calls;           /* made to fail before saving went well */
     char wrong[LONGEST]; /* what went wrong in the test; "": nothing */
 } rank;
 
@@ -21,7 +21,13 @@ static kpar_status make_trainer(rank *r, kpar_trainer **trainer)
     const kpar_trainer_options options = {
         .modes = 1u << KPAR_MODE_TRAIN,
         .device.threads = 1,
-        .plan = {.mesh = {2, 2, 1}, .batch_size = 8, .microbatches = 2, .zero = 1, .windows = true, .device = &kpar_device_reference, .real = KPAR_F32},
+        .plan = {.mesh = {2, 2, 1},
+                 .batch_size = 8,
+                 .microbatches = 2,
+                 .zero = 1,
+                 .windows = true,
+                 .device = &kpar_device_reference,
+                 .real = KPAR_F32},
     };
     return kpar_trainer_create(r->comm, case_model("opt_adam"), &options, trainer);
 }
@@ -44,8 +50,10 @@ static void save_until_it_works(rank *r, kpar_trainer *trainer)
         if (root) kpar_keras_fault_after(r->calls + 1);
         status = kpar_trainer_save(trainer, r->output);
         if (root) kpar_keras_fault_after(0);
-        if (status != KPAR_OK && !strstr(kpar_error_message(), r->output)) snprintf(r->wrong, LONGEST, "message: %s", kpar_error_message());
-        if (root && status != KPAR_OK && !old_file_stays(r->output)) snprintf(r->wrong, LONGEST, "after call %d the old file is gone, or others stay", r->calls + 1);
+        if (status != KPAR_OK && !strstr(kpar_error_message(), r->output))
+            snprintf(r->wrong, LONGEST, "message: %s", kpar_error_message());
+        if (root && status != KPAR_OK && !old_file_stays(r->output))
+            snprintf(r->wrong, LONGEST, "after call %d the old file is gone, or others stay", r->calls + 1);
     }
 }
 
