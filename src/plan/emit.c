@@ -167,25 +167,25 @@ static kpar_status emit_transfer(kpar_emitter *e, const kpar_op *op, int microba
     return KPAR_OK;
 }
 
-static kpar_status emit_compute(kpar_emitter *e, const kpar_op *op, int microbatch)
+/* *summed: the accumulate that the op's kernel has written to itself, -1 if none. */
+static kpar_status emit_compute(kpar_emitter *e, const kpar_op *op, int microbatch, kpar_op_id *summed)
 {
     kpar_op_id sum = op->n_outputs == 1 && kpar_emit_is_replayed(&e->graph->values[op->outputs[0]])
                          ? kpar_emit_accumulating(e, op->outputs[0])
                          : -1;
-    if (sum >= 0 && e->accumulators[sum].direct) return kpar_emit_accumulate_kernel(e, sum, op, microbatch);
-    KPAR_TRY(kpar_emit_kernel(e, op, microbatch, false, (kpar_storage){-1, 0}, -1));
-    return KPAR_OK;
+    if (sum < 0 || !e->accumulators[sum].direct)
+        return kpar_emit_kernel(e, op, microbatch, false, (kpar_storage){-1, 0}, -1);
+    *summed = sum;
+    return kpar_emit_accumulate_kernel(e, sum, op, microbatch);
 }
 
 /* What was not written into its accumulator by its own kernel is added to it. */
-static kpar_status accumulate_outputs(kpar_emitter *e, const kpar_op *op, int microbatch)
+static kpar_status accumulate_outputs(kpar_emitter *e, const kpar_op *op, int microbatch, kpar_op_id summed)
 {
     for (int i = 0; i < op->n_outputs; i++) {
         kpar_op_id sum = kpar_emit_accumulating(e, op->outputs[i]);
-        if (sum < 0 || kpar_emit_slot(e, op->outputs[i], microbatch)->buffer < 0) continue;
-        const bool already = e->accumulators[sum].direct && op->n_outputs == 1 &&
-                             op->kind < KPAR_OP_ACCUMULATE && op->kind != KPAR_OP_RESHAPE;
-        if (!already) KPAR_TRY(kpar_emit_accumulate_value(e, sum, microbatch));
+        if (sum < 0 || sum == summed || kpar_emit_slot(e, op->outputs[i], microbatch)->buffer < 0) continue;
+        KPAR_TRY(kpar_emit_accumulate_value(e, sum, microbatch));
     }
     return KPAR_OK;
 }
@@ -193,6 +193,7 @@ static kpar_status accumulate_outputs(kpar_emitter *e, const kpar_op *op, int mi
 static kpar_status emit_op(kpar_emitter *e, kpar_op_id id, int microbatch)
 {
     const kpar_op *op = &e->graph->ops[id];
+    kpar_op_id summed = -1;
     e->phase = op->phase;
     switch (op->kind) {
     case KPAR_OP_ACCUMULATE:
@@ -215,10 +216,10 @@ static kpar_status emit_op(kpar_emitter *e, kpar_op_id id, int microbatch)
         KPAR_TRY(emit_transfer(e, op, microbatch));
         break;
     default:
-        KPAR_TRY(emit_compute(e, op, microbatch));
+        KPAR_TRY(emit_compute(e, op, microbatch, &summed));
         break;
     }
-    return microbatch >= 0 ? accumulate_outputs(e, op, microbatch) : kpar_emit_end_sums(e, id);
+    return microbatch >= 0 ? accumulate_outputs(e, op, microbatch, summed) : kpar_emit_end_sums(e, id);
 }
 
 static void finish_sum(walk *w, kpar_op_id sum)

@@ -204,6 +204,14 @@ static int flag_number(const kpar_collecting *c, int flag)
     return number * FLAGS_EACH + flag;
 }
 
+/* Microbatches take their turns on one channel. Two ranks of one stage never exchange activations, so these numbers may
+ * be those of transfers between stages; MPI promises no more than 32767 of them. */
+static int message_channel(const kpar_collecting *c)
+{
+    const int number = c->e->collective_number[c->id];
+    return c->microbatch >= 0 ? c->e->n_step_collectives + number : number;
+}
+
 /* Everything that a signal or wait of this collective guards. */
 static int guarded(const kpar_collecting *c, int peer, kpar_draft_place *places)
 {
@@ -251,8 +259,7 @@ static kpar_status emit_step(kpar_collecting *c, const kpar_step *step)
             kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE, KPAR_LANE_COMM,
                             c->op->layer, c->what, c->microbatch, &own, 1, !send);
         draft->instruction.peer = world_rank(c, step->peer);
-        draft->instruction.channel =
-            (int)e->graph->n_ops + (int)c->id; /* transfers between stages have smaller numbers */
+        draft->instruction.channel = message_channel(c);
         return KPAR_OK;
     }
     kpar_draft_place *from = kpar_arena_alloc(e->arena, (size_t)step->n_sources * sizeof *from);
