@@ -1,6 +1,7 @@
 /* What is counted on each rank: bytes of data and weights that it reads, blocks that a replay allocates. */
 #include "base/memory.h"
 #include "train/trainer_internal.h"
+#include "../unit/unit.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -170,9 +171,5 @@ int main(void)
     tcase_add_test(all, a_stage_reads_its_weights_and_what_it_needs_of_the_data_only);
     tcase_add_test(all, a_replay_allocates_nothing);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

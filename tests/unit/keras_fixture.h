@@ -4,6 +4,7 @@
 #define KPAR_TESTS_KERAS_FIXTURE_H
 
 #include "keras/keras.h"
+#include "unit.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -12,19 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 512 };
-
-static char folder[PATH_BYTES / 2];
-
-static inline const char *in_folder(const char *name)
-{
-    static char paths[4][PATH_BYTES];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return path;
-}
-
 /* tests/cases/data/NAME/model.keras */
 static inline const char *case_model(const char *name)
 {
@@ -32,12 +20,6 @@ static inline const char *case_model(const char *name)
     const char *source = getenv("srcdir");
     snprintf(path, sizeof path, "%s/tests/cases/data/%s/model.keras", source ? source : ".", name);
     return path;
-}
-
-static inline void make_folder(void)
-{
-    snprintf(folder, sizeof folder, "%s/kpar-test-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 
 /* Names in the folder, hidden ones too, besides . and .. */
@@ -49,14 +31,6 @@ static inline int files_in_folder(void)
         n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(open);
     return n;
-}
-
-static inline void remove_folder(void)
-{
-    DIR *open = opendir(folder);
-    for (struct dirent *entry; (entry = readdir(open));) unlink(in_folder(entry->d_name));
-    closedir(open);
-    rmdir(folder);
 }
 
 /* The bytes of a file; free() them. */

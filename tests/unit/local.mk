@@ -21,3 +21,5 @@ include tests/unit/save.mk
 include tests/unit/launch.mk
 include tests/unit/bench.mk
 include tests/unit/api.mk
+
+EXTRA_DIST += tests/unit/unit.h

@@ -1,6 +1,7 @@
 /* Algorithms of collectives: proofs of all of them, wrong ones that the proof refuses, trees, choices. */
 #include "comm/algorithm.h"
 #include "program/tree.h"
+#include "unit.h"
 
 #include <check.h>
 #include <math.h>
@@ -399,9 +400,5 @@ int main(void)
     suite_add_tcase(suite, proofs);
     suite_add_tcase(suite, trees);
     suite_add_tcase(suite, choices);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* The C API's context and collectives, on ranks that are threads of this process, and what wrong arguments get. */
 #include "api/versioned.h"
 #include "api_ranks.h"
+#include "unit.h"
 
 #include <limits.h>
 #include <math.h>
@@ -308,9 +309,5 @@ int main(void)
     tcase_add_test(tests, a_struct_of_a_newer_header_is_taken_unless_it_sets_what_is_new);
     tcase_add_test(tests, a_struct_that_was_not_initialized_is_told);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* The C API's model calls, on ranks that are threads of this process, and what wrong arguments get. */
 #include "api_ranks.h"
+#include "unit.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -36,27 +37,12 @@ static kpar_training_fit_options fit_options(void)
     return options;
 }
 
-static char folder[64], output[96];
+static char output[PATH_BYTES];
 
-static const char *path_of(const char *name)
+static void set_up(void)
 {
-    static _Thread_local char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static void make_folder(void)
-{
-    strcpy(folder, "/tmp/kpar-test-api-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(output, sizeof output, "%s/model.keras", folder);
-}
-
-static void remove_folder(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
+    make_folder();
+    snprintf(output, sizeof output, "%s", path_of("model.keras"));
 }
 
 /* Rank 0 has a row of ten finite numbers for each image. */
@@ -370,7 +356,7 @@ int main(void)
     Suite *suite = suite_create("api training");
     TCase *tests = tcase_create("api training");
     tcase_set_timeout(tests, 0);
-    tcase_add_checked_fixture(tests, make_folder, remove_folder);
+    tcase_add_checked_fixture(tests, set_up, remove_folder);
     tcase_add_test(tests, a_model_is_trained_evaluated_asked_saved_and_loaded_again);
     tcase_add_test(tests, a_fit_that_goes_on_from_a_checkpoint_ends_as_one_that_never_stopped);
     tcase_add_test(tests, classes_that_are_given_no_weight_have_one);
@@ -379,9 +365,5 @@ int main(void)
     tcase_add_test(tests, fit_options_that_cannot_be_are_named);
     tcase_add_test(tests, a_null_training_is_no_crash);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

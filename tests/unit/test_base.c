@@ -6,6 +6,7 @@
 #include "base/number.h"
 #include "base/philox.h"
 #include "base/text.h"
+#include "unit.h"
 
 #include <check.h>
 #include <float.h>
@@ -347,9 +348,5 @@ int main(void)
     tcase_set_timeout(all, 0); /* none: a loaded machine is no failure */
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(all, tests[i]);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

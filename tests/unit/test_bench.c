@@ -1,5 +1,6 @@
 /* Programs of kpar_bench: those of all ranks together pass the checker, for each collective and algorithm. */
 #include "bench/bench.h"
+#include "unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -100,9 +101,5 @@ int main(void)
     tcase_add_test(programs, what_moves_is_what_the_bus_factor_says);
     tcase_add_test(programs, sizes_become_whole_elements_and_at_least_one);
     suite_add_tcase(suite, programs);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "model/catalog.h"
 #include "model/config.h"
 #include "model/tables.h"
+#include "unit.h"
 
 #include <check.h>
 #include <math.h>
@@ -310,9 +311,5 @@ int main(void)
     tcase_add_test(tests, unknown_initializers_and_arguments_are_named);
     tcase_add_test(tests, weights_stand_by_layer_and_slots_do_not_count);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "data/output.h"
 #include "train/checkpoint_file.h"
+#include "unit.h"
 
 #include <check.h>
 #include <inttypes.h>
@@ -12,38 +13,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char folder[64];
-
-static void make_folder(void)
-{
-    strcpy(folder, "/tmp/kpar-test-checkpoint-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static const char *path_of(const char *name)
-{
-    static char paths[4][160];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void expect_failure(kpar_status status, kpar_status expected, const char *words)
-{
-    ck_assert_msg(status == expected, "found %s (%s), expected %s with '%s'", kpar_status_name(status),
-                  kpar_error_message(), kpar_status_name(expected), words);
-    ck_assert_msg(strstr(kpar_error_message(), words) != NULL, "'%s' does not say '%s'", kpar_error_message(),
-                  words);
-}
 
 /* Three variables: a kernel of 12 x 10, a bias of 10, a counter. Element i of variable v at step s is 1000 v
  * + i + s / 8. */
@@ -522,9 +491,5 @@ int main(void)
     tcase_add_test(cases, runs_longer_than_the_window_are_read);
     tcase_add_test(cases, nothing_is_leaked);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

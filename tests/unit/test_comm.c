@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "unit.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -237,9 +238,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_rank_that_ends_the_job_wakes_all_others, 0, WAITS);
     tcase_add_test(tcase, a_job_that_all_end_says_so_once);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

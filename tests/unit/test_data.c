@@ -6,6 +6,7 @@
 #include "data/npy.h"
 #include "data/order.h"
 #include "data/output.h"
+#include "unit.h"
 
 #include <check.h>
 #include <inttypes.h>
@@ -16,30 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zip.h>
-
-static char folder[64];
-
-static void make_folder(void)
-{
-    strcpy(folder, "/tmp/kpar-test-data-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static const char *path_of(const char *name)
-{
-    static char paths[4][160];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
 
 static void write_file(const char *path, const void *bytes, size_t length)
 {
@@ -110,14 +87,6 @@ static const char *const one_name[] = {"input"};
 static kpar_status open_one(const char *path, kpar_dataset **dataset)
 {
     return kpar_dataset_open(path, one_name, 1, one_name, 1, NULL, dataset);
-}
-
-static void expect_failure(kpar_status status, kpar_status expected, const char *words)
-{
-    ck_assert_msg(status == expected, "found %s (%s), expected %s with '%s'", kpar_status_name(status),
-                  kpar_error_message(), kpar_status_name(expected), words);
-    ck_assert_msg(strstr(kpar_error_message(), words) != NULL, "'%s' does not say '%s'", kpar_error_message(),
-                  words);
 }
 
 static kpar_slice whole(const kpar_array *array)
@@ -824,9 +793,5 @@ int main(void)
     tcase_add_test(order, the_order_differs_by_epoch_and_seed_and_repeats_otherwise);
     tcase_add_test(order, every_row_is_as_likely_at_the_first_place);
     suite_add_tcase(suite, order);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
  * text; `test_device TEXT` runs the cases that contain the text, or, if there is none, the text as a case. */
 #include "device/spec.h"
 #include "device_cases.h"
+#include "unit.h"
 
 #include <check.h>
 #include <ctype.h>
@@ -587,9 +588,5 @@ int main(int argc, char **argv)
         tcase_add_test(given, the_given_case);
         suite_add_tcase(s, given);
     }
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -1,6 +1,7 @@
 /* The executor over the local transport: ranks are threads, programs are written by hand. The device of these tests has
  * one kernel: the sum of its inputs, element by element, plus the attribute `value`. */
 #include "run/executor.h"
+#include "unit.h"
 
 #include <check.h>
 #include <math.h>
@@ -611,9 +612,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite());
 }

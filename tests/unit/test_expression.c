@@ -1,5 +1,6 @@
 /* Expressions: building, meaning, derivatives, text. */
 #include "graph/expression.h"
+#include "unit.h"
 
 #include <check.h>
 #include <math.h>
@@ -520,9 +521,5 @@ int main(void)
     tcase_add_checked_fixture(all, set_up, tear_down);
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(all, tests[i]);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  *     make check TESTS=tests/unit/test_golden KPAR_UPDATE_GOLDEN=1 && git diff tests/golden
  */
 #include "plan_fixture.h"
+#include "unit.h"
 
 typedef struct golden {
     const char *name, *model;
@@ -127,9 +128,5 @@ int main(void)
     tcase_add_loop_test(all, programs_are_those_of_the_golden_files, 0, CASES);
     tcase_add_loop_test(all, golden_programs_read_back_equal_and_fit_together, 0, CASES);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
  * table is walked: an op without a case fails. */
 #include "graph_evaluate.h"
 #include "graph_fixture.h"
+#include "unit.h"
 
 enum { MAX_INPUTS = 3, BATCH = 3 };
 
@@ -375,9 +376,5 @@ int main(void)
     tcase_add_test(tcase, equal_maxima_share_the_gradient);
     tcase_add_test(tcase, backward_ops_name_their_layer_and_the_op_they_come_from);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* The graph: shapes that ops infer and refuse, its check, simplify, fuse, and its dumps. */
 #include "graph_evaluate.h"
 #include "graph_fixture.h"
+#include "unit.h"
 
 enum { MAX_INPUTS = 3, BATCH = 3 };
 
@@ -544,9 +545,5 @@ int main(void)
     tcase_add_test(passes, forward_and_backward_are_not_fused_and_mean_the_same);
     suite_add_tcase(suite, ops);
     suite_add_tcase(suite, passes);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 
 #include "model/config.h"
 #include "model/tables.h"
+#include "unit.h"
 
 static kpar_model *model;
 static size_t blocks_before;
@@ -314,9 +315,5 @@ int main(void)
     tcase_add_test(tests, a_metric_in_the_place_of_a_loss_weight_weighs_one);
     tcase_add_test(tests, equal_models_have_equal_hashes);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

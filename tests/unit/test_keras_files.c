@@ -2,6 +2,7 @@
 #include "keras_fixture.h"
 
 #include "keras/io.h"
+#include "unit.h"
 
 #include <hdf5.h>
 #include <stdint.h>
@@ -171,10 +172,10 @@ END_TEST
 
 START_TEST(entries_may_stand_in_any_order_and_be_deflated)
 {
-    rezip(in_folder("stored.keras"), false);
-    rezip(in_folder("deflated.keras"), true);
-    ck_assert(same_weights(case_model("opt_resume"), in_folder("stored.keras")));
-    ck_assert(same_weights(case_model("opt_resume"), in_folder("deflated.keras")));
+    rezip(path_of("stored.keras"), false);
+    rezip(path_of("deflated.keras"), true);
+    ck_assert(same_weights(case_model("opt_resume"), path_of("stored.keras")));
+    ck_assert(same_weights(case_model("opt_resume"), path_of("deflated.keras")));
 }
 END_TEST
 
@@ -182,14 +183,14 @@ START_TEST(what_is_saved_reads_back_the_same)
 {
     bool has_optimizer;
     open_file(case_model("opt_resume"));
-    save_copy(in_folder("copy.keras"), true);
-    ck_assert(same_weights(case_model("opt_resume"), in_folder("copy.keras")));
+    save_copy(path_of("copy.keras"), true);
+    ck_assert(same_weights(case_model("opt_resume"), path_of("copy.keras")));
     ck_assert_int_eq(files_in_folder(), 1);
-    open_file(in_folder("copy.keras"));
+    open_file(path_of("copy.keras"));
     ck_ok(kpar_keras_check_weights(file, catalog, &has_optimizer));
     ck_assert(has_optimizer);
-    save_copy(in_folder("bare.keras"), false);
-    open_file(in_folder("bare.keras"));
+    save_copy(path_of("bare.keras"), false);
+    open_file(path_of("bare.keras"));
     ck_ok(kpar_keras_check_weights(file, catalog, &has_optimizer));
     ck_assert(!has_optimizer);
 }
@@ -200,14 +201,14 @@ START_TEST(a_fixed_date_gives_the_same_bytes)
     size_t a_length, b_length;
     setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
     open_file(case_model("opt_resume"));
-    save_copy(in_folder("a.keras"), true);
-    save_copy(in_folder("b.keras"), true);
-    char *a = read_file(in_folder("a.keras"), &a_length), *b = read_file(in_folder("b.keras"), &b_length);
+    save_copy(path_of("a.keras"), true);
+    save_copy(path_of("b.keras"), true);
+    char *a = read_file(path_of("a.keras"), &a_length), *b = read_file(path_of("b.keras"), &b_length);
     ck_assert_uint_eq(a_length, b_length);
     ck_assert_mem_eq(a, b, a_length);
     free(a);
     free(b);
-    char *metadata = entry_of(in_folder("a.keras"), "metadata.json", &a_length);
+    char *metadata = entry_of(path_of("a.keras"), "metadata.json", &a_length);
     ck_assert_mem_eq(metadata, "{\"keras_version\": \"3.15.1\", \"date_saved\": \"2023-11-14@22:13:20\"}",
                      a_length);
     free(metadata);
@@ -221,7 +222,7 @@ START_TEST(a_failed_write_leaves_the_old_file)
     size_t config_length, length;
     int n = 0;
     open_file(case_model("opt_resume"));
-    const char *config = kpar_keras_config(file, &config_length), *path = in_folder("model.keras");
+    const char *config = kpar_keras_config(file, &config_length), *path = path_of("model.keras");
     for (kpar_status status = KPAR_EIO; status != KPAR_OK;) {
         write_file(path, old, sizeof old);
         kpar_keras_fault_after(++n);
@@ -250,9 +251,9 @@ static kpar_status refuse_slot(void *context, int variable, const kpar_slice *sl
 START_TEST(a_failed_fetch_leaves_the_old_file)
 {
     int left = 4;
-    write_file(in_folder("model.keras"), "old", 3);
+    write_file(path_of("model.keras"), "old", 3);
     kpar_status status =
-        kpar_keras_save(in_folder("model.keras"), "{}", 2, catalog, true, refuse_slot, &left);
+        kpar_keras_save(path_of("model.keras"), "{}", 2, catalog, true, refuse_slot, &left);
     fails(status, KPAR_ECOMM, "rank 3 is gone");
     ck_assert_int_eq(files_in_folder(), 1);
 }
@@ -280,10 +281,10 @@ START_TEST(large_variables_are_asked_for_in_slices)
     slices_seen seen = {0, 0};
     float value;
     int index = add(large, "layers/dense/vars/0", KPAR_VARIABLE_WEIGHT, 2, 3, 1500000);
-    ck_ok(kpar_keras_save(in_folder("large.keras"), "{}", 2, large, true, count_slices, &seen));
+    ck_ok(kpar_keras_save(path_of("large.keras"), "{}", 2, large, true, count_slices, &seen));
     ck_assert_int_eq(seen.next, 4500000);
     ck_assert_int_le(seen.largest * (int64_t)sizeof(float), KPAR_SAVE_SLICE_BYTES);
-    ck_ok(kpar_keras_open(in_folder("large.keras"), &file));
+    ck_ok(kpar_keras_open(path_of("large.keras"), &file));
     kpar_slice one = {2, {2, 1499999}, {1, 1}};
     ck_ok(kpar_keras_read(file, &large->variables[index], &one, &value));
     ck_assert_float_eq(value, 4499999.0f);
@@ -293,12 +294,12 @@ END_TEST
 
 START_TEST(whether_a_file_can_be_saved_is_known_before)
 {
-    ck_ok(kpar_keras_can_save(in_folder("new.keras")));
-    fails(kpar_keras_can_save(in_folder("missing/new.keras")), KPAR_EIO, "missing");
-    fails(kpar_keras_can_save(in_folder("new.h5")), KPAR_EUSAGE, ".keras");
-    ck_assert_int_eq(mkdir(in_folder("folder.keras"), 0700), 0);
-    fails(kpar_keras_can_save(in_folder("folder.keras")), KPAR_EIO, "regular");
-    rmdir(in_folder("folder.keras"));
+    ck_ok(kpar_keras_can_save(path_of("new.keras")));
+    fails(kpar_keras_can_save(path_of("missing/new.keras")), KPAR_EIO, "missing");
+    fails(kpar_keras_can_save(path_of("new.h5")), KPAR_EUSAGE, ".keras");
+    ck_assert_int_eq(mkdir(path_of("folder.keras"), 0700), 0);
+    fails(kpar_keras_can_save(path_of("folder.keras")), KPAR_EIO, "regular");
+    rmdir(path_of("folder.keras"));
     ck_assert_int_eq(files_in_folder(), 0);
 }
 END_TEST
@@ -309,10 +310,10 @@ START_TEST(comparing_says_where_and_how_much)
     bool equal;
     ck_assert(same_weights(case_model("opt_adam"), case_model("opt_adam")));
     open_file(case_model("opt_resume"));
-    save_copy(in_folder("bare.keras"), false);
+    save_copy(path_of("bare.keras"), false);
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s", case_model("opt_resume"));
-    ck_ok(kpar_keras_compare(path, in_folder("bare.keras"), &text, &equal));
+    ck_ok(kpar_keras_compare(path, path_of("bare.keras"), &text, &equal));
     ck_assert(!equal);
     ck_assert_ptr_nonnull(strstr(kpar_text_get(&text), "only in"));
     kpar_text_clear(&text);
@@ -327,8 +328,8 @@ START_TEST(a_model_in_json_has_no_weights)
 {
     size_t length;
     bool has_optimizer;
-    write_file(in_folder("model.json"), " {\"class_name\": \"Sequential\"}", 29);
-    open_file(in_folder("model.json"));
+    write_file(path_of("model.json"), " {\"class_name\": \"Sequential\"}", 29);
+    open_file(path_of("model.json"));
     ck_assert(!kpar_keras_has_weights(file));
     ck_assert_ptr_nonnull(strstr(kpar_keras_config(file, &length), "Sequential"));
     ck_assert_uint_eq(length, 29);
@@ -339,13 +340,13 @@ END_TEST
 
 START_TEST(other_files_are_refused_by_kind)
 {
-    write_file(in_folder("a.h5"), "\x89HDF\r\n\x1a\n        ", 16);
-    fails(kpar_keras_open(in_folder("a.h5"), &file), KPAR_EUNSUPPORTED, "HDF5");
-    write_file(in_folder("a.txt"), "hello", 5);
-    fails(kpar_keras_open(in_folder("a.txt"), &file), KPAR_EFORMAT, "neither");
-    write_file(in_folder("empty"), "", 0);
-    fails(kpar_keras_open(in_folder("empty"), &file), KPAR_EFORMAT, "neither");
-    fails(kpar_keras_open(in_folder("absent"), &file), KPAR_EIO, "No such file");
+    write_file(path_of("a.h5"), "\x89HDF\r\n\x1a\n        ", 16);
+    fails(kpar_keras_open(path_of("a.h5"), &file), KPAR_EUNSUPPORTED, "HDF5");
+    write_file(path_of("a.txt"), "hello", 5);
+    fails(kpar_keras_open(path_of("a.txt"), &file), KPAR_EFORMAT, "neither");
+    write_file(path_of("empty"), "", 0);
+    fails(kpar_keras_open(path_of("empty"), &file), KPAR_EFORMAT, "neither");
+    fails(kpar_keras_open(path_of("absent"), &file), KPAR_EIO, "No such file");
     fails(kpar_keras_open(folder, &file), KPAR_EIO, "regular");
     ck_assert_ptr_null(file);
 }
@@ -398,8 +399,8 @@ START_TEST(a_file_cut_anywhere_is_an_error)
     float values[VALUES];
     char *bytes = read_file(case_model("opt_resume"), &length);
     for (size_t cut = 0; cut < length; cut += 211) {
-        write_file(in_folder("cut.keras"), bytes, cut);
-        ck_assert_int_ne(read_everything(in_folder("cut.keras"), values), KPAR_OK);
+        write_file(path_of("cut.keras"), bytes, cut);
+        ck_assert_int_ne(read_everything(path_of("cut.keras"), values), KPAR_OK);
     }
     free(bytes);
 }
@@ -418,9 +419,9 @@ START_TEST(a_flipped_bit_never_changes_weights_unseen)
     ck_ok(read_everything(case_model("opt_resume"), expected));
     for (size_t i = 0; i < length; i += FLIP_STRIDE) {
         bytes[i] = (char)(bytes[i] ^ (1 << i % 8));
-        write_file(in_folder("flipped.keras"), bytes, length);
+        write_file(path_of("flipped.keras"), bytes, length);
         bytes[i] = (char)(bytes[i] ^ (1 << i % 8));
-        if (read_everything(in_folder("flipped.keras"), values) == KPAR_OK)
+        if (read_everything(path_of("flipped.keras"), values) == KPAR_OK)
             ck_assert_mem_eq(values, expected, sizeof values);
     }
     free(bytes);
@@ -444,11 +445,11 @@ START_TEST(archives_that_declare_gigabytes_are_refused_before_unpacking)
     const size_t lengths[] = {sizeof text - 1};
     for (int deflate = 0; deflate < 2; deflate++) {
         size_t length;
-        make_zip(in_folder("bomb.keras"), names, entries, lengths, 1, deflate);
-        char *bytes = read_file(in_folder("bomb.keras"), &length);
+        make_zip(path_of("bomb.keras"), names, entries, lengths, 1, deflate);
+        char *bytes = read_file(path_of("bomb.keras"), &length);
         declare_size(bytes, length, UINT32_C(4000000000));
-        write_file(in_folder("bomb.keras"), bytes, length);
-        fails(kpar_keras_open(in_folder("bomb.keras"), &file), KPAR_EFORMAT,
+        write_file(path_of("bomb.keras"), bytes, length);
+        fails(kpar_keras_open(path_of("bomb.keras"), &file), KPAR_EFORMAT,
               "config.json declares 4000000000 bytes");
         free(bytes);
     }
@@ -461,7 +462,7 @@ static void make_weights(const char *path, void (*fill)(hid_t group))
     static const char *const names[] = {"config.json", "model.weights.h5"};
     char *bytes[2] = {strdup("{}")};
     size_t lengths[2] = {2};
-    hid_t h5 = H5Fcreate(in_folder("weights.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t h5 = H5Fcreate(path_of("weights.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t layers = H5Gcreate2(h5, "layers", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     hid_t dense = H5Gcreate2(layers, "dense", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     hid_t vars = H5Gcreate2(dense, "vars", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
@@ -470,7 +471,7 @@ static void make_weights(const char *path, void (*fill)(hid_t group))
     H5Gclose(dense);
     H5Gclose(layers);
     H5Fclose(h5);
-    bytes[1] = read_file(in_folder("weights.h5"), &lengths[1]);
+    bytes[1] = read_file(path_of("weights.h5"), &lengths[1]);
     make_zip(path, names, bytes, lengths, 2, false);
     free(bytes[0]);
     free(bytes[1]);
@@ -523,8 +524,8 @@ START_TEST(weights_that_lie_or_lead_elsewhere_are_refused)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool has_optimizer;
-        make_weights(in_folder("lie.keras"), cases[i].fill);
-        open_file(in_folder("lie.keras"));
+        make_weights(path_of("lie.keras"), cases[i].fill);
+        open_file(path_of("lie.keras"));
         fails(kpar_keras_check_weights(file, catalog, &has_optimizer), cases[i].status, cases[i].word);
     }
 }
@@ -556,9 +557,5 @@ int main(void)
     tcase_add_test(tests, archives_that_declare_gigabytes_are_refused_before_unpacking);
     tcase_add_test(tests, weights_that_lie_or_lead_elsewhere_are_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

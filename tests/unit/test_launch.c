@@ -1,6 +1,7 @@
 /* kparrun without starting anything: options, hosts, mpirun's arguments, reports and the filter of its output. */
 #include "launch/filter.h"
 #include "launch/options.h"
+#include "unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -252,9 +253,5 @@ int main(void)
     tcase_add_test(group, the_failure_with_words_explains_a_silent_one);
     tcase_add_test(group, the_filter_tells_ranks_reports_and_mpirun_apart_wherever_the_stream_is_cut);
     suite_add_tcase(suite, group);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "keras_values.h"
 #include "model/lower_internal.h"
 #include "model_fixture.h"
+#include "unit.h"
 
 #include <stdlib.h>
 
@@ -871,9 +872,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite());
 }

@@ -5,6 +5,7 @@
 #include "parallel/bucket.h"
 #include "parallel/deal.h"
 #include "parallel/place.h"
+#include "unit.h"
 
 /* --- dealing --- */
 
@@ -592,9 +593,5 @@ int main(void)
     tcase_set_timeout(all, 0);
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(all, tests[i]);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* Planning and emission: the programs of all ranks of many meshes, checked together; options that cannot be served. */
 #include "base/clock.h"
 #include "plan_fixture.h"
+#include "unit.h"
 
 /* --- every layout --- */
 
@@ -305,9 +306,5 @@ int main(void)
     tcase_add_test(all, replicas_and_microbatches_share_the_rows_out);
     tcase_add_test(all, programs_of_256_ranks_are_emitted_and_fit_together);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "plan/report.h"
 
 #include "keras_fixture.h"
+#include "unit.h"
 
 typedef struct planned {
     kpar_model *model;
@@ -177,9 +178,5 @@ int main(void)
     tcase_add_test(tests, ranks_that_look_the_same_are_one_line);
     tcase_add_test(tests, values_for_programs_are_sums_over_ranks);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

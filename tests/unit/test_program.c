@@ -2,6 +2,7 @@
  * kernel's inputs and outputs are one place each. */
 #include "base/philox.h"
 #include "program/program.h"
+#include "unit.h"
 
 #include <check.h>
 #include <stdarg.h>
@@ -837,9 +838,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite());
 }

@@ -3,6 +3,7 @@
 #include "train/trainer.h"
 
 #include "keras_fixture.h"
+#include "unit.h"
 
 #include <pthread.h>
 
@@ -75,7 +76,7 @@ START_TEST(a_write_that_fails_at_any_call_leaves_the_old_file)
     rank ranks[RANKS];
     make_folder();
     char output[PATH_BYTES];
-    snprintf(output, sizeof output, "%s", in_folder("model.keras"));
+    snprintf(output, sizeof output, "%s", path_of("model.keras"));
     FILE *file = fopen(output, "w");
     ck_assert(file && fputs("old", file) >= 0 && fclose(file) == 0);
     ck_assert_int_eq(kpar_comm_local_create(RANKS, 0, comms), KPAR_OK);
@@ -104,9 +105,5 @@ int main(void)
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, a_write_that_fails_at_any_call_leaves_the_old_file);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

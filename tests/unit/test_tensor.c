@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "tensor/array.h"
 #include "tensor/small_float.h"
+#include "unit.h"
 
 #include <check.h>
 #include <float.h>
@@ -281,9 +282,5 @@ int main(void)
     tcase_set_timeout(all, 0); /* none: a loaded machine is no failure */
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(all, tests[i]);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* The float functions of the CPU device against the C library in double: errors in units in the last place, and
  * the values at the ends of their ranges. */
 #include "device/cpu/vector_math.h"
+#include "unit.h"
 
 #include <check.h>
 #include <float.h>
@@ -103,9 +104,5 @@ int main(void)
     tcase_add_test(cases, powers_are_within_a_unit_of_the_exact_value);
     tcase_add_test(cases, powers_of_special_values_are_those_of_the_c_library);
     suite_add_tcase(s, cases);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(s);
 }
