@@ -192,7 +192,7 @@ static kpar_status try_sharing(mpi_comm *mpi)
     kpar_segment_close_file(&mpi->control);
     comm->agreed_rank = -1; /* it ends nothing */
     if (status == KPAR_OK) return mpi_barrier(comm);
-    if (comm->rank == 0 && comm->shares) kpar_log("%s; all bytes go by messages", kpar_error_message());
+    if (comm->shares) kpar_note("%s; all bytes go by messages", kpar_error_message());
     kpar_segment_destroy(&mpi->control);
     comm->shares = false;
     return KPAR_OK;
@@ -204,6 +204,7 @@ static kpar_status communicators(mpi_comm *mpi, int *rank, int *size, int *machi
     KPAR_TRY(kpar_mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &mpi->world), "MPI_Comm_dup"));
     MPI_Comm_set_errhandler(mpi->world, MPI_ERRORS_RETURN);
     MPI_Comm_rank(mpi->world, rank);
+    kpar_log_rank(*rank);
     MPI_Comm_size(mpi->world, size);
     KPAR_TRY(kpar_mpi_check(
         MPI_Comm_split_type(mpi->world, MPI_COMM_TYPE_SHARED, *rank, MPI_INFO_NULL, &mpi->machine),

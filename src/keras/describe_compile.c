@@ -118,8 +118,9 @@ static double loss_weight(const kpar_description *d, int output, const json_t *w
     if (json_is_number(weight)) return json_number_value(weight);
     if (weight && !json_is_null(weight)) {
         const char *text = json_string_value(weight);
-        kpar_log("%s: compile_config: loss_weights of output '%s': expected a number, found %s; taken as 1",
-                 d->file, d->model->outputs[output].name, text ? text : "something else");
+        kpar_note("%s: compile_config: loss_weights of output '%s': expected a number, found %s; taken as 1 "
+                  "(were metrics given in their place? compile(..., metrics=[...]) names them)",
+                  d->file, d->model->outputs[output].name, text ? text : "something else");
     }
     return 1.0;
 }

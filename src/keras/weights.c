@@ -107,9 +107,9 @@ kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *
     if (needed == 0) return KPAR_OK; /* nothing is trained */
     *has_optimizer = needed == datasets && optimizer_fits(file, catalog);
     if (!*has_optimizer && datasets > UNTRAINED_DATASETS)
-        kpar_log("%s: the optimizer's state is of another optimizer and is not used: training starts with a "
-                 "fresh one",
-                 file->path);
+        kpar_note("%s: the optimizer's state is of another optimizer and is not used: training starts with a "
+                  "fresh one",
+                  file->path);
     return KPAR_OK;
 }
 
