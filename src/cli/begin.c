@@ -67,6 +67,11 @@ static const char *mesh_line(const kpar_job *job)
                              transport_text(job));
 }
 
+static bool has_replicas(const kpar_job *job)
+{
+    return kpar_plan_options_get(kpar_trainer_plan(job->trainer))->mesh.data > 1;
+}
+
 /* Rows of the largest and the smallest replica of a whole batch. */
 static const char *share_text(const kpar_job *job)
 {
@@ -90,8 +95,9 @@ static const char *batch_line(const kpar_job *job)
 {
     const kpar_plan_options *o = kpar_plan_options_get(kpar_trainer_plan(job->trainer));
     kpar_text text = {0};
-    kpar_text_printf(&text, "global batch %" PRId64 ": %s rows for each of %d replica%s", o->batch_size,
-                     share_text(job), o->mesh.data, o->mesh.data == 1 ? "" : "s");
+    kpar_text_printf(&text, "global batch %" PRId64, o->batch_size);
+    if (has_replicas(job))
+        kpar_text_printf(&text, ": %s rows for each of %d replicas", share_text(job), o->mesh.data);
     if (o->leaves) kpar_text_printf(&text, ", summed over %d leaves along one tree", o->leaves);
     if (o->microbatches > 1) kpar_text_printf(&text, " in %d microbatches", o->microbatches);
     if (o->mesh.pipeline > 1) kpar_text_printf(&text, ", schedule %s", o->schedule->name);
@@ -100,28 +106,39 @@ static const char *batch_line(const kpar_job *job)
     return line;
 }
 
-static const char *gradients_text(const kpar_job *job)
+static const char *gradients_line(const kpar_job *job)
 {
     const kpar_plan_options *o = kpar_plan_options_get(kpar_trainer_plan(job->trainer));
-    if (o->mesh.data == 1) return "those of the only replica";
     if (o->zero)
-        return kpar_arena_printf(job->arena, "summed over %d replicas, which share out the update (ZeRO 1)",
+        return kpar_arena_printf(job->arena,
+                                 "gradients: summed over %d replicas, which share out the update (ZeRO 1)",
                                  o->mesh.data);
-    return kpar_arena_printf(job->arena, "summed over %d replicas, each of which does the whole update",
-                             o->mesh.data);
+    return kpar_arena_printf(
+        job->arena, "gradients: summed over %d replicas, each of which does the whole update", o->mesh.data);
+}
+
+/* "training on 900 of 1000 samples in train.npz"; "of" only where some are left out */
+static void add_rows(kpar_text *line, const char *verb, const kpar_rows *rows)
+{
+    const int64_t all = kpar_dataset_rows(rows->dataset);
+    kpar_text_printf(line, "%s%s %" PRId64, line->length ? ", " : "", verb, rows->rows);
+    if (rows->rows < all) kpar_text_printf(line, " of %" PRId64, all);
+    kpar_text_printf(line, " samples in %s", kpar_dataset_path(rows->dataset));
 }
 
 static const char *data_line(const kpar_job *job)
 {
-    const int64_t rows = kpar_dataset_rows(job->data);
-    const char *path = kpar_dataset_path(job->data),
-               *verb = job->settings->train ? "training on" : "looking at";
-    const char *seen = kpar_arena_printf(job->arena, "%s %" PRId64 " of %" PRId64 " samples in %s", verb,
-                                         job->train.rows, rows, path);
-    if (!job->validation.dataset) return seen;
-    return kpar_arena_printf(job->arena, "%s, validating on %" PRId64 " of %" PRId64 " in %s", seen,
-                             job->validation.rows, kpar_dataset_rows(job->validation.dataset),
-                             kpar_dataset_path(job->validation.dataset));
+    const kpar_settings *s = job->settings;
+    const kpar_rows all = {job->data, 0, kpar_dataset_rows(job->data)}, *validation = &job->validation;
+    kpar_text text = {0};
+    if (s->train) add_rows(&text, "training on", &job->train);
+    if (s->train && validation->dataset) add_rows(&text, "validating on", validation);
+    if (!s->train && s->evaluate)
+        add_rows(&text, "evaluating on", validation->dataset ? validation : &job->train);
+    if (s->predict) add_rows(&text, "predicting", &all);
+    const char *line = kpar_arena_strdup(job->arena, kpar_text_get(&text));
+    kpar_text_clear(&text);
+    return line;
 }
 
 static kpar_status print_lines(kpar_job *job)
@@ -130,7 +147,8 @@ static kpar_status print_lines(kpar_job *job)
     KPAR_TRY(kpar_report_message(report, "%s", model_line(job)));
     KPAR_TRY(kpar_report_message(report, "%s", mesh_line(job)));
     KPAR_TRY(kpar_report_message(report, "%s", batch_line(job)));
-    if (job->settings->train) KPAR_TRY(kpar_report_message(report, "gradients: %s", gradients_text(job)));
+    if (job->settings->train && has_replicas(job))
+        KPAR_TRY(kpar_report_message(report, "%s", gradients_line(job)));
     KPAR_TRY(kpar_report_message(report, "%s", data_line(job)));
     if (job->settings->train && !job->settings->output)
         return kpar_report_message(report, "no --output: the trained model will not be written");

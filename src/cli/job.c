@@ -102,6 +102,11 @@ static kpar_status begin_run(void *context, int64_t first_epoch)
     return kpar_job_tell_begin(job, first_epoch);
 }
 
+kpar_status kpar_job_tell_written(const kpar_job *job, const char *what, const char *path)
+{
+    return job->report ? kpar_report_message(job->report, "%s written to %s", what, path) : KPAR_OK;
+}
+
 static kpar_status train(kpar_job *job)
 {
     const kpar_settings *s = job->settings;
@@ -121,7 +126,9 @@ static kpar_status train(kpar_job *job)
         .begin = begin_run,
         .context = job,
     };
-    return kpar_trainer_fit(job->trainer, &fit, job->report);
+    KPAR_TRY(kpar_trainer_fit(job->trainer, &fit, job->report));
+    return s->output ? kpar_comm_agree(job->comm, kpar_job_tell_written(job, "trained model", s->output))
+                     : KPAR_OK;
 }
 
 static kpar_status evaluate(kpar_job *job)

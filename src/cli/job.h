@@ -60,6 +60,9 @@ kpar_status kpar_job_tell_begin(kpar_job *job, int64_t first_epoch) KPAR_MUST_US
 kpar_consumer *kpar_totals_create(kpar_totals *totals);
 kpar_status kpar_job_tell_end(kpar_job *job) KPAR_MUST_USE;
 
+/* A line of rank 0 that `what` is in the file `path` now. */
+kpar_status kpar_job_tell_written(const kpar_job *job, const char *what, const char *path) KPAR_MUST_USE;
+
 /* predict.c: whether the files can be made, before the work; and the work. Both collective. */
 kpar_status kpar_job_try_predictions(kpar_job *job) KPAR_MUST_USE;
 kpar_status kpar_job_predict(kpar_job *job) KPAR_MUST_USE;

@@ -37,8 +37,10 @@ kpar_status kpar_job_try_predictions(kpar_job *job)
 
 static kpar_status write_files(const kpar_job *job, kpar_array *outputs)
 {
-    for (int i = 0; i < kpar_trainer_model(job->trainer)->n_outputs; i++)
+    for (int i = 0; i < kpar_trainer_model(job->trainer)->n_outputs; i++) {
         KPAR_TRY(kpar_npy_write(path_of(job, i), &outputs[i]));
+        KPAR_TRY(kpar_job_tell_written(job, "predictions", path_of(job, i)));
+    }
     return KPAR_OK;
 }
 

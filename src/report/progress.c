@@ -17,8 +17,9 @@ static const double redraw_seconds = 0.1;
 typedef struct progress {
     kpar_consumer consumer;
     kpar_progress_options options;
-    double drawn_at; /* seconds of the epoch when the line was last drawn; negative: not yet */
-    bool open_line;  /* the cursor stands behind a drawn line */
+    double drawn_at;    /* seconds of the epoch when the line was last drawn; negative: not yet */
+    int64_t first_step; /* of the epoch, that an earlier run did: not in its seconds */
+    bool open_line;     /* the cursor stands behind a drawn line */
 } progress;
 
 static bool has_bar(const progress *at) { return at->options.terminal && at->options.verbose == 1; }
@@ -62,11 +63,16 @@ static void add_bar(kpar_text *line, int64_t step, int64_t steps)
     for (int i = 0; i < BAR_WIDTH; i++) kpar_text_append(line, i < done ? "=" : i == done ? ">" : ".", 1);
 }
 
+static double seconds_per_step(const kpar_event *event, int64_t first_step)
+{
+    return event->step > first_step ? event->seconds / (double)(event->step - first_step) : 0;
+}
+
 /* " 12/120 [==>......] 9s 25ms/step - 5100 samples/s - loss: 1.2345": the time left while running, spent at
  * the end. */
-static void make_bar(kpar_text *line, const kpar_event *event, bool finished)
+static void make_bar(kpar_text *line, const kpar_event *event, int64_t first_step, bool finished)
 {
-    double step_seconds = event->step > 0 ? event->seconds / (double)event->step : 0;
+    double step_seconds = seconds_per_step(event, first_step);
     kpar_text_printf(line, "%" PRId64 "/%" PRId64 " [", event->step, event->steps);
     add_bar(line, event->step, event->steps);
     kpar_text_printf(line, "] ");
@@ -79,7 +85,7 @@ static void make_bar(kpar_text *line, const kpar_event *event, bool finished)
 static void draw(progress *at, const kpar_event *event, bool finished)
 {
     kpar_text line = {0};
-    make_bar(&line, event, finished);
+    make_bar(&line, event, at->first_step, finished);
     int shown = finished ? (int)line.length : at->options.columns - 1;
     fprintf(at->options.stream, "\r%.*s\x1b[K%s", shown, kpar_text_get(&line), finished ? "\n" : "");
     fflush(at->options.stream);
@@ -105,13 +111,14 @@ static void print_line(progress *at, const char *line)
 static void print_summary(progress *at, const kpar_event *event)
 {
     kpar_text line = {0};
-    if (event->kind == KPAR_EVENT_EPOCH_END)
+    const bool epoch = event->kind == KPAR_EVENT_EPOCH_END;
+    if (epoch)
         kpar_text_printf(&line, "Epoch %" PRId64 "/%" PRId64, event->epoch + 1, event->epochs);
     else
         kpar_text_printf(&line, "Evaluation");
     kpar_text_printf(&line, " - %" PRId64 "/%" PRId64 " - ", event->step, event->steps);
     add_duration(&line, event->seconds);
-    if (event->step > 0) add_step_time(&line, event->seconds / (double)event->step);
+    if (event->step > 0) add_step_time(&line, seconds_per_step(event, epoch ? at->first_step : 0));
     add_logs(&line, event);
     print_line(at, kpar_text_get(&line));
     kpar_text_clear(&line);
@@ -119,6 +126,7 @@ static void print_summary(progress *at, const kpar_event *event)
 
 static void begin_epoch(progress *at, const kpar_event *event)
 {
+    at->first_step = event->step;
     if (!has_bar(at)) return;
     end_open_line(at);
     fprintf(at->options.stream, "Epoch %" PRId64 "/%" PRId64 "\n", event->epoch + 1, event->epochs);
@@ -160,8 +168,11 @@ static kpar_status progress_end(kpar_consumer *consumer, const kpar_event *event
     progress *at = (progress *)consumer;
     if (!at->options.verbose) return KPAR_OK;
     kpar_text line = {0};
-    kpar_text_printf(&line, "Finished %" PRId64 " steps in %.2f s: computing %.2f s, waiting %.2f s",
-                     event->step, event->seconds, event->compute_seconds, event->wait_seconds);
+    kpar_text_append(&line, "Finished", strlen("Finished"));
+    if (event->step > 0)
+        kpar_text_printf(&line, " %" PRId64 " step%s", event->step, event->step == 1 ? "" : "s");
+    kpar_text_printf(&line, " in %.2f s: computing %.2f s, waiting %.2f s", event->seconds,
+                     event->compute_seconds, event->wait_seconds);
     if (event->samples_per_second > 0) kpar_text_printf(&line, ", %.0f samples/s", event->samples_per_second);
     print_line(at, kpar_text_get(&line));
     kpar_text_clear(&line);

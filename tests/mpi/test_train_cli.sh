@@ -32,7 +32,8 @@ train() { ranks=$1; shift; job "$ranks" "$model" --data "$data" --batch-size 8 -
 train 1 --output "$work/one.keras" --log "$work/one.csv" --reproducible 8
 equal "one rank trains" 0 $code
 contains "the first lines name the model and its parameters" "565 parameters, SGD" "$(cat "$work/out")"
-contains "the first lines count the samples" "training on 40 of 40 samples in $data" "$(cat "$work/out")"
+contains "the first lines count the samples" "training on 40 samples in $data" "$(cat "$work/out")"
+contains "the lines say where the model went" "trained model written to $work/one.keras" "$(cat "$work/out")"
 contains "the last line has the times" "computing" "$(tail -n 1 "$work/out")"
 equal "the log has a header and a row" "epoch,accuracy,loss 0" "$(head -n 1 "$work/one.csv") $(tail -n 1 "$work/one.csv" | cut -c 1)"
 
@@ -101,7 +102,9 @@ train 2 --plan --dump-program "$work/program.%r"
 equal "--plan under mpirun plans for the ranks started" 0 $code
 equal "--plan with %r writes each rank's program" 2 "$(find "$work" -name 'program.[01]' | wc -l | tr -d ' ')"
 job 2 "$model" --data random:50 --verbose 2
-contains "random data have as many rows as asked for" "training on 50 of 50 samples in random" "$(cat "$work/out")"
+contains "random data have as many rows as asked for" "training on 50 samples in random" "$(cat "$work/out")"
+job 2 "${srcdir:-.}/tests/bench/models/w1_mlp.json" --data random:8 --batch-size 8 --threads-per-rank 1
+equal "what all ranks find in the model is said once" 1 "$(grep -c 'loss_weights of output' "$work/out")"
 alone --help
 equal "help is no failure" 0 $code
 

@@ -134,6 +134,25 @@ START_TEST(without_a_terminal_an_epoch_is_a_line)
 }
 END_TEST
 
+START_TEST(steps_of_an_earlier_run_are_not_in_the_time_of_a_step)
+{
+    char *text;
+    size_t length;
+    kpar_progress_options options = {.verbose = 1, .stream = open_memstream(&text, &length)};
+    kpar_report *report = kpar_report_create();
+    kpar_report_add(report, kpar_progress_create(&options));
+    tell(report, &(kpar_event){.kind = KPAR_EVENT_EPOCH_BEGIN, .epochs = 1, .step = 6, .steps = 10});
+    tell(report,
+         &(kpar_event){.kind = KPAR_EVENT_EPOCH_END, .epochs = 1, .step = 10, .steps = 10, .seconds = 4});
+    tell(report, &(kpar_event){.kind = KPAR_EVENT_RUN_END, .step = 0, .seconds = 5});
+    kpar_report_destroy(report);
+    fclose(options.stream);
+    ck_assert_str_eq(text, "Epoch 1/1 - 10/10 - 4s 1s/step\n"
+                           "Finished in 5.00 s: computing 0.00 s, waiting 0.00 s\n");
+    free(text);
+}
+END_TEST
+
 START_TEST(verbose_0_is_silent_and_2_has_no_bar_on_a_terminal)
 {
     char *silent = progress_of((kpar_progress_options){.terminal = true}, 2, 100);
@@ -403,6 +422,7 @@ int main(void)
     TCase *cases = tcase_create("consumers");
     tcase_add_checked_fixture(cases, make_folder, remove_folder);
     tcase_add_test(cases, without_a_terminal_an_epoch_is_a_line);
+    tcase_add_test(cases, steps_of_an_earlier_run_are_not_in_the_time_of_a_step);
     tcase_add_test(cases, verbose_0_is_silent_and_2_has_no_bar_on_a_terminal);
     tcase_add_test(cases, on_a_terminal_one_line_is_redrawn_at_most_ten_times_a_second);
     tcase_add_test(cases, a_line_that_is_drawn_over_fits_the_terminal);
