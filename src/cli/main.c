@@ -37,13 +37,13 @@ static int from_environment(const char *const *names, int none)
     return none;
 }
 
-/* To be asked before MPI starts: it sets some of these itself. */
+/* To be asked before MPI starts: it sets some of these itself. SLURM_NTASKS is not asked: a batch script has it, too,
+ * where nobody but the script runs. */
 static launcher find_launcher(void)
 {
     static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID",
                                         NULL};
-    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS",
-                                        "SLURM_NTASKS", NULL};
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", NULL};
     return (launcher){from_environment(ranks, 0), from_environment(sizes, 1)};
 }
 

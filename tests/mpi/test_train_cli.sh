@@ -246,10 +246,13 @@ else
 fi
 
 # Ranks that know nothing of each other: each thinks that it is the only one.
-env -u PMI_RANK SLURM_NTASKS=4 SLURM_PROCID=0 timeout 60 $program "$model" --data "$data" >"$work/out" 2>&1
+env -u PMI_RANK SLURM_STEP_NUM_TASKS=4 SLURM_NTASKS=4 SLURM_PROCID=0 timeout 60 $program "$model" --data "$data" >"$work/out" 2>&1
 code=$?
 bad_of "srun without MPI support" 2 "srun --mpi=pmix"
-env -u PMI_RANK SLURM_NTASKS=4 SLURM_PROCID=1 timeout 60 $program "$model" --data "$data" >"$work/out" 2>&1
+env -u PMI_RANK SLURM_STEP_NUM_TASKS=4 SLURM_NTASKS=4 SLURM_PROCID=1 timeout 60 $program "$model" --data "$data" >"$work/out" 2>&1
 equal "the other ranks of such a job say nothing" "" "$(cat "$work/out")"
+# A batch script's own programs see the number of tasks of the job.
+env SLURM_NTASKS=4 SLURM_PROCID=0 timeout 60 $program "$model" --data "$data" --evaluate >"$work/out" 2>&1
+equal "one rank within a batch job is one rank" 0 $?
 
 [ $failures -eq 0 ]
