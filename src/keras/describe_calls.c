@@ -2,6 +2,7 @@
  * in which inputs come first. */
 #include "keras/describe.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_input(const kpar_layer *layer) { return strcmp(layer->class_name, "InputLayer") == 0; }
@@ -244,7 +245,13 @@ static kpar_status read_port(const graph *g, const char *key, const json_t *hist
     return KPAR_OK;
 }
 
-/* input_layers or output_layers: one tensor, a list or a dict of them. */
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const kpar_port *)a)->name, ((const kpar_port *)b)->name);
+}
+
+/* input_layers or output_layers: one tensor, a list or a dict of them. Keras takes a dict's in the order of its keys,
+ * in whichever order they were written. */
 static kpar_status read_ports(graph *g, const char *what, kpar_port **ports, int *n)
 {
     const json_t *all = json_object_get(g->scope->config, what), *item;
@@ -259,6 +266,7 @@ static kpar_status read_ports(graph *g, const char *what, kpar_port **ports, int
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)all, key, value) KPAR_TRY(read_port(g, key, value, port++));
+    if (json_is_object(all)) qsort(*ports, count, sizeof **ports, by_name);
     return KPAR_OK;
 }
 

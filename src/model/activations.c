@@ -159,6 +159,9 @@ kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activat
             kpar_table_names(lowering->arena, rows, (int)(sizeof rows / sizeof rows[0]), sizeof rows[0]));
 
     KPAR_TRY(kpar_lower_real(lowering, x, &x));
+    *y = x;
+    if (row->formula == linear) return KPAR_OK;
+    if (!row->formula || row->formula == kpar_x_sigmoid) lowering->call_logits[lowering->call] = x;
     if (!row->formula) return kpar_build_softmax(lowering->graph, x, y);
     kpar_expression_builder *e = kpar_expression_begin(1);
     return kpar_lower_apply(lowering, e, row->formula(e, kpar_x_input(e, 0)), &x, 1, y);

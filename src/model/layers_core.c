@@ -120,8 +120,10 @@ KPAR_LAYER(dense)
 KPAR_LAYER(activation)
 {
     (void)n_inputs;
-    return kpar_lower_activation(lowering, json_object_get(lowering->layer->config, "activation"), inputs[0],
-                                 output);
+    KPAR_TRY(kpar_lower_activation(lowering, json_object_get(lowering->layer->config, "activation"),
+                                   inputs[0], output));
+    if (*output == inputs[0]) kpar_lower_pass_on(lowering, inputs[0], output);
+    return KPAR_OK;
 }
 
 /* Keras's relu with all arguments: what is above `threshold`, at most `maximum`, with a slope below. */
@@ -192,6 +194,7 @@ KPAR_LAYER(softmax)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis': only the last dimension (-1) is supported",
                          lowering->owner);
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    lowering->call_logits[lowering->call] = x;
     return kpar_build_softmax(lowering->graph, x, output);
 }
 
@@ -207,8 +210,10 @@ KPAR_LAYER(dropout)
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "rate", 0.5, &rate));
     if (rate < 0 || rate > 1)
         return kpar_fail(KPAR_EFORMAT, "%s: argument 'rate' is %g, expected 0 to 1", lowering->owner, rate);
-    *output = inputs[0];
-    if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
+    if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) {
+        kpar_lower_pass_on(lowering, inputs[0], output);
+        return KPAR_OK;
+    }
 
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
     const char *stream = kpar_arena_printf(lowering->arena, "%s#%d", lowering->layer->group, call->number);

@@ -3,9 +3,8 @@
 
 KPAR_LAYER(identity)
 {
-    (void)lowering;
     (void)n_inputs;
-    *output = inputs[0];
+    kpar_lower_pass_on(lowering, inputs[0], output);
     return KPAR_OK;
 }
 

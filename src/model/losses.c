@@ -2,8 +2,6 @@
  * softmax or a sigmoid is taken back to its logits, other probabilities are clipped to [1e-7, 1 - 1e-7]. */
 #include "model/lower_internal.h"
 
-#include <string.h>
-
 #define EPSILON 1e-7
 
 static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
@@ -75,34 +73,14 @@ static kpar_status huber(kpar_lowering *lowering, const json_t *config, const ch
 
 /* Cross-entropies */
 
-/* Follows `value` back through reshapes within its layer. */
-static const kpar_op *origin(const kpar_graph *g, kpar_value_id value)
+/* Replaces a prediction that is a softmax or a sigmoid by what that was of, and says so. Keras takes either for the
+ * logits of any cross-entropy: sigmoids under a categorical one count as if they were a softmax. */
+static kpar_status take_logits(kpar_lowering *lowering, kpar_value_id *prediction, bool *logits)
 {
-    const char *layer = g->values[value].layer;
-    kpar_op_id id = g->values[value].op;
-    while (id >= 0 && g->ops[id].kind == KPAR_OP_RESHAPE && strcmp(g->ops[id].layer, layer) == 0)
-        id = g->values[g->ops[id].inputs[0]].op;
-    return id >= 0 && strcmp(g->ops[id].layer, layer) == 0 ? &g->ops[id] : NULL;
-}
-
-static bool is_sigmoid(const kpar_op *op)
-{
-    const kpar_expression *e = op->attributes.expression;
-    return op->kind == KPAR_OP_MAP && e->n_inputs == 1 && e->n_outputs == 1 && e->n_scalars == 2 &&
-           e->scalars[e->outputs[0]].op == KPAR_SCALAR_SIGMOID;
-}
-
-static bool is_softmax(const kpar_op *op) { return op->kind == KPAR_OP_SOFTMAX; }
-
-/* Replaces a prediction that comes straight from such an op by its logits, and says so. */
-static kpar_status take_logits(kpar_lowering *lowering, bool (*is_source)(const kpar_op *op),
-                               kpar_value_id *prediction, bool *logits)
-{
-    const kpar_op *op = origin(lowering->graph, *prediction);
-    if (!op || !is_source(op)) return KPAR_OK;
+    if (lowering->logits < 0) return KPAR_OK;
     *logits = true;
     kpar_shape shape = *kpar_lower_shape(lowering, *prediction);
-    return kpar_build_reshape(lowering->graph, shape, op->inputs[0], prediction);
+    return kpar_build_reshape(lowering->graph, shape, lowering->logits, prediction);
 }
 
 /* Arguments that the cross-entropies share. */
@@ -124,7 +102,7 @@ static kpar_status binary_cross_entropy(kpar_lowering *lowering, const json_t *c
     bool logits;
     double smoothing;
     KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
-    KPAR_TRY(take_logits(lowering, is_sigmoid, &prediction, &logits));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1), one = constant(e, 1), value;
     y = kpar_x_add(e, kpar_x_mul(e, y, constant(e, 1 - smoothing)), constant(e, 0.5 * smoothing));
@@ -162,7 +140,7 @@ static kpar_status categorical_cross_entropy(kpar_lowering *lowering, const json
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
     const double classes = (double)shape.dims[shape.rank - 1].size;
     KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
-    KPAR_TRY(take_logits(lowering, is_softmax, &prediction, &logits));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
     KPAR_TRY(kpar_build_affine(lowering->graph, labels, 1 - smoothing, smoothing / classes, &labels));
     if (logits) return kpar_build_cross_entropy(lowering->graph, prediction, labels, false, values);
     return cross_entropy_of_probabilities(lowering, prediction, labels, values);
@@ -175,7 +153,7 @@ static kpar_status sparse_categorical_cross_entropy(kpar_lowering *lowering, con
     bool logits;
     double smoothing;
     KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
-    KPAR_TRY(take_logits(lowering, is_softmax, &prediction, &logits));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
     if (!logits) {
         kpar_expression_builder *e = kpar_expression_begin(1);
         kpar_x log_p = kpar_x_log(e, clip_probability(e, kpar_x_input(e, 0)));

@@ -20,6 +20,7 @@ void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *
         .seed = seed,
         .arena = graph->arena,
         .loss = -1,
+        .logits = -1,
         .owner = model->file,
     };
     graph->part = KPAR_FORWARD;
@@ -177,6 +178,9 @@ static kpar_status lower_calls(kpar_lowering *lowering)
     const kpar_model *model = lowering->model;
     lowering->call_values =
         kpar_arena_alloc(lowering->arena, ((size_t)model->n_calls + 1) * sizeof(kpar_value_id));
+    lowering->call_logits =
+        kpar_arena_alloc(lowering->arena, ((size_t)model->n_calls + 1) * sizeof(kpar_value_id));
+    for (int i = 0; i < model->n_calls; i++) lowering->call_logits[i] = -1;
     for (int i = 0; i < model->n_calls; i++) KPAR_TRY(lower_call(lowering, i));
     lowering->layer = NULL;
     lowering->owner = model->file;

@@ -20,6 +20,11 @@ kpar_value_id kpar_lower_labels(kpar_lowering *lowering, int output, const kpar_
 /* f32 (batch): the sample weights of an output if `weighted`, else the row mask. */
 kpar_value_id kpar_lower_row_weights(kpar_lowering *lowering, int output, bool weighted);
 kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable);
+/* The predictions of an output as a real value; sets lowering->logits. */
+kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output,
+                                  kpar_value_id *prediction) KPAR_MUST_USE;
+/* The first input of the call as its output, the very tensor in Keras too, which remembers its logits. */
+void kpar_lower_pass_on(kpar_lowering *lowering, kpar_value_id input, kpar_value_id *output);
 /* An expression of one value. */
 kpar_status kpar_lower_apply(kpar_lowering *lowering, kpar_expression_builder *e, kpar_x result,
                              const kpar_value_id *inputs, int n_inputs, kpar_value_id *out) KPAR_MUST_USE;

@@ -94,8 +94,8 @@ static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_i
     if (!row) return KPAR_OK;
     KPAR_TRY(parse_reduction(owner, config, &kind));
 
-    kpar_value_id prediction = lowering->call_values[lowering->model->outputs[output].tensor.call];
-    KPAR_TRY(kpar_lower_real(lowering, prediction, &prediction));
+    kpar_value_id prediction;
+    KPAR_TRY(kpar_lower_prediction(lowering, output, &prediction));
     const kpar_shape *shape = kpar_lower_shape(lowering, prediction);
     if (shape->rank < 2) {
         char text[KPAR_SHAPE_TEXT];

@@ -99,9 +99,8 @@ static const char *log_name(const kpar_lowering *lowering, const metric *m)
 
 static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json, bool sparse)
 {
-    const kpar_model *model = lowering->model;
-    kpar_value_id prediction = lowering->call_values[model->outputs[m->output].tensor.call], values;
-    KPAR_TRY(kpar_lower_real(lowering, prediction, &prediction));
+    kpar_value_id prediction, values;
+    KPAR_TRY(kpar_lower_prediction(lowering, m->output, &prediction));
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
     kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);

@@ -48,6 +48,20 @@ kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_v
     return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, value, one, real);
 }
 
+kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output, kpar_value_id *prediction)
+{
+    const int call = lowering->model->outputs[output].tensor.call;
+    lowering->logits = lowering->call_logits[call];
+    return kpar_lower_real(lowering, lowering->call_values[call], prediction);
+}
+
+void kpar_lower_pass_on(kpar_lowering *lowering, kpar_value_id input, kpar_value_id *output)
+{
+    const kpar_call *call = &lowering->model->calls[lowering->call];
+    *output = input;
+    lowering->call_logits[lowering->call] = lowering->call_logits[call->inputs[0].call];
+}
+
 kpar_status kpar_lower_apply(kpar_lowering *lowering, kpar_expression_builder *e, kpar_x result,
                              const kpar_value_id *inputs, int n_inputs, kpar_value_id *out)
 {

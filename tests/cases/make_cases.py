@@ -156,9 +156,33 @@ def dense_rank3(rng):
     return dict(model=compiled(model, losses.SparseCategoricalCrossentropy()), x=features(rng, 6, 8), y=classes(rng, 5, 6))
 
 
+def outputs_by_name(rng):
+    """two outputs in a dictionary: lists of losses, loss weights and metrics follow the order of its keys"""
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    kind, size = layers.Dense(4, activation="softmax", name="kind")(hidden), layers.Dense(1, name="size")(hidden)
+    model = keras.Model(x, {"size": size, "kind": kind})
+    compiled(model, ["sparse_categorical_crossentropy", "mean_squared_error"], metrics=[["accuracy"], ["mean_absolute_error"]],
+             loss_weights=[1.0, 0.5])
+    return dict(model=model, x=features(rng, 12), y={"size": features(rng, 1), "kind": classes(rng, 4)})
+
+
+def logits_of_either(rng):
+    """cross-entropies take the logits of a softmax or of sigmoids, whichever it is, behind layers that change nothing too, but not behind Flatten"""
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    shares = layers.Activation("linear")(layers.Dropout(0.0)(layers.Dense(4, activation="softmax")(hidden)))
+    chances = layers.Activation("sigmoid")(layers.Dense(4)(hidden))
+    flat = layers.Flatten()(layers.Softmax()(layers.Dense(4)(hidden)))
+    model = keras.Model(x, {"chances": layers.Identity(name="chances")(chances), "flat": flat, "shares": shares})
+    loss = {"chances": "categorical_crossentropy", "flat": "binary_crossentropy", "shares": "binary_crossentropy"}
+    compiled(model, loss, metrics={name: [each] for name, each in loss.items()})
+    return dict(model=model, x=features(rng, 12), y={name: one_hot(rng, 4) for name in loss})
+
+
 CASES = [functional_branches, activation_layers, merge_layers, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
-         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3]
+         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, logits_of_either]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8]

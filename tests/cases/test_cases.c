@@ -33,6 +33,8 @@ static const char *const everywhere[] = {"opt_sgd",
                                          "activation_layers",
                                          "merge_layers",
                                          "two_inputs_two_outputs",
+                                         "outputs_by_name",
+                                         "logits_of_either",
                                          "deep_mlp8",
                                          NULL};
 
