@@ -20,6 +20,9 @@
 /* Seconds between asking mpirun to end and killing it. */
 #define KILL_AFTER 1.5
 
+/* Of a rank that a signal stopped after a checkpoint: no failure. */
+enum { STOPPED = 75 };
+
 typedef struct running_job {
     const kpar_launch_options *options;
     pid_t child;
@@ -201,7 +204,8 @@ static int explain(const running_job *job)
     }
     if (first) {
         kpar_text text = {0};
-        kpar_launch_report_explain(first, job->stop_signal ? "was stopped" : "failed first", &text);
+        const bool stopped = job->stop_signal || kpar_launch_report_code(first) == STOPPED;
+        kpar_launch_report_explain(first, stopped ? "was stopped" : "failed first", &text);
         kpar_log("%s", kpar_text_get(&text));
         kpar_text_clear(&text);
         return kpar_launch_report_code(first);

@@ -36,6 +36,10 @@ job -np 2 sh -c "$rank [ \$rank = 1 ] && kill -9 \$\$; sleep 1"
 equal "a killed rank's code is 128 + signal" 137 $code
 contains "signal 9 is told as likely out of memory" "rank 1 on $(hostname) failed first: signal 9: killed, likely out of memory" "$last"
 
+job -np 2 sh -c "exit 75"
+equal "a stopped job's code is 75" 75 $code
+contains "a job stopped after a checkpoint is not told as failed" "was stopped: exit code 75" "$last"
+
 job -np 2 "$work/nothing"
 equal "a program that is not there is code 127" 127 $code
 contains "a program that is not there is named" "cannot run '$work/nothing'" "$last"
