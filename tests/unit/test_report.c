@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "data/output.h"
 #include "report/report.h"
+#include "unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -9,28 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static char folder[64];
-
-static void make_folder(void)
-{
-    strcpy(folder, "/tmp/kpar-test-report-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static const char *path_of(const char *name)
-{
-    static char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 static void read_file(const char *path, char *text, size_t capacity)
 {
@@ -438,9 +417,5 @@ int main(void)
     tcase_add_test(cases, a_failed_run_leaves_the_old_run_file);
     tcase_add_test(cases, one_consumers_failure_does_not_keep_events_from_others);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }
