@@ -210,11 +210,15 @@ static void keep_weights(kpar_lowering *lowering)
     }
 }
 
+/* Training computes outputs that have no loss, as Keras does: their weights lie where the other modes expect them. */
 static void add_predictions(kpar_lowering *lowering)
 {
-    for (int i = 0; i < lowering->model->n_outputs; i++)
+    const kpar_model *model = lowering->model;
+    for (int i = 0; i < model->n_outputs; i++) {
+        if (lowering->mode == KPAR_MODE_TRAIN && model->losses && model->losses[i]) continue;
         kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_PREDICTION, i,
-                              lowering->call_values[lowering->model->outputs[i].tensor.call]);
+                              lowering->call_values[model->outputs[i].tensor.call]);
+    }
 }
 
 /* Messages of the graph know the layer; puts the file in front where it is missing. */
@@ -231,10 +235,8 @@ static kpar_status lower_forward(kpar_lowering *lowering)
     KPAR_TRY(add_groups(lowering));
     KPAR_TRY(lower_calls(lowering));
     list_weights(lowering);
-    if (lowering->mode != KPAR_MODE_TRAIN) {
-        keep_weights(lowering);
-        add_predictions(lowering);
-    }
+    if (lowering->mode != KPAR_MODE_TRAIN) keep_weights(lowering);
+    add_predictions(lowering);
     if (lowering->mode == KPAR_MODE_PREDICT) return KPAR_OK;
     KPAR_TRY(kpar_lower_losses(lowering));
     return kpar_lower_metrics(lowering);

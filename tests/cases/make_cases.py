@@ -167,6 +167,16 @@ def outputs_by_name(rng):
     return dict(model=model, x=features(rng, 12), y={"size": features(rng, 1), "kind": classes(rng, 4)})
 
 
+def output_without_loss(rng):
+    """two outputs, of which one has a layer of its own and no loss: its weights stay, its optimizer state too"""
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    kind, extra = layers.Dense(4, activation="softmax", name="kind")(hidden), layers.Dense(6, name="extra")(hidden)
+    model = keras.Model(x, {"kind": kind, "extra": extra})
+    compiled(model, {"kind": "sparse_categorical_crossentropy"}, optimizers.Adam(0.01, weight_decay=0.1), metrics=())
+    return dict(model=model, x=features(rng, 12), y={"kind": classes(rng, 4), "extra": features(rng, 6)})
+
+
 def logits_of_either(rng):
     """cross-entropies take the logits of a softmax or of sigmoids, whichever it is, behind layers that change nothing too, but not behind Flatten"""
     x = layers.Input((12,))
@@ -182,7 +192,8 @@ def logits_of_either(rng):
 
 CASES = [functional_branches, activation_layers, merge_layers, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
-         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, logits_of_either]
+         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
+         logits_of_either]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8]
@@ -236,7 +247,7 @@ def gradients(path, x, y, weights):
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), sample_weight=weights, training=True)
     values = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
-    return {"grad/" + name: value.numpy() for name, value in zip(weight_paths(model, path), values)}
+    return {"grad/" + name: value.numpy() for name, value in zip(weight_paths(model, path), values) if value is not None}
 
 
 def steps(path, case, scratch):

@@ -34,6 +34,7 @@ static const char *const everywhere[] = {"opt_sgd",
                                          "merge_layers",
                                          "two_inputs_two_outputs",
                                          "outputs_by_name",
+                                         "output_without_loss",
                                          "logits_of_either",
                                          "deep_mlp8",
                                          NULL};
