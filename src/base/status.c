@@ -31,6 +31,13 @@ const char *kpar_status_text(kpar_status status)
 
 const char *kpar_error_message(void) { return last_message; }
 
+/* A message is one line that a terminal shows as it is, whatever names and damaged bytes it quotes. */
+static void make_printable(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = '?';
+}
+
 kpar_status kpar_fail(kpar_status status, const char *format, ...)
 {
     char message[MESSAGE_BYTES]; /* the arguments may point into last_message */
@@ -38,6 +45,7 @@ kpar_status kpar_fail(kpar_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    make_printable(message);
     memcpy(last_message, message, sizeof message);
     return status;
 }
@@ -50,6 +58,7 @@ kpar_status kpar_fail_in(kpar_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(prefix, sizeof prefix, format, arguments);
     va_end(arguments);
+    make_printable(prefix);
     memcpy(message, last_message, sizeof message);
     message[sizeof message - 1] = '\0';
     snprintf(last_message, sizeof last_message, "%s: %s", prefix, message);

@@ -38,6 +38,14 @@ START_TEST(a_failure_keeps_its_message_and_takes_prefixes)
 }
 END_TEST
 
+START_TEST(a_message_is_one_printable_line)
+{
+    ck_assert_int_eq(kpar_fail(KPAR_EFORMAT, "found '%s'", "a\nb\033[1m\177\303\251"), KPAR_EFORMAT);
+    ck_assert_int_eq(kpar_fail_in(KPAR_EFORMAT, "layer '%s'", "x\ty"), KPAR_EFORMAT);
+    ck_assert_str_eq(kpar_error_message(), "layer 'x?y': found 'a?b?[1m?\303\251'");
+}
+END_TEST
+
 START_TEST(overlong_messages_are_cut_at_their_end)
 {
     char longer[5000];
@@ -325,6 +333,7 @@ int main(void)
     const TTest *const tests[] = {
         every_status_has_a_name_and_a_text,
         a_failure_keeps_its_message_and_takes_prefixes,
+        a_message_is_one_printable_line,
         overlong_messages_are_cut_at_their_end,
         try_returns_at_the_first_failure,
         blocks_are_counted,
