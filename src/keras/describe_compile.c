@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* Whether a JSON value names one object, and is not a dict by output. */
 static bool is_named(const json_t *value)
@@ -75,13 +76,13 @@ static kpar_status check_loss(const kpar_description *d, const json_t *loss)
     return check_known(d, "loss", loss, rows, n, sizeof *rows);
 }
 
-/* Names that mean one metric or another by the shapes of labels and predictions. */
+/* Names, in small or capital letters, that mean one metric or another by the shapes of labels and predictions. */
 static bool depends_on_shapes(const json_t *metric)
 {
     static const char *const names[] = {"accuracy", "acc", "crossentropy", "ce"};
     const char *name = json_string_value(metric);
     for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0) return true;
+        if (strcasecmp(name, names[i]) == 0) return true;
     return false;
 }
 

@@ -246,7 +246,7 @@ START_TEST(outputs_get_what_their_names_say)
     ck_assert_ptr_null(model->metrics[1]);
     kpar_model_destroy(model);
     ck_describes(
-        TWO_OUTPUTS("{\"loss\": \"mse\", \"metrics\": [[\"accuracy\"], null], \"loss_weights\": [1, 2]}"));
+        TWO_OUTPUTS("{\"loss\": \"mse\", \"metrics\": [[\"Accuracy\"], null], \"loss_weights\": [1, 2]}"));
     ck_assert_str_eq(json_string_value(model->losses[0]), "mse");
     ck_assert_str_eq(json_string_value(model->losses[1]), "mse");
     ck_assert_double_eq(model->loss_weights[1], 2.0);
