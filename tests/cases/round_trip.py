@@ -7,7 +7,8 @@ COPY_MODEL  the program tests/cases/copy_model
 CASE        a folder with model.keras and data.npz
 
 A copy passes when its archive is laid out as Keras's own, and when Keras finds in it the weights, the optimizer state and the
-predictions of the original, and the same weights after one more training step.
+predictions of the original, and after one more training step the same weights but for rounding: TensorFlow adds the
+gradients of a branch in the order in which its threads finish.
 Exit status 0 all pass, 1 one does not, 77 Keras is not installed.
 """
 import io, json, os, subprocess, sys, tempfile, zipfile
@@ -57,6 +58,10 @@ def same(a, b):
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b))
 
 
+def close(a, b):
+    return len(a) == len(b) and all(np.allclose(x, y, rtol=1e-4, atol=1e-5) for x, y in zip(a, b))
+
+
 def arrays(data, which, model):
     """data.npz's x or y in the structure of the model's inputs or outputs, the first eight rows"""
     if which in data: return data[which][:8]
@@ -83,7 +88,7 @@ def check(program, case, folder):
     x, y = arrays(data, "x", a), arrays(data, "y", a)
     assert same(predictions(a, x), predictions(b, x)), "predictions"
     for model in (a, b): model.train_on_batch(x, y)
-    assert same(values(a), values(b)), "weights after a step"
+    assert close(values(a), values(b)), "weights after a step"
 
 
 def main(program, *cases):
