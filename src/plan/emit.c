@@ -229,7 +229,7 @@ static void finish_sum(walk *w, kpar_op_id sum)
     kpar_emit_accumulated(w->e, sum);
 }
 
-/* Collectives of the update start as soon as the gradients they take are complete. */
+/* Collectives of the update start as soon as the gradients they take are complete, and what they guard was read. */
 static kpar_status start_ready_collectives(walk *w)
 {
     const kpar_graph *g = w->e->graph;
@@ -238,7 +238,7 @@ static kpar_status start_ready_collectives(walk *w)
         if (!w->e->needed[i] || w->emitted[i] || op->phase != KPAR_PHASE_UPDATE ||
             !kpar_op_is_collective(op->kind))
             continue;
-        bool ready = true;
+        bool ready = w->e->unread[i] == 0;
         for (int k = 0; ready && k < op->n_inputs; k++) {
             kpar_op_id maker = g->values[op->inputs[k]].op;
             ready = maker >= 0 && g->ops[maker].kind == KPAR_OP_ACCUMULATE && w->final[maker];
@@ -252,7 +252,7 @@ static kpar_status start_ready_collectives(walk *w)
 
 static kpar_status after_last_microbatch(walk *w, const kpar_op *op)
 {
-    bool any = false;
+    bool any = kpar_emit_was_read(w->e, op);
     for (int i = 0; i < op->n_outputs; i++) {
         kpar_op_id sum = kpar_emit_accumulating(w->e, op->outputs[i]);
         if (sum < 0) continue;
@@ -309,11 +309,6 @@ static kpar_status emit_schedule(walk *w)
 
 /* --- what the host sees --- */
 
-static void *address(const kpar_emitter *e, kpar_storage s)
-{
-    return (void *)(e->buffers[s.buffer].offset + s.offset);
-}
-
 /* A next value that could not be written in place is copied there. */
 static kpar_status settle_states(kpar_emitter *e)
 {
@@ -325,13 +320,9 @@ static kpar_status settle_states(kpar_emitter *e)
         kpar_storage from, to;
         KPAR_TRY(kpar_emit_find(e, s->value, -1, &to));
         KPAR_TRY(kpar_emit_find(e, s->next, -1, &from));
-        const bool same = e->buffers[from.buffer].segment == e->buffers[to.buffer].segment &&
-                          address(e, from) == address(e, to);
+        if (kpar_emit_is_same(e, from, to)) continue;
         const kpar_dtype dtype = g->values[s->value].dtype;
         const size_t bytes = kpar_emit_value_bytes(e, s->value);
-        if (same && (e->buffers[to.buffer].segment == KPAR_SEGMENT_STATE ||
-                     e->buffers[to.buffer].segment == KPAR_SEGMENT_SLOTS))
-            continue;
         kpar_emit_copy(e, dtype, bytes / kpar_dtype_bytes(dtype), g->values[s->value].layer, "state", -1,
                        kpar_emit_place(from, bytes), kpar_emit_place(to, bytes));
     }
@@ -411,8 +402,9 @@ static kpar_status emit_walk(walk *w)
     find_needed(w);
     count_users(e);
     number_collectives(e);
-    KPAR_TRY(kpar_emit_variables(e));
     KPAR_TRY(kpar_emit_accumulators(e));
+    KPAR_TRY(kpar_emit_find_common(e));
+    KPAR_TRY(kpar_emit_variables(e));
     for (int m = 0; m < e->microbatches; m++)
         KPAR_TRY(emit_replayed(w, KPAR_PHASE_FACTS_ROWS, KPAR_FORWARD, m));
     KPAR_TRY(emit_once(w, KPAR_PHASE_FACTS));
@@ -436,6 +428,8 @@ static kpar_status emit_program(kpar_emitter *e)
     e->accumulators = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->accumulators);
     e->collective_number = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->collective_number);
     e->pending = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->pending);
+    e->guarded = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->guarded);
+    e->unread = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->unread);
     for (size_t i = 0; i < n_storage; i++) e->storage[i].buffer = -1;
     e->program->microbatches = e->microbatches;
     e->program->rows = (int)e->rows;
@@ -446,24 +440,27 @@ static kpar_status emit_program(kpar_emitter *e)
 
 /* --- all modes of a rank: offsets become final --- */
 
-static size_t final_offset(const kpar_emitter *e, const size_t *bases, int buffer, size_t offset)
+static kpar_place final_place(const kpar_emitter *e, const size_t *bases, const kpar_draft_place *draft)
 {
-    return bases[e->buffers[buffer].segment] + e->buffers[buffer].offset + offset;
+    const kpar_buffer *buffer = &e->buffers[draft->buffer];
+    return (kpar_place){buffer->segment == KPAR_SEGMENT_COMMON ? e->home : draft->rank,
+                        bases[buffer->segment] + buffer->offset + draft->offset, draft->bytes};
 }
 
-static void finish_program(kpar_emitter *e, const size_t *bases)
+/* Until here a slot's place names a buffer instead of a rank. */
+static void finish_slots(kpar_emitter *e, const size_t *bases)
+{
+    for (size_t i = 0; i < e->program->n_slots; i++) {
+        kpar_place *place = &e->program->slots[i].place;
+        const kpar_draft_place draft = {-1, place->rank, place->offset, place->bytes};
+        *place = final_place(e, bases, &draft);
+        if (place->rank == e->rank) place->rank = -1;
+    }
+}
+
+static void finish_instructions(kpar_emitter *e, const size_t *bases)
 {
     kpar_program *p = e->program;
-    p->arena_bytes = bases[KPAR_SEGMENT_COUNT];
-    p->state_bytes = bases[KPAR_SEGMENT_SHARED];
-    for (size_t i = 0; i < p->n_slots; i++) {
-        kpar_place *place = &p->slots[i].place;
-        if (place->rank < -1)
-            place->offset += bases[-place->rank - 2];
-        else
-            place->offset = final_offset(e, bases, place->rank, place->offset);
-        place->rank = -1;
-    }
     kpar_place *places = NULL;
     size_t capacity = 0;
     for (size_t i = 0; i < e->n_drafts; i++) {
@@ -471,16 +468,23 @@ static void finish_program(kpar_emitter *e, const size_t *bases)
         kpar_instruction instruction = d->instruction;
         const size_t n = (size_t)instruction.n_places;
         if (n > capacity) places = kpar_realloc(places, (capacity = 2 * n) * sizeof *places);
-        for (size_t k = 0; k < n; k++)
-            places[k] = (kpar_place){d->places[k].rank,
-                                     final_offset(e, bases, d->places[k].buffer, d->places[k].offset),
-                                     d->places[k].bytes};
+        for (size_t k = 0; k < n; k++) places[k] = final_place(e, bases, &d->places[k]);
         instruction.places = places;
         if (kpar_instruction_is_flag(instruction.kind) && instruction.channel >= p->n_flags)
             p->n_flags = instruction.channel + 1;
         kpar_program_append(p, &instruction);
     }
     kpar_free(places);
+}
+
+static void finish_program(kpar_emitter *e, const size_t *bases)
+{
+    kpar_program *p = e->program;
+    p->arena_bytes = bases[KPAR_SEGMENT_COUNT];
+    p->state_bytes = bases[KPAR_SEGMENT_SHARED];
+    if (*e->common_bytes > 0) p->common = (kpar_place){e->home, bases[KPAR_SEGMENT_COMMON], *e->common_bytes};
+    finish_slots(e, bases);
+    finish_instructions(e, bases);
     kpar_program_order(p);
 }
 
@@ -492,7 +496,7 @@ static void release(kpar_emitter *e)
     kpar_emit_release_pending(e);
 }
 
-static void set_bases(const kpar_emitter *emitters, size_t state, size_t slots,
+static void set_bases(const kpar_emitter *emitters, size_t state, size_t common, size_t slots,
                       size_t bases[KPAR_SEGMENT_COUNT + 1])
 {
     size_t shared = 0, step = 0;
@@ -502,9 +506,10 @@ static void set_bases(const kpar_emitter *emitters, size_t state, size_t slots,
     }
     bases[KPAR_SEGMENT_STATE] = 0;
     bases[KPAR_SEGMENT_SHARED] = state;
-    bases[KPAR_SEGMENT_STEP] = state + shared;
-    bases[KPAR_SEGMENT_SLOTS] = state + shared + step;
-    bases[KPAR_SEGMENT_COUNT] = state + shared + step + slots;
+    bases[KPAR_SEGMENT_COMMON] = state + shared;
+    bases[KPAR_SEGMENT_STEP] = bases[KPAR_SEGMENT_COMMON] + common;
+    bases[KPAR_SEGMENT_SLOTS] = bases[KPAR_SEGMENT_STEP] + step;
+    bases[KPAR_SEGMENT_COUNT] = bases[KPAR_SEGMENT_SLOTS] + slots;
 }
 
 kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *programs[KPAR_MODE_COUNT])
@@ -512,8 +517,10 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *progra
     const kpar_plan_options *options = kpar_plan_options_get(plan);
     kpar_arena *arena = kpar_arena_create();
     kpar_emitter emitters[KPAR_MODE_COUNT] = {0};
-    size_t state = 0, slots = 0, bases[KPAR_SEGMENT_COUNT + 1];
+    size_t state = 0, common = 0, slots = 0, bases[KPAR_SEGMENT_COUNT + 1];
     const kpar_catalog *catalog = kpar_plan_catalog(plan);
+    const kpar_coordinate me = kpar_mesh_coordinate(options->mesh, rank);
+    const int home = kpar_mesh_rank(options->mesh, kpar_mesh_along(me, KPAR_AXIS_DATA, 0));
     kpar_variable_layout *variables = kpar_arena_alloc(arena, ((size_t)catalog->n + 1) * sizeof *variables);
     kpar_status status = KPAR_OK;
     bool follows = false;
@@ -529,11 +536,13 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *progra
                             .graph = graph,
                             .mode = (kpar_mode)mode,
                             .rank = rank,
-                            .me = kpar_mesh_coordinate(options->mesh, rank),
+                            .me = me,
+                            .home = home,
                             .rows = kpar_plan_capacity(plan),
                             .arena = arena,
                             .variables = variables,
                             .state_bytes = &state,
+                            .common_bytes = &common,
                             .slot_bytes = &slots,
                             .program = programs[mode]};
         e->microbatches = kpar_plan_microbatches(plan, e->me.data);
@@ -541,7 +550,7 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank, kpar_program *progra
         follows = true;
         status = emit_program(e);
     }
-    if (status == KPAR_OK) set_bases(emitters, state, slots, bases);
+    if (status == KPAR_OK) set_bases(emitters, state, rank == home ? common : 0, slots, bases);
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) {
         if (status == KPAR_OK && programs[mode]) finish_program(&emitters[mode], bases);
         release(&emitters[mode]);

@@ -66,6 +66,13 @@ static void set_terms(kpar_collecting *c)
     c->shape.leaves = leaves;
 }
 
+static bool is_kept_sum(const kpar_collecting *c, kpar_value_id value)
+{
+    kpar_op_id maker = c->e->graph->values[value].op;
+    return maker >= 0 && c->e->graph->ops[maker].kind == KPAR_OP_ACCUMULATE &&
+           c->e->accumulators[maker].keep_terms;
+}
+
 static void set_shape(kpar_collecting *c)
 {
     kpar_emitter *e = c->e;
@@ -80,17 +87,12 @@ static void set_shape(kpar_collecting *c)
                                        .counts = counts};
     const kpar_value_id *wholes = c->op->kind == KPAR_OP_ALL_GATHER ? c->op->outputs : c->op->inputs;
     for (int i = 0; i < c->op->n_inputs; i++) c->shape.total += elements(c, wholes[i]);
+    if (e->options->leaves > 0 && c->op->kind != KPAR_OP_ALL_GATHER && is_kept_sum(c, c->op->inputs[0]))
+        set_terms(c);
     if (c->op->kind == KPAR_OP_ALL_REDUCE)
         kpar_even_parts(c->shape.total, n, offsets, counts);
     else
         owned_parts(c, offsets, counts);
-}
-
-static bool is_kept_sum(const kpar_collecting *c, kpar_value_id value)
-{
-    kpar_op_id maker = c->e->graph->values[value].op;
-    return maker >= 0 && c->e->graph->ops[maker].kind == KPAR_OP_ACCUMULATE &&
-           c->e->accumulators[maker].keep_terms;
 }
 
 static size_t bytes_of(const kpar_collecting *c, size_t count) { return count * kpar_dtype_bytes(c->dtype); }
@@ -117,7 +119,6 @@ static kpar_status set_data_for_sums(kpar_collecting *c)
     KPAR_TRY(kpar_emit_find(e, first, c->microbatch, &c->data));
     if (is_kept_sum(c, first)) {
         c->term_bytes = e->accumulators[e->graph->values[first].op].term_bytes;
-        if (e->options->leaves > 0) set_terms(c);
         return KPAR_OK;
     }
     const bool shared = op->attributes.mesh_axis == KPAR_AXIS_DATA;
@@ -155,10 +156,8 @@ static kpar_status set_data_for_gather(kpar_collecting *c)
                   ? kpar_emit_target(e, out, c->microbatch)
                   : (kpar_storage){kpar_emit_buffer(e, KPAR_SEGMENT_STEP, bytes_of(c, c->shape.total)), 0};
     const size_t first = c->shape.offsets[c->shape.me], count = c->shape.counts[c->shape.me];
-    const kpar_buffer *a = &e->buffers[own.buffer], *b = &e->buffers[c->data.buffer];
-    const bool there = a->segment == KPAR_SEGMENT_STATE && b->segment == KPAR_SEGMENT_STATE &&
-                       a->offset + own.offset == b->offset + c->data.offset + bytes_of(c, first);
-    if (!there) copy_in(c, own, first, count);
+    const kpar_storage part = {c->data.buffer, c->data.offset + bytes_of(c, first)};
+    if (!kpar_emit_is_same(e, own, part)) copy_in(c, own, first, count);
     return KPAR_OK;
 }
 
@@ -212,39 +211,55 @@ static int message_channel(const kpar_collecting *c)
     return c->microbatch >= 0 ? c->e->n_step_collectives + number : number;
 }
 
-/* Everything that a signal or wait of this collective guards. */
-static int guarded(const kpar_collecting *c, int peer, kpar_draft_place *places)
+typedef struct place_list {
+    kpar_draft_place *items;
+    size_t n, capacity;
+} place_list;
+
+static bool is_in_common(const kpar_collecting *c)
 {
-    const int terms = c->shape.terms ? c->shape.terms[peer] : 1,
-              own_terms = c->shape.terms ? c->shape.terms[c->shape.me] : 1;
-    int n = 0;
-    for (int t = 0; t < own_terms; t++) places[n++] = data_place(c, -1, t, 0, c->shape.total);
-    for (int t = 0; peer != c->shape.me && t < terms; t++)
-        places[n++] = data_place(c, world_rank(c, peer), t, 0, c->shape.total);
-    return n;
+    return c->e->buffers[c->data.buffer].segment == KPAR_SEGMENT_COMMON;
 }
 
-static kpar_status emit_flag(kpar_collecting *c, const kpar_step *step)
+/* The data of a member, whose own they are also where they are in common. */
+static void add_data(const kpar_collecting *c, int member, place_list *places)
+{
+    const int terms = c->shape.terms ? c->shape.terms[member] : 1;
+    const bool own = member == c->shape.me;
+    for (int t = 0; t < terms && (own || !is_in_common(c)); t++)
+        KPAR_PUSH(places->items, places->n, places->capacity) =
+            data_place(c, own ? -1 : world_rank(c, member), t, 0, c->shape.total);
+}
+
+/* The weights in common that are written with what the sum makes. */
+static kpar_status add_weights(const kpar_collecting *c, place_list *places)
 {
     kpar_emitter *e = c->e;
-    const bool signal = step->kind == KPAR_STEP_SIGNAL;
-    kpar_draft_place places[2 * KPAR_SUBTREES];
-    int n = guarded(c, signal ? c->shape.me : step->peer, places);
-    kpar_draft_place *all = places;
-    if (signal) { /* also says that reading from the peers has ended */
-        all = kpar_arena_alloc(e->arena, (size_t)(c->shape.n + 1) * KPAR_SUBTREES * sizeof *all);
-        memcpy(all, places, (size_t)n * sizeof *places);
-        for (int i = 0; i < c->shape.n; i++) {
-            if (i == c->shape.me) continue;
-            const int terms = c->shape.terms ? c->shape.terms[i] : 1;
-            for (int t = 0; t < terms; t++) all[n++] = data_place(c, world_rank(c, i), t, 0, c->shape.total);
-        }
+    for (const kpar_guarded *w = e->guarded[c->id]; w; w = w->next) {
+        kpar_storage where;
+        KPAR_TRY(kpar_emit_find(e, w->copy, -1, &where));
+        KPAR_PUSH(places->items, places->n, places->capacity) =
+            kpar_emit_place(where, kpar_emit_value_bytes(e, w->copy));
     }
-    kpar_draft *draft = kpar_emit_draft(e, signal ? KPAR_INSTRUCTION_SIGNAL : KPAR_INSTRUCTION_WAIT,
-                                        KPAR_LANE_COMM, c->op->layer, c->what, c->microbatch, all, n, 0);
+    return KPAR_OK;
+}
+
+/* A signal also says that reading from the peers has ended. */
+static kpar_status emit_flag(kpar_collecting *c, const kpar_step *step)
+{
+    const bool signal = step->kind == KPAR_STEP_SIGNAL, before_sum = step < c->steps.steps + c->sum;
+    place_list guarded = {0};
+    add_data(c, c->shape.me, &guarded);
+    for (int i = 0; i < c->shape.n; i++)
+        if (i != c->shape.me && (signal || i == step->peer)) add_data(c, i, &guarded);
+    kpar_status status = before_sum ? add_weights(c, &guarded) : KPAR_OK;
+    kpar_draft *draft =
+        kpar_emit_draft(c->e, signal ? KPAR_INSTRUCTION_SIGNAL : KPAR_INSTRUCTION_WAIT, KPAR_LANE_COMM,
+                        c->op->layer, c->what, c->microbatch, guarded.items, (int)guarded.n, 0);
     draft->instruction.channel = flag_number(c, step->flag);
     if (!signal) draft->instruction.peer = world_rank(c, step->peer);
-    return KPAR_OK;
+    kpar_free(guarded.items);
+    return status;
 }
 
 static kpar_status emit_step(kpar_collecting *c, const kpar_step *step)
@@ -281,11 +296,28 @@ kpar_status kpar_emit_steps(kpar_collecting *c, size_t first, size_t end)
     return status;
 }
 
+/* First step that sums; n: none. */
+static size_t find_sum(const kpar_steps *steps)
+{
+    size_t i = 0;
+    while (i < steps->n && steps->steps[i].kind != KPAR_STEP_REDUCE) i++;
+    return i;
+}
+
+/* Data in common need not be moved, and what only guards the moving falls away with it. */
+static size_t last_step(const kpar_collecting *c)
+{
+    size_t i = 0;
+    while (i < c->steps.n && (!is_in_common(c) || c->steps.steps[i].kind != KPAR_STEP_COPY)) i++;
+    return i;
+}
+
 static kpar_status emit_by_steps(kpar_collecting *c, kpar_algorithm generate)
 {
     bool pending = false;
     kpar_steps_begin(&c->steps);
     kpar_status status = generate(&c->steps, &c->shape);
+    c->sum = find_sum(&c->steps);
     if (c->steps.n_flags > FLAGS_EACH)
         status =
             kpar_fail(KPAR_EINTERNAL, "a collective uses %d flags, at most %d", c->steps.n_flags, FLAGS_EACH);
@@ -294,7 +326,7 @@ static kpar_status emit_by_steps(kpar_collecting *c, kpar_algorithm generate)
             (kpar_storage){kpar_emit_buffer(c->e, KPAR_SEGMENT_STEP, bytes_of(c, c->steps.scratch)), 0};
     if (status == KPAR_OK) status = kpar_emit_pend(c, &pending);
     if (pending) return status;
-    if (status == KPAR_OK) status = kpar_emit_steps(c, 0, c->steps.n);
+    if (status == KPAR_OK) status = kpar_emit_steps(c, 0, last_step(c));
     kpar_steps_end(&c->steps);
     return status;
 }
@@ -355,19 +387,38 @@ static void set_outputs(kpar_collecting *c)
     }
 }
 
-kpar_status kpar_emit_collective(kpar_emitter *e, kpar_op_id id, int microbatch)
+static kpar_collecting begin(kpar_emitter *e, kpar_op_id id, int microbatch)
 {
     const kpar_op *op = &e->graph->ops[id];
     kpar_collecting c = {
         .e = e, .op = op, .id = id, .microbatch = microbatch, .dtype = e->graph->values[op->inputs[0]].dtype};
-    c.what = kpar_arena_printf(e->arena, "%s/%s", op->layer, kpar_op_row_get((kpar_op_kind)op->kind)->name);
     set_shape(&c);
-    const bool gather = op->kind == KPAR_OP_ALL_GATHER;
-    KPAR_TRY(gather ? set_data_for_gather(&c) : set_data_for_sums(&c));
-    const kpar_choice_facts facts = {c.shape.collective, c.shape.n, bytes_of(&c, c.shape.total),
-                                     all_share(&c), c.shape.terms != NULL};
+    return c;
+}
+
+static kpar_status choose(const kpar_collecting *c, const kpar_algorithm_row **row)
+{
+    const char *choice = c->e->options->choice ? c->e->options->choice : "";
+    const kpar_choice_facts facts = {c->shape.collective, c->shape.n, bytes_of(c, c->shape.total),
+                                     all_share(c), c->shape.terms != NULL};
+    return kpar_algorithm_choose(choice, &facts, row);
+}
+
+kpar_status kpar_emit_algorithm(kpar_emitter *e, kpar_op_id op, const kpar_algorithm_row **row)
+{
+    const kpar_collecting c = begin(e, op, -1);
+    return choose(&c, row);
+}
+
+kpar_status kpar_emit_collective(kpar_emitter *e, kpar_op_id id, int microbatch)
+{
     const kpar_algorithm_row *row;
-    KPAR_TRY(kpar_algorithm_choose(e->options->choice ? e->options->choice : "", &facts, &row));
+    kpar_collecting c = begin(e, id, microbatch);
+    const bool gather = c.op->kind == KPAR_OP_ALL_GATHER;
+    c.what =
+        kpar_arena_printf(e->arena, "%s/%s", c.op->layer, kpar_op_row_get((kpar_op_kind)c.op->kind)->name);
+    KPAR_TRY(gather ? set_data_for_gather(&c) : set_data_for_sums(&c));
+    KPAR_TRY(choose(&c, &row));
     KPAR_TRY(row->generate ? emit_by_steps(&c, row->generate) : emit_whole(&c));
     if (!gather)
         set_outputs(&c);

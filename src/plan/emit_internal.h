@@ -9,11 +9,13 @@
 #include "parallel/place.h"
 #include "plan/plan.h"
 
-/* Parts of the arena, in this order. STATE and SHARED lie at the same offsets on all ranks of a stage, so that peers
- * find each other's buffers; STEP is reused while a step runs; SLOTS differ with the shards a rank owns. */
+/* Parts of the arena, in this order. STATE, SHARED and COMMON lie at the same offsets on all ranks of a stage, so that
+ * peers find each other's buffers; COMMON is there on the first rank of those that have it in common only; STEP is
+ * reused while a step runs; SLOTS differ with the shards a rank owns. */
 typedef enum kpar_segment {
     KPAR_SEGMENT_STATE,
     KPAR_SEGMENT_SHARED,
+    KPAR_SEGMENT_COMMON,
     KPAR_SEGMENT_STEP,
     KPAR_SEGMENT_SLOTS,
     KPAR_SEGMENT_COUNT
@@ -48,6 +50,9 @@ typedef struct kpar_draft {
 /* Where a variable lies on this rank, the same for all modes. */
 typedef struct kpar_variable_layout {
     bool present, has_copy, owner;
+    bool common; /* the copy lies in the window of the first of the ranks that read it; see emit_common.c */
+    const kpar_op_id *sums; /* common: those that its gradient goes through */
+    size_t n_sums;
     kpar_segment segment;
     size_t offset;       /* of what is held: the whole local part or the shard */
     size_t shard_offset; /* of the own shard, if a copy is held */
@@ -64,6 +69,12 @@ typedef struct kpar_accumulator {
     int stack;           /* buffer of partial sums below the terms, -1: none */
 } kpar_accumulator;
 
+/* A copy in common that may be written only when all ranks have given the flags before a sum. */
+typedef struct kpar_guarded {
+    const struct kpar_guarded *next;
+    kpar_value_id copy;
+} kpar_guarded;
+
 /* A windowed sum that its readers take as they read, instead of a kernel of its own: see emit_pending.c. */
 typedef struct kpar_pending_sum kpar_pending_sum;
 
@@ -76,11 +87,12 @@ typedef struct kpar_emitter {
     bool follows; /* another mode has laid out the variables */
     kpar_coordinate me;
     int rank, microbatches;
+    int home;     /* the rank with the memory in common */
     int64_t rows; /* capacity of a microbatch */
     kpar_arena *arena;
 
     kpar_variable_layout *variables; /* by catalog index; shared by the modes */
-    size_t *state_bytes, *slot_bytes;
+    size_t *state_bytes, *common_bytes, *slot_bytes;
 
     bool *needed;                   /* by op: this rank runs it */
     int *users;                     /* by value: ops of this rank that read it */
@@ -89,7 +101,9 @@ typedef struct kpar_emitter {
     kpar_accumulator *accumulators; /* by op (accumulate) */
     int *collective_number;         /* by op: counted apart for ops of a step and of a microbatch */
     int n_step_collectives, n_microbatch_collectives;
-    kpar_pending_sum **pending; /* by op: a collective whose sum is pending, NULL: none */
+    const kpar_guarded **guarded; /* by op: what its flags guard besides its own data */
+    int *unread;                  /* by op: readers still to come of what it guards, in the last backward */
+    kpar_pending_sum **pending;   /* by op: a collective whose sum is pending, NULL: none */
 
     kpar_buffer *buffers;
     size_t n_buffers, buffers_capacity;
@@ -115,6 +129,8 @@ kpar_storage *kpar_emit_slot(kpar_emitter *e, kpar_value_id value, int microbatc
 kpar_status kpar_emit_find(kpar_emitter *e, kpar_value_id value, int microbatch, kpar_storage *where);
 /* Where the value is to be written, made now. */
 kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbatch);
+/* Whether both are the same memory for sure. */
+bool kpar_emit_is_same(const kpar_emitter *e, kpar_storage a, kpar_storage b);
 /* Whether `microbatch` matters for the value. */
 static inline bool kpar_emit_is_replayed(const kpar_value *v)
 {
@@ -155,6 +171,8 @@ void kpar_emit_leaves(const kpar_emitter *e, int data, int *first, int *count);
 
 /* emit_collective.c */
 kpar_status kpar_emit_collective(kpar_emitter *e, kpar_op_id op, int microbatch);
+/* The algorithm of a collective op outside of microbatches; after the accumulators are made. */
+kpar_status kpar_emit_algorithm(kpar_emitter *e, kpar_op_id op, const kpar_algorithm_row **row);
 
 /* A collective that is being emitted. */
 typedef struct kpar_collecting {
@@ -168,10 +186,17 @@ typedef struct kpar_collecting {
     size_t term_bytes; /* from one subtree term to the next */
     kpar_storage scratch;
     kpar_steps steps;
+    size_t sum; /* which step is the first that sums; steps.n: none */
     const char *what;
 } kpar_collecting;
 kpar_status kpar_emit_steps(kpar_collecting *c, size_t first, size_t end);
 kpar_draft_place kpar_emit_place_of_range(const kpar_collecting *c, const kpar_range *range);
+
+/* emit_common.c */
+/* Decides which weights are in common, and by which flags they are guarded; after the accumulators are made. */
+kpar_status kpar_emit_find_common(kpar_emitter *e);
+/* An op of the last backward was emitted; true: some sum's flags may be given now as far as readers are concerned. */
+bool kpar_emit_was_read(kpar_emitter *e, const kpar_op *op);
 
 /* emit_pending.c */
 /* Emits the steps before the sum and leaves it pending, where the collective's readers can take it; false: they cannot. */

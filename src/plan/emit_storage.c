@@ -83,6 +83,19 @@ kpar_status kpar_emit_find(kpar_emitter *e, kpar_value_id value, int microbatch,
     return KPAR_OK;
 }
 
+static bool has_fixed_offset(const kpar_buffer *buffer)
+{
+    return buffer->segment == KPAR_SEGMENT_STATE || buffer->segment == KPAR_SEGMENT_COMMON ||
+           buffer->segment == KPAR_SEGMENT_SLOTS;
+}
+
+bool kpar_emit_is_same(const kpar_emitter *e, kpar_storage a, kpar_storage b)
+{
+    const kpar_buffer *x = &e->buffers[a.buffer], *y = &e->buffers[b.buffer];
+    if (a.buffer == b.buffer) return a.offset == b.offset;
+    return has_fixed_offset(x) && x->segment == y->segment && x->offset + a.offset == y->offset + b.offset;
+}
+
 /* Whether peers of the data axis read or write the value's memory. */
 static bool is_shared(const kpar_emitter *e, kpar_value_id value)
 {
@@ -164,8 +177,8 @@ static void layout_variable(kpar_emitter *e, const kpar_value *v)
     layout->owner = (sharded || e->me.data == 0) &&
                     (v->placement[KPAR_AXIS_TENSOR].kind == KPAR_SPLIT || e->me.tensor == 0) &&
                     kpar_count(layout->shard.rank, layout->shard.size) > 0;
-    layout->segment = slot ? KPAR_SEGMENT_SLOTS : KPAR_SEGMENT_STATE;
-    size_t *used = slot ? e->slot_bytes : e->state_bytes;
+    layout->segment = slot ? KPAR_SEGMENT_SLOTS : layout->common ? KPAR_SEGMENT_COMMON : KPAR_SEGMENT_STATE;
+    size_t *used = slot ? e->slot_bytes : layout->common ? e->common_bytes : e->state_bytes;
     layout->offset = *used;
     *used += kpar_emit_align(slice_bytes(&layout->slice, v->dtype));
     if (layout->has_copy) {
@@ -190,9 +203,8 @@ static void add_slot(kpar_emitter *e, const kpar_value *v, bool own, const kpar_
         .kind = KPAR_SLOT_VARIABLE, .index = v->index, .microbatch = -1, .slice = *slice, .owner = own};
     slot.tensor = (kpar_tensor_spec){.dtype = v->dtype, .rank = slice->rank};
     memcpy(slot.tensor.dims, slice->size, sizeof slot.tensor.dims);
-    /* offset is within its segment until the end of emission */
-    slot.place =
-        (kpar_place){.rank = -(int)segment - 2, .offset = offset, .bytes = slice_bytes(slice, v->dtype)};
+    const size_t bytes = slice_bytes(slice, v->dtype);
+    slot.place = (kpar_place){.rank = fixed_buffer(e, segment, offset, bytes), .bytes = bytes};
     KPAR_PUSH(e->program->slots, e->program->n_slots, e->program->slots_capacity) = slot;
 }
 
@@ -215,8 +227,8 @@ kpar_status kpar_emit_variables(kpar_emitter *e)
             if (!layout->present) layout_variable(e, v);
             const bool own = layout->owner && is_first_holder(e, &e->catalog->variables[v->index]);
             add_slot(e, v, own && !layout->has_copy, &layout->slice, layout->offset, layout->segment);
-            if (layout->has_copy && own)
-                add_slot(e, v, true, &layout->shard, layout->shard_offset, layout->segment);
+            if (layout->has_copy && (own || layout->common))
+                add_slot(e, v, own, &layout->shard, layout->shard_offset, layout->segment);
         }
     return KPAR_OK;
 }

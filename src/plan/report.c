@@ -49,7 +49,8 @@ static double kernel_flops(const kpar_kernel_spec *spec)
     return flops;
 }
 
-/* Variables held. Where a rank holds a copy and, inside it, its shard, the copy counts. */
+/* Variables held. Where a rank holds a copy and, inside it, its shard, the copy counts; a copy in common counts where it
+ * lies. */
 static void count_variables(const kpar_plan *plan, const kpar_program *p, kpar_plan_rank *row)
 {
     const kpar_catalog *catalog = kpar_plan_catalog(plan);
@@ -60,8 +61,9 @@ static void count_variables(const kpar_plan *plan, const kpar_program *p, kpar_p
         const kpar_variable_kind kind = catalog->variables[slot->index].kind;
         const bool weight = kind == KPAR_VARIABLE_WEIGHT || kind == KPAR_VARIABLE_FROZEN;
         const int64_t count = kpar_count(slot->slice.rank, slot->slice.size);
-        *(weight ? &row->weight_bytes : &row->optimizer_bytes) +=
-            (size_t)count * kpar_dtype_bytes(slot->tensor.dtype);
+        if (slot->place.rank < 0)
+            *(weight ? &row->weight_bytes : &row->optimizer_bytes) +=
+                (size_t)count * kpar_dtype_bytes(slot->tensor.dtype);
         if (weight) row->parameters += count;
     }
     row->buffer_bytes = p->arena_bytes - row->weight_bytes - row->optimizer_bytes;

@@ -44,7 +44,7 @@ static kpar_status check_places(const kpar_program *program, size_t index)
             return wrong(program, index, "a place lies on a rank outside the world");
         if (is_own(program, place) && !in_arena(program, place))
             return wrong(program, index, "a place ends behind the arena");
-        if (!is_own(program, place) && i >= in->n_places - in->n_writes)
+        if (i >= in->n_places - in->n_writes && kpar_program_is_remote(program, place))
             return wrong(program, index, "writes into a peer's memory, which may only be read");
     }
     return KPAR_OK;
@@ -208,8 +208,9 @@ static kpar_status check_slot(const kpar_program *program, size_t index)
 {
     const kpar_slot *slot = &program->slots[index];
     size_t bytes;
-    bool right = (unsigned)slot->kind < KPAR_SLOT_COUNT && is_own(program, &slot->place) &&
-                 in_arena(program, &slot->place) && tensor_bytes(&slot->tensor, &bytes) &&
+    const bool reached = is_own(program, &slot->place) ? in_arena(program, &slot->place)
+                                                       : kpar_program_in_common(program, &slot->place);
+    bool right = (unsigned)slot->kind < KPAR_SLOT_COUNT && reached && tensor_bytes(&slot->tensor, &bytes) &&
                  bytes <= slot->place.bytes && slot->slice.rank >= 0 && slot->slice.rank <= KPAR_MAX_RANK;
     if (right) return KPAR_OK;
     return kpar_fail(KPAR_EINTERNAL,

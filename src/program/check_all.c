@@ -50,6 +50,21 @@ static kpar_status replay_checked(const kpar_program *const *programs, int n, co
     return status;
 }
 
+/* Memory in common is so for the rank on which it lies, too. */
+static kpar_status check_common(const kpar_program *const *programs, int n, int rank)
+{
+    const kpar_place *common = &programs[rank]->common;
+    if (common->bytes == 0) return KPAR_OK;
+    if (common->rank >= 0 && common->rank < n) {
+        const kpar_place *home = &programs[common->rank]->common;
+        if (home->rank == common->rank && home->offset == common->offset && home->bytes == common->bytes)
+            return KPAR_OK;
+    }
+    return kpar_fail(KPAR_EINTERNAL,
+                     "programs: rank %d has memory in common on rank %d, which does not know it", rank,
+                     common->rank);
+}
+
 /* Places in peers' memory lie in the peers' arenas. */
 static kpar_status check_windows(const kpar_program *const *programs, int rank)
 {
@@ -78,6 +93,7 @@ kpar_status kpar_programs_check(const kpar_program *const *programs, int n)
                              programs[rank]->rank, programs[rank]->world);
         KPAR_TRY(kpar_program_check(programs[rank]));
     }
+    for (int rank = 0; rank < n; rank++) KPAR_TRY(check_common(programs, n, rank));
     for (int rank = 0; rank < n; rank++) KPAR_TRY(check_windows(programs, rank));
     kpar_matches matches;
     KPAR_TRY(kpar_matches_make(programs, n, &matches));

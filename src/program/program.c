@@ -172,13 +172,27 @@ static size_t collective_bytes(const kpar_program *program, const kpar_instructi
     return instruction->collective == KPAR_COLLECTIVE_ALL_REDUCE ? 2 * moved : moved;
 }
 
+bool kpar_program_in_common(const kpar_program *program, const kpar_place *place)
+{
+    const kpar_place *common = &program->common;
+    const int rank = place->rank < 0 ? program->rank : place->rank;
+    return common->bytes > 0 && rank == common->rank && place->offset >= common->offset &&
+           place->bytes <= common->bytes && place->offset - common->offset <= common->bytes - place->bytes;
+}
+
+bool kpar_program_is_remote(const kpar_program *program, const kpar_place *place)
+{
+    return place->rank >= 0 && place->rank != program->rank && !kpar_program_in_common(program, place);
+}
+
 size_t kpar_program_moved_bytes(const kpar_program *program, const kpar_instruction *instruction)
 {
     size_t bytes = 0;
     switch (instruction->kind) {
     case KPAR_INSTRUCTION_KERNEL:
         for (int i = 0; i < instruction->n_places; i++)
-            if (instruction->places[i].rank >= 0) bytes += instruction->places[i].bytes;
+            if (kpar_program_is_remote(program, &instruction->places[i]))
+                bytes += instruction->places[i].bytes;
         return bytes;
     case KPAR_INSTRUCTION_SEND:
         return instruction->places[0].bytes;

@@ -9,7 +9,7 @@
  * for it by a token, in their own lane too.
  *
  * Memory is named by places: byte ranges of an arena, one's own or (through a shared window) a peer's. A peer's
- * memory is only ever read. Signals and waits guard such reads:
+ * memory is only ever read, but for what ranks of a node have in common. Signals and waits guard such accesses:
  *   - without places they order everything: what comes before a signal in the list has ended when it is given, and
  *     nothing after a wait that touches windows (reads a peer's place, or writes any place, which a peer might
  *     read) starts before it ended;
@@ -153,9 +153,12 @@ typedef struct kpar_program {
     int rank, world;
     size_t arena_bytes; /* memory the rank needs for all of this */
     size_t state_bytes; /* of that, at the start: what lives from run to run and is shared by programs */
-    int n_flags;        /* flags it signals or waits for: 0 .. n_flags-1 */
-    int microbatches;   /* replays in a run on this rank */
-    int rows;           /* capacity of a microbatch in rows */
+    kpar_place
+        common;  /* memory that this rank reads and writes as if it were its own, and so do others: on rank
+                           common.rank; bytes 0: none */
+    int n_flags; /* flags it signals or waits for: 0 .. n_flags-1 */
+    int microbatches; /* replays in a run on this rank */
+    int rows;         /* capacity of a microbatch in rows */
     kpar_kernel_spec *kernels;
     size_t n_kernels, kernels_capacity;
     int *kernel_table; /* hash table of kernel indices, for kpar_program_kernel */
@@ -178,6 +181,12 @@ int kpar_program_kernel(kpar_program *program, const kpar_kernel_spec *spec);
 /* Appends a copy of an instruction (its arrays are copied too; the own rank in a place becomes -1) and returns its
  * index. */
 int kpar_program_append(kpar_program *program, const kpar_instruction *instruction);
+
+/* Whether a place lies in memory in common. */
+bool kpar_program_in_common(const kpar_program *program, const kpar_place *place);
+
+/* Whether reading a place moves bytes: it is a peer's, and not in common. */
+bool kpar_program_is_remote(const kpar_program *program, const kpar_place *place);
 
 /* Bytes that an instruction moves between ranks on this rank's account: what it sends or reads from peers' windows;
  * for a collective what a ring would send. */

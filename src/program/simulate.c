@@ -17,7 +17,7 @@ static double kernel_seconds(const kpar_program *program, const kpar_instruction
 {
     double seconds = costs->kernel_seconds(costs->context, &program->kernels[in->kernel]);
     for (int i = 0; i < in->n_places; i++)
-        if (in->places[i].rank >= 0)
+        if (kpar_program_is_remote(program, &in->places[i]))
             seconds +=
                 costs->move_seconds(costs->context, in->places[i].rank, program->rank, in->places[i].bytes);
     return seconds;

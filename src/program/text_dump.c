@@ -148,9 +148,11 @@ static void dump_instruction(kpar_text *text, const kpar_program *program, size_
 void kpar_program_dump(const kpar_program *program, kpar_text *text)
 {
     kpar_text_printf(
-        text, "program rank=%d world=%d arena=%zu state=%zu flags=%d microbatches=%d rows=%d start=%zu\n",
+        text, "program rank=%d world=%d arena=%zu state=%zu flags=%d microbatches=%d rows=%d start=%zu",
         program->rank, program->world, program->arena_bytes, program->state_bytes, program->n_flags,
         program->microbatches, program->rows, program->n_start);
+    if (program->common.bytes) dump_places(text, "common", &program->common, 1);
+    kpar_text_append(text, "\n", 1);
     for (size_t i = 0; i < program->n_groups; i++) {
         kpar_text_printf(text, "group index=%zu", i);
         dump_integers(text, "ranks", program->groups[i].ranks, program->groups[i].n);

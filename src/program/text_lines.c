@@ -242,6 +242,7 @@ static kpar_status complete_header(kpar_text_reader *r)
     r->program = kpar_program_create(r->line.rank, r->line.world);
     r->program->arena_bytes = header->arena_bytes;
     r->program->state_bytes = header->state_bytes;
+    r->program->common = header->common;
     r->program->n_flags = header->n_flags;
     r->program->microbatches = header->microbatches;
     r->program->rows = header->rows;
@@ -313,7 +314,8 @@ static const kpar_line_kind line_kinds[] = {
       FIELD("state", true, parse_size, header.state_bytes),
       FIELD("flags", true, parse_natural, header.n_flags),
       FIELD("microbatches", true, parse_natural, header.microbatches),
-      FIELD("rows", true, parse_natural, header.rows), FIELD("start", true, parse_size, header.n_start)},
+      FIELD("rows", true, parse_natural, header.rows), FIELD("start", true, parse_size, header.n_start),
+      FIELD("common", false, parse_place, header.common)},
      complete_header,
      false},
     {"group",

@@ -50,7 +50,7 @@ static kpar_status read_slots(kpar_trainer *t, kpar_checkpoint *checkpoint)
     const kpar_program *p = kpar_trainer_any_program(t);
     for (size_t i = 0; i < p->n_slots; i++) {
         const kpar_slot *slot = &p->slots[i];
-        if (slot->kind != KPAR_SLOT_VARIABLE || kpar_count(slot->slice.rank, slot->slice.size) == 0) continue;
+        if (!kpar_trainer_fills(p, i)) continue;
         const kpar_variable *v = &t->catalog->variables[slot->index];
         KPAR_TRY(kpar_checkpoint_read(checkpoint, v->path, slot->tensor.dtype, v->rank, v->dims, &slot->slice,
                                       kpar_executor_memory(t->executor, &slot->place)));

@@ -72,6 +72,8 @@ void kpar_tally_end(kpar_tally *tally);
 
 /* trainer_state.c */
 kpar_status kpar_trainer_load(kpar_trainer *trainer) KPAR_MUST_USE;
+/* Whether this rank fills slot i when variables are read: its own memory as a whole, of memory in common its shard. */
+bool kpar_trainer_fills(const kpar_program *program, size_t i);
 kpar_status kpar_trainer_gather_owned(kpar_trainer *trainer) KPAR_MUST_USE;
 const kpar_program *kpar_trainer_any_program(const kpar_trainer *trainer);
 /* The optimizer's iteration count as it lies in memory. */

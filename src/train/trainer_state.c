@@ -27,19 +27,23 @@ static kpar_status load_slot(kpar_trainer *t, const kpar_slot *slot, bool has_op
     return status;
 }
 
+bool kpar_trainer_fills(const kpar_program *p, size_t i)
+{
+    const kpar_slot *slot = &p->slots[i];
+    if (slot->kind != KPAR_SLOT_VARIABLE || kpar_count(slot->slice.rank, slot->slice.size) == 0) return false;
+    const bool is_shard =
+        i > 0 && p->slots[i - 1].kind == KPAR_SLOT_VARIABLE && p->slots[i - 1].index == slot->index;
+    return is_shard == kpar_program_in_common(p, &slot->place);
+}
+
 kpar_status kpar_trainer_load(kpar_trainer *t)
 {
     const kpar_program *p = kpar_trainer_any_program(t);
     bool has_optimizer = false;
     if (kpar_keras_has_weights(t->file))
         KPAR_TRY(kpar_keras_check_weights(t->file, t->catalog, &has_optimizer));
-    for (size_t i = 0; i < p->n_slots; i++) {
-        const kpar_slot *slot = &p->slots[i];
-        if (slot->kind != KPAR_SLOT_VARIABLE || kpar_count(slot->slice.rank, slot->slice.size) == 0) continue;
-        const bool again = i > 0 && p->slots[i - 1].kind == KPAR_SLOT_VARIABLE &&
-                           p->slots[i - 1].index == slot->index; /* a shard of the copy before */
-        if (!again) KPAR_TRY(load_slot(t, slot, has_optimizer));
-    }
+    for (size_t i = 0; i < p->n_slots; i++)
+        if (kpar_trainer_fills(p, i)) KPAR_TRY(load_slot(t, &p->slots[i], has_optimizer));
     t->steps_done = kpar_trainer_iteration(t);
     return KPAR_OK;
 }
