@@ -8,10 +8,12 @@
 /* What emission remembers while it walks. */
 typedef struct walk {
     kpar_emitter *e;
-    bool *emitted; /* by op of phases facts and update */
-    bool *final;   /* by op: an accumulate that has all its microbatches */
-    int *home;     /* by op: the stage whose microbatches it needs, -1: none's */
-    bool last;     /* the last microbatch's backward is being written */
+    bool *emitted;       /* by op of phases facts and update */
+    bool *final;         /* by op: an accumulate that has all its microbatches */
+    int *home;           /* by op: the stage whose microbatches it needs, -1: none's */
+    kpar_op_id *waiting; /* collectives of the update that have not started, in order */
+    size_t n_waiting;
+    bool last; /* the last microbatch's backward is being written */
 } walk;
 
 /* --- which ops this rank runs --- */
@@ -41,37 +43,52 @@ static void need_inputs(walk *w)
         for (int k = 0; w->e->needed[i] && k < g->ops[i].n_inputs; k++) need(w, g->ops[i].inputs[k]);
 }
 
-/* Whether the stage trains the variable: its microbatch phase reads it, or its weight. */
-static bool stage_holds(const walk *w, const bool *read, int variable)
+/* Stages whose microbatches read a variable: a bit for the own one, another for the others. */
+enum { HERE = 1, ELSEWHERE = 2 };
+
+static unsigned char *find_readers(const walk *w)
 {
-    const kpar_variable *v = &w->e->catalog->variables[variable];
+    const kpar_graph *g = w->e->graph;
+    unsigned char *readers = kpar_alloc_zeroed((size_t)w->e->catalog->n + 1, 1);
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        for (int k = 0; op->phase == KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
+            const kpar_value *v = &g->values[op->inputs[k]];
+            if (v->phase == KPAR_PHASE_STATE)
+                readers[v->index] |= op->stage == w->e->me.pipeline ? HERE : ELSEWHERE;
+        }
+    }
+    return readers;
+}
+
+/* Whether the stage trains the variable: its microbatches read it, or its weight; or, where nobody's do, what it becomes
+ * comes from here. */
+static bool stage_holds(const walk *w, const unsigned char *readers, const kpar_state *state)
+{
+    const kpar_variable *v = &w->e->catalog->variables[state->variable];
     if (v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE) return true;
-    return v->of >= 0 ? read[v->of] : read[variable];
+    const unsigned char read = readers[v->of >= 0 ? v->of : state->variable];
+    const kpar_op_id maker = w->e->graph->values[state->next].op;
+    return read ? read & HERE : maker >= 0 && w->home[maker] == w->e->me.pipeline;
 }
 
 static void find_needed(walk *w)
 {
     kpar_emitter *e = w->e;
     const kpar_graph *g = e->graph;
-    bool *read = kpar_alloc_zeroed((size_t)e->catalog->n + 1, sizeof *read);
     find_homes(g, w->home);
-    for (size_t i = 0; i < g->n_ops; i++) {
-        const kpar_op *op = &g->ops[i];
-        e->needed[i] = op->phase == KPAR_PHASE_MICROBATCH && op->stage == e->me.pipeline;
-        for (int k = 0; e->needed[i] && k < op->n_inputs; k++) {
-            const kpar_value *v = &g->values[op->inputs[k]];
-            if (v->phase == KPAR_PHASE_STATE) read[v->index] = true;
-        }
-    }
+    for (size_t i = 0; i < g->n_ops; i++)
+        e->needed[i] = g->ops[i].phase == KPAR_PHASE_MICROBATCH && g->ops[i].stage == e->me.pipeline;
+    unsigned char *readers = find_readers(w);
     for (size_t i = 0; i < g->n_states; i++)
-        if (stage_holds(w, read, g->states[i].variable)) need(w, g->states[i].next);
+        if (stage_holds(w, readers, &g->states[i])) need(w, g->states[i].next);
+    kpar_free(readers);
     for (size_t i = 0; i < g->n_outputs; i++) {
         kpar_op_id maker = g->values[g->outputs[i].value].op;
         int stage = maker >= 0 && w->home[maker] >= 0 ? w->home[maker] : 0;
         if (g->outputs[i].kind == KPAR_OUTPUT_REPORT && stage == e->me.pipeline) need(w, g->outputs[i].value);
     }
     need_inputs(w);
-    kpar_free(read);
 }
 
 static void count_users(kpar_emitter *e)
@@ -87,11 +104,13 @@ static void count_users(kpar_emitter *e)
     for (size_t i = 0; i < g->n_outputs; i++) e->users[g->outputs[i].value]++;
 }
 
-static void number_collectives(kpar_emitter *e)
+static void number_collectives(walk *w)
 {
+    kpar_emitter *e = w->e;
     const kpar_graph *g = e->graph;
     for (size_t i = 0; i < g->n_ops; i++) {
         if (!e->needed[i] || !kpar_op_is_collective(g->ops[i].kind)) continue;
+        if (g->ops[i].phase == KPAR_PHASE_UPDATE) w->waiting[w->n_waiting++] = (kpar_op_id)i;
         const bool replayed =
             g->ops[i].phase == KPAR_PHASE_MICROBATCH || g->ops[i].phase == KPAR_PHASE_FACTS_ROWS;
         e->collective_number[i] = replayed ? e->n_microbatch_collectives++ : e->n_step_collectives++;
@@ -229,25 +248,33 @@ static void finish_sum(walk *w, kpar_op_id sum)
     kpar_emit_accumulated(w->e, sum);
 }
 
+static bool is_ready(const walk *w, kpar_op_id id)
+{
+    const kpar_graph *g = w->e->graph;
+    bool ready = w->e->unread[id] == 0;
+    for (int k = 0; ready && k < g->ops[id].n_inputs; k++) {
+        kpar_op_id maker = g->values[g->ops[id].inputs[k]].op;
+        ready = maker >= 0 && g->ops[maker].kind == KPAR_OP_ACCUMULATE && w->final[maker];
+    }
+    return ready;
+}
+
 /* Collectives of the update start as soon as the gradients they take are complete, and what they guard was read. */
 static kpar_status start_ready_collectives(walk *w)
 {
-    const kpar_graph *g = w->e->graph;
-    for (size_t i = 0; i < g->n_ops; i++) {
-        const kpar_op *op = &g->ops[i];
-        if (!w->e->needed[i] || w->emitted[i] || op->phase != KPAR_PHASE_UPDATE ||
-            !kpar_op_is_collective(op->kind))
+    size_t kept = 0;
+    kpar_status status = KPAR_OK;
+    for (size_t i = 0; i < w->n_waiting; i++) {
+        const kpar_op_id id = w->waiting[i];
+        if (status != KPAR_OK || !is_ready(w, id)) {
+            w->waiting[kept++] = id;
             continue;
-        bool ready = w->e->unread[i] == 0;
-        for (int k = 0; ready && k < op->n_inputs; k++) {
-            kpar_op_id maker = g->values[op->inputs[k]].op;
-            ready = maker >= 0 && g->ops[maker].kind == KPAR_OP_ACCUMULATE && w->final[maker];
         }
-        if (!ready) continue;
-        w->emitted[i] = true;
-        KPAR_TRY(emit_op(w->e, (kpar_op_id)i, -1));
+        w->emitted[id] = true;
+        status = emit_op(w->e, id, -1);
     }
-    return KPAR_OK;
+    w->n_waiting = kept;
+    return status;
 }
 
 static kpar_status after_last_microbatch(walk *w, const kpar_op *op)
@@ -401,7 +428,7 @@ static kpar_status emit_walk(walk *w)
     kpar_emitter *e = w->e;
     find_needed(w);
     count_users(e);
-    number_collectives(e);
+    number_collectives(w);
     KPAR_TRY(kpar_emit_accumulators(e));
     KPAR_TRY(kpar_emit_find_common(e));
     KPAR_TRY(kpar_emit_variables(e));
@@ -418,12 +445,18 @@ static kpar_status emit_walk(walk *w)
 static kpar_status emit_program(kpar_emitter *e)
 {
     const kpar_graph *g = e->graph;
-    walk w = {e, kpar_arena_alloc(e->arena, g->n_ops + 1), kpar_arena_alloc(e->arena, g->n_ops + 1),
-              kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(int)), false};
+    walk w = {.e = e,
+              .emitted = kpar_arena_alloc(e->arena, g->n_ops + 1),
+              .final = kpar_arena_alloc(e->arena, g->n_ops + 1),
+              .home = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(int)),
+              .waiting = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(kpar_op_id))};
     const size_t n_storage = g->n_values * (size_t)(e->microbatches + 1);
     e->needed = kpar_arena_alloc(e->arena, g->n_ops + 1);
     e->users = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->users);
     e->user = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->user);
+    e->root = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->root);
+    e->last_update = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->last_update);
+    e->becomes = kpar_arena_alloc(e->arena, (g->n_values + 1) * sizeof *e->becomes);
     e->storage = kpar_arena_alloc(e->arena, (n_storage + 1) * sizeof *e->storage);
     e->accumulators = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->accumulators);
     e->collective_number = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof *e->collective_number);

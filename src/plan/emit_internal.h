@@ -97,6 +97,9 @@ typedef struct kpar_emitter {
     bool *needed;                   /* by op: this rank runs it */
     int *users;                     /* by value: ops of this rank that read it */
     kpar_op_id *user;               /* by value: one of them */
+    kpar_value_id *root;            /* by value: the one whose memory it is */
+    kpar_op_id *last_update;        /* by root: the last op of the update that reads it, -1: none */
+    int *becomes;                   /* by value: a state whose next value it is, -1: none's */
     kpar_storage *storage;          /* [value * (microbatches + 1) + microbatch + 1] */
     kpar_accumulator *accumulators; /* by op (accumulate) */
     int *collective_number;         /* by op: counted apart for ops of a step and of a microbatch */

@@ -105,28 +105,44 @@ static bool is_shared(const kpar_emitter *e, kpar_value_id value)
            (maker >= 0 && kpar_op_is_collective_over(&ops[maker], KPAR_AXIS_DATA));
 }
 
+/* The value whose memory an op's output is, as far as emission knows before it has come there; -1: its own. */
+static kpar_value_id alias_of(const kpar_op *op)
+{
+    const bool alias =
+        op->kind == KPAR_OP_RESHAPE || op->kind == KPAR_OP_COMPUTE_COPY || op->kind == KPAR_OP_SPLIT;
+    return alias ? op->inputs[0] : -1;
+}
+
+static void survey_states(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_values; i++) {
+        const kpar_op_id maker = g->values[i].op;
+        const kpar_value_id alias = maker >= 0 ? alias_of(&g->ops[maker]) : -1;
+        e->root[i] = alias >= 0 ? e->root[alias] : (kpar_value_id)i;
+        e->last_update[i] = e->becomes[i] = -1;
+    }
+    for (size_t i = 0; i < g->n_ops; i++)
+        for (int k = 0; e->needed[i] && g->ops[i].phase == KPAR_PHASE_UPDATE && k < g->ops[i].n_inputs; k++)
+            e->last_update[e->root[g->ops[i].inputs[k]]] = (kpar_op_id)i;
+    for (size_t i = g->n_states; i-- > 0;) {
+        const kpar_state *s = &g->states[i];
+        if (s->next != s->value && e->variables[s->variable].present) e->becomes[s->next] = (int)i;
+    }
+}
+
 /* The state that the value is the next value of, if it may be written where the state lies: nothing reads the old value
- * afterwards. */
+ * afterwards, and only a map may read it while it writes. */
 static const kpar_state *state_in_place(const kpar_emitter *e, kpar_value_id value)
 {
     const kpar_graph *g = e->graph;
     const kpar_op_id maker = g->values[value].op;
     while (e->users[value] == 1 && e->user[value] >= 0 && g->ops[e->user[value]].kind == KPAR_OP_COMPUTE_COPY)
         value = g->ops[e->user[value]].outputs[0];
-    for (size_t i = 0; i < g->n_states; i++) {
-        const kpar_state *s = &g->states[i];
-        if (s->next != value || s->value == value || !e->variables[s->variable].present) continue;
-        for (size_t k = 0; k < g->n_ops; k++) {
-            const kpar_op *op = &g->ops[k];
-            if (op->phase != KPAR_PHASE_UPDATE || !e->needed[k] ||
-                ((kpar_op_id)k <= maker && ((kpar_op_id)k != maker || op->kind == KPAR_OP_MAP)))
-                continue;
-            for (int j = 0; j < op->n_inputs; j++)
-                if (op->inputs[j] == s->value) return NULL;
-        }
-        return s;
-    }
-    return NULL;
+    if (e->becomes[value] < 0) return NULL;
+    const kpar_state *s = &g->states[e->becomes[value]];
+    const kpar_op_id last = e->last_update[s->value];
+    return last < maker || (last == maker && g->ops[maker].kind == KPAR_OP_MAP) ? s : NULL;
 }
 
 kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbatch)
@@ -230,6 +246,7 @@ kpar_status kpar_emit_variables(kpar_emitter *e)
             if (layout->has_copy && (own || layout->common))
                 add_slot(e, v, own, &layout->shard, layout->shard_offset, layout->segment);
         }
+    survey_states(e);
     return KPAR_OK;
 }
 
