@@ -98,6 +98,8 @@ static double scalar_cost(kpar_scalar_op op)
     case KPAR_SCALAR_TANH:
     case KPAR_SCALAR_SIGMOID:
     case KPAR_SCALAR_ERF:
+    case KPAR_SCALAR_SINE:
+    case KPAR_SCALAR_COSINE:
         return 8;
     case KPAR_SCALAR_POWER:
         return 30;

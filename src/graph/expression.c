@@ -55,6 +55,10 @@ double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c)
         return 1 / (1 + exp(-a));
     case KPAR_SCALAR_ERF:
         return erf(a);
+    case KPAR_SCALAR_SINE:
+        return sin(a);
+    case KPAR_SCALAR_COSINE:
+        return cos(a);
     case KPAR_SCALAR_FLOOR:
         return floor(a);
     case KPAR_SCALAR_SIGN:
@@ -113,6 +117,15 @@ static bool same_scalar(const kpar_scalar *a, const kpar_scalar *b)
     if (a->op == KPAR_SCALAR_INPUT) return a->index == b->index;
     if (a->op == KPAR_SCALAR_CONSTANT) return same_number(a->value, b->value);
     return a->a == b->a && a->b == b->b && a->c == b->c;
+}
+
+const kpar_expression *kpar_expression_copy(const kpar_expression *e, kpar_arena *arena)
+{
+    if (!e) return NULL;
+    kpar_expression *copy = kpar_arena_copy(arena, e, sizeof *e);
+    copy->scalars = kpar_arena_copy(arena, e->scalars, (size_t)e->n_scalars * sizeof *e->scalars);
+    copy->outputs = kpar_arena_copy(arena, e->outputs, (size_t)e->n_outputs * sizeof *e->outputs);
+    return copy;
 }
 
 bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b)

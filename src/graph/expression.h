@@ -32,6 +32,8 @@
     X(TANH, "tanh", 1)                                                                                       \
     X(SIGMOID, "sigmoid", 1) /* 1 / (1 + exp(-a)) */                                                         \
     X(ERF, "erf", 1)                                                                                         \
+    X(SINE, "sin", 1)                                                                                        \
+    X(COSINE, "cos", 1)                                                                                      \
     X(FLOOR, "floor", 1)                                                                                     \
     X(SIGN, "sign", 1) /* -1, 0, 1 */                                                                        \
     X(RELU, "relu", 1) /* max(a, 0), NaN stays NaN */                                                        \
@@ -89,7 +91,7 @@ const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_aren
 /* clang-format off */
 #define KPAR_X_UNARY_LIST(X)                                                                                 \
     X(neg, NEGATE) X(abs, ABSOLUTE) X(square, SQUARE) X(sqrt, SQUARE_ROOT) X(exp, EXP) X(log, LOG)           \
-    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(floor, FLOOR) X(sign, SIGN)              \
+    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(sin, SINE) X(cos, COSINE) X(floor, FLOOR) X(sign, SIGN)              \
     X(relu, RELU)
 #define KPAR_X_BINARY_LIST(X)                                                                                \
     X(add, ADD) X(sub, SUBTRACT) X(mul, MULTIPLY) X(div, DIVIDE) X(max, MAXIMUM) X(min, MINIMUM)             \
@@ -131,6 +133,9 @@ void kpar_expression_evaluate(const kpar_expression *e, const double *inputs, do
 
 /* The meaning of one instruction. */
 double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c);
+
+/* A deep copy; NULL of NULL. */
+const kpar_expression *kpar_expression_copy(const kpar_expression *e, kpar_arena *arena);
 
 bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b);
 

@@ -207,6 +207,18 @@ static void rule_erf(derivation *d, int i, const kpar_scalar *s, kpar_x g)
     pass_to(d, s->a, kpar_x_mul(d->e, g, slope));
 }
 
+static void rule_sine(derivation *d, int i, const kpar_scalar *s, kpar_x g)
+{
+    (void)i;
+    pass_to(d, s->a, kpar_x_mul(d->e, g, kpar_x_cos(d->e, value_of(d, s->a))));
+}
+
+static void rule_cosine(derivation *d, int i, const kpar_scalar *s, kpar_x g)
+{
+    (void)i;
+    pass_to(d, s->a, kpar_x_neg(d->e, kpar_x_mul(d->e, g, kpar_x_sin(d->e, value_of(d, s->a)))));
+}
+
 static void rule_relu(derivation *d, int i, const kpar_scalar *s, kpar_x g)
 {
     kpar_x zero = kpar_x_constant(d->e, 0);
@@ -232,6 +244,8 @@ static void (*const rules[KPAR_SCALAR_COUNT])(derivation *d, int i, const kpar_s
     [KPAR_SCALAR_TANH] = rule_tanh,
     [KPAR_SCALAR_SIGMOID] = rule_sigmoid,
     [KPAR_SCALAR_ERF] = rule_erf,
+    [KPAR_SCALAR_SINE] = rule_sine,
+    [KPAR_SCALAR_COSINE] = rule_cosine,
     [KPAR_SCALAR_RELU] = rule_relu,
     [KPAR_SCALAR_SELECT] = rule_select,
 };

@@ -83,17 +83,37 @@ static kpar_status take_logits(kpar_lowering *lowering, kpar_value_id *predictio
     return kpar_build_reshape(lowering->graph, shape, lowering->logits, prediction);
 }
 
-/* Arguments that the cross-entropies share. */
-static kpar_status read_arguments(const char *owner, const json_t *config, const kpar_shape *shape,
-                                  bool *logits, double *smoothing)
+static kpar_status check_axis(const char *owner, const json_t *config, const kpar_shape *shape)
 {
     int64_t axis;
-    KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, logits));
-    KPAR_TRY(kpar_config_number(owner, config, "label_smoothing", 0, smoothing));
     KPAR_TRY(kpar_config_integer(owner, config, "axis", -1, &axis));
     if (axis == -1 || axis == shape->rank - 1) return KPAR_OK;
     return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis' is %lld; only the last (-1) is supported", owner,
                      (long long)axis);
+}
+
+/* Arguments that the cross-entropies share. */
+static kpar_status read_arguments(const char *owner, const json_t *config, const kpar_shape *shape,
+                                  bool *logits, double *smoothing)
+{
+    KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, logits));
+    KPAR_TRY(kpar_config_number(owner, config, "label_smoothing", 0, smoothing));
+    return check_axis(owner, config, shape);
+}
+
+/* Of yes and no: softplus(z) - y z of a logit, -y log(p) - (1 - y) log(1 - p) of a probability. */
+static kpar_x logits_entropy(kpar_expression_builder *e, kpar_x z, kpar_x y)
+{
+    return kpar_x_sub(e, kpar_x_softplus(e, z), kpar_x_mul(e, z, y));
+}
+
+static kpar_x probability_entropy(kpar_expression_builder *e, kpar_x p, kpar_x y)
+{
+    kpar_x one = constant(e, 1);
+    p = clip_probability(e, p);
+    kpar_x yes = kpar_x_mul(e, y, kpar_x_log(e, p));
+    kpar_x no = kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_log(e, kpar_x_sub(e, one, p)));
+    return kpar_x_neg(e, kpar_x_add(e, yes, no));
 }
 
 static kpar_status binary_cross_entropy(kpar_lowering *lowering, const json_t *config, const char *owner,
@@ -104,16 +124,9 @@ static kpar_status binary_cross_entropy(kpar_lowering *lowering, const json_t *c
     KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
     KPAR_TRY(take_logits(lowering, &prediction, &logits));
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1), one = constant(e, 1), value;
+    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1);
     y = kpar_x_add(e, kpar_x_mul(e, y, constant(e, 1 - smoothing)), constant(e, 0.5 * smoothing));
-    if (logits)
-        value = kpar_x_sub(e, kpar_x_softplus(e, p), kpar_x_mul(e, p, y));
-    else {
-        p = clip_probability(e, p);
-        kpar_x yes = kpar_x_mul(e, y, kpar_x_log(e, p));
-        kpar_x no = kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_log(e, kpar_x_sub(e, one, p)));
-        value = kpar_x_neg(e, kpar_x_add(e, yes, no));
-    }
+    kpar_x value = logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
     KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
     return kpar_lower_mean_last(lowering, *values, values);
 }
@@ -175,6 +188,165 @@ static kpar_status kl_divergence(kpar_lowering *lowering, const json_t *config, 
     return kpar_lower_sum_last(lowering, false, *values, values);
 }
 
+/* Hinges */
+
+/* Labels of -1 and 1. Keras takes labels of 0 and 1 for these, if all of the batch are so: a decision of the global
+ * batch, and so a fact. */
+static kpar_status hinge_labels(kpar_lowering *lowering, kpar_value_id labels, kpar_value_id *signs)
+{
+    kpar_graph *g = lowering->graph;
+    kpar_value_id others;
+    const int rank = kpar_lower_shape(lowering, labels)->rank;
+    g->phase = KPAR_PHASE_FACTS_ROWS;
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x y = kpar_x_input(e, 0), zero = constant(e, 0), one = constant(e, 1);
+    kpar_x other = kpar_x_select(e, kpar_x_eq(e, y, zero), zero, kpar_x_sub(e, one, kpar_x_eq(e, y, one)));
+    KPAR_TRY(kpar_lower_apply(lowering, e, other, &labels, 1, &others));
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, (1u << rank) - 1, others, &others));
+    KPAR_TRY(kpar_build_accumulate(g, others, &others));
+    g->phase = KPAR_PHASE_MICROBATCH;
+    e = kpar_expression_begin(2);
+    y = kpar_x_input(e, 0);
+    kpar_x doubled = kpar_x_sub(e, kpar_x_mul(e, y, constant(e, 2)), constant(e, 1));
+    kpar_x sign = kpar_x_select(e, kpar_x_eq(e, kpar_x_input(e, 1), constant(e, 0)), doubled, y);
+    return kpar_lower_apply(lowering, e, sign, (kpar_value_id[]){labels, others}, 2, signs);
+}
+
+/* max(1 - y p, 0), or its square. */
+static kpar_status hinge_of(kpar_lowering *lowering, bool squared, kpar_value_id prediction,
+                            kpar_value_id labels, kpar_value_id *values)
+{
+    KPAR_TRY(hinge_labels(lowering, labels, &labels));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x product = kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_input(e, 0));
+    kpar_x value = kpar_x_max(e, kpar_x_sub(e, constant(e, 1), product), constant(e, 0));
+    if (squared) value = kpar_x_square(e, value);
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
+    return kpar_lower_mean_last(lowering, *values, values);
+}
+
+static kpar_status hinge(kpar_lowering *lowering, const json_t *config, const char *owner,
+                         kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
+{
+    (void)config;
+    (void)owner;
+    return hinge_of(lowering, false, prediction, labels, values);
+}
+
+static kpar_status squared_hinge(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                 kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
+{
+    (void)config;
+    (void)owner;
+    return hinge_of(lowering, true, prediction, labels, values);
+}
+
+/* max(max((1 - y) p) - sum(y p) + 1, 0) */
+static kpar_status categorical_hinge(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                     kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
+{
+    (void)config;
+    (void)owner;
+    const int last = kpar_lower_shape(lowering, prediction)->rank - 1;
+    kpar_value_id right, wrong;
+    KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, labels, prediction, &right));
+    KPAR_TRY(kpar_lower_sum_last(lowering, false, right, &right));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x value = kpar_x_mul(e, kpar_x_sub(e, constant(e, 1), kpar_x_input(e, 1)), kpar_x_input(e, 0));
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, &wrong));
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_MAX, 1u << last, wrong, &wrong));
+    e = kpar_expression_begin(2);
+    value = kpar_x_add(e, kpar_x_sub(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), constant(e, 1));
+    value = kpar_x_max(e, value, constant(e, 0));
+    return kpar_lower_apply(lowering, e, value, (kpar_value_id[]){wrong, right}, 2, values);
+}
+
+/* Focal losses: Lin et al., "Focal loss for dense object detection" (2017). */
+
+/* (1 - p_t)^gamma times the cross-entropy, p_t the probability given to the truth. */
+static kpar_status binary_focal(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
+{
+    bool logits, balanced;
+    double smoothing, gamma, alpha;
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
+    KPAR_TRY(kpar_config_number(owner, config, "gamma", 2, &gamma));
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.25, &alpha));
+    KPAR_TRY(kpar_config_boolean(owner, config, "apply_class_balancing", false, &balanced));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1), one = constant(e, 1), value;
+    y = kpar_x_add(e, kpar_x_mul(e, y, constant(e, 1 - smoothing)), constant(e, 0.5 * smoothing));
+    value = logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
+    if (logits) p = kpar_x_sigmoid(e, p);
+    kpar_x miss = kpar_x_sub(
+        e, one,
+        kpar_x_add(e, kpar_x_mul(e, y, p), kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_sub(e, one, p))));
+    value = kpar_x_mul(e, kpar_x_pow(e, miss, constant(e, gamma)), value);
+    if (balanced) {
+        kpar_x yes = kpar_x_mul(e, y, constant(e, alpha));
+        kpar_x no = kpar_x_mul(e, kpar_x_sub(e, one, y), constant(e, 1 - alpha));
+        value = kpar_x_mul(e, kpar_x_add(e, yes, no), value);
+    }
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
+    return kpar_lower_mean_last(lowering, *values, values);
+}
+
+/* -sum(alpha (1 - p)^gamma y log(p)), p a share of the row's sum. */
+static kpar_status categorical_focal(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                     kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
+{
+    bool logits;
+    double smoothing, gamma, alpha;
+    kpar_value_id sum;
+    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
+    KPAR_TRY(kpar_config_number(owner, config, "gamma", 2, &gamma));
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.25, &alpha));
+    KPAR_TRY(kpar_build_affine(lowering->graph, labels, 1 - smoothing,
+                               smoothing / (double)shape.dims[shape.rank - 1].size, &labels));
+    if (logits) KPAR_TRY(kpar_build_softmax(lowering->graph, prediction, &prediction));
+    KPAR_TRY(kpar_lower_sum_last(lowering, true, prediction, &sum));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x share = clip_probability(e, kpar_x_div(e, kpar_x_input(e, 0), kpar_x_input(e, 2)));
+    kpar_x entropy = kpar_x_neg(e, kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_log(e, share)));
+    kpar_x miss = kpar_x_pow(e, kpar_x_sub(e, constant(e, 1), share), constant(e, gamma));
+    kpar_x value = kpar_x_mul(e, kpar_x_mul(e, miss, constant(e, alpha)), entropy);
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels, sum}, 3, values));
+    return kpar_lower_sum_last(lowering, false, *values, values);
+}
+
+/* Directions */
+
+/* x over its length along the last dimension, a length of less than 1e-7 counting as that. */
+static kpar_status unit_vector(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *unit)
+{
+    kpar_value_id squares;
+    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
+    KPAR_TRY(kpar_lower_sum_last(lowering, true, squares, &squares));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x inverse = kpar_x_div(e, constant(e, 1), kpar_x_sqrt(e, kpar_x_input(e, 1)));
+    kpar_x value = kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_min(e, inverse, constant(e, 1 / EPSILON)));
+    return kpar_lower_apply(lowering, e, value, (kpar_value_id[]){x, squares}, 2, unit);
+}
+
+kpar_status kpar_lower_cosine(kpar_lowering *lowering, double sign, kpar_value_id prediction,
+                              kpar_value_id labels, kpar_value_id *values)
+{
+    KPAR_TRY(unit_vector(lowering, prediction, &prediction));
+    KPAR_TRY(unit_vector(lowering, labels, &labels));
+    KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, prediction, labels, values));
+    KPAR_TRY(kpar_lower_sum_last(lowering, false, *values, values));
+    return kpar_build_affine(lowering->graph, *values, sign, 0, values);
+}
+
+static kpar_status cosine_similarity(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                     kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
+{
+    KPAR_TRY(check_axis(owner, config, kpar_lower_shape(lowering, prediction)));
+    return kpar_lower_cosine(lowering, -1, prediction, labels, values);
+}
+
 static const kpar_loss_row rows[] = {
     {"MeanSquaredError", "mse MSE", "(y - p)^2", "", NULL, squared_error, false},
     {"MeanAbsoluteError", "mae MAE", "|y - p|", "", NULL, absolute_error, false},
@@ -185,10 +357,20 @@ static const kpar_loss_row rows[] = {
     {"LogCosh", "logcosh", "log(cosh(p - y))", "", NULL, log_cosh, false},
     {"Poisson", "", "p - y log(p)", "", NULL, poisson, false},
     {"KLDivergence", "kld KLD", "y log(y / p)", "", kl_divergence, NULL, false},
+    {"Hinge", "", "max(1 - y p, 0)", "", hinge, NULL, false},
+    {"SquaredHinge", "", "max(1 - y p, 0)^2", "", squared_hinge, NULL, false},
+    {"CategoricalHinge", "", "how much too near the likeliest wrong class is", "", categorical_hinge, NULL,
+     false},
+    {"CosineSimilarity", "", "-1 for the same direction, 1 for the opposite", "axis", cosine_similarity, NULL,
+     false},
     {"BinaryCrossentropy", "bce BCE", "cross-entropy of yes and no", "from_logits label_smoothing axis",
      binary_cross_entropy, NULL, false},
     {"CategoricalCrossentropy", "", "cross-entropy with probabilities as labels",
      "from_logits label_smoothing axis", categorical_cross_entropy, NULL, false},
+    {"BinaryFocalCrossentropy", "", "cross-entropy of yes and no, less for what is nearly right",
+     "from_logits label_smoothing axis gamma alpha apply_class_balancing", binary_focal, NULL, false},
+    {"CategoricalFocalCrossentropy", "", "cross-entropy, less for what is nearly right",
+     "from_logits label_smoothing axis gamma alpha", categorical_focal, NULL, false},
     {"SparseCategoricalCrossentropy", "", "cross-entropy with class numbers as labels", "from_logits axis",
      sparse_categorical_cross_entropy, NULL, true},
 };

@@ -10,12 +10,14 @@
 typedef enum kpar_mode { KPAR_MODE_TRAIN, KPAR_MODE_EVALUATE, KPAR_MODE_PREDICT, KPAR_MODE_COUNT } kpar_mode;
 const char *kpar_mode_name(kpar_mode mode);
 
-/* What a run reports, besides predictions: sums over the rows of the global batch, by report output number. A log
- * value is value / weight where weight >= 0; otherwise `value` is already the batch's mean and weighs by rows. */
+/* What a run reports, besides predictions: sums over the rows of the global batch. An output with several elements has
+ * as many numbers, one after the other. A log value is the formula of sums `value` and following, or value / weight
+ * where weight >= 0; otherwise `value` is already the batch's mean and weighs by rows. */
 typedef struct kpar_report_entry {
-    const char *name; /* Keras's name: "loss", "accuracy", "out_loss" */
-    int value;        /* number of the report output */
-    int weight;       /* number of the report output that divides, or -1 */
+    const char *name;               /* Keras's name: "loss", "accuracy", "out_loss" */
+    int value;                      /* number of the sum */
+    int weight;                     /* number of the sum that divides, or -1 */
+    const kpar_expression *formula; /* of as many sums as it has inputs; NULL: none */
 } kpar_report_entry;
 
 typedef struct kpar_lowering {

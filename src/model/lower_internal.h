@@ -32,12 +32,20 @@ kpar_status kpar_lower_apply(kpar_lowering *lowering, kpar_expression_builder *e
 kpar_status kpar_lower_sum_last(kpar_lowering *lowering, bool keep, kpar_value_id a,
                                 kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+/* losses.c: the cosine of the angle between predictions and labels along the last dimension, times `sign`. */
+kpar_status kpar_lower_cosine(kpar_lowering *lowering, double sign, kpar_value_id prediction,
+                              kpar_value_id labels, kpar_value_id *values) KPAR_MUST_USE;
+/* values (batch, ...) times weights (batch) times `factor` (scalar, -1: none). */
+kpar_status kpar_lower_weighted(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
+                                kpar_value_id factor, kpar_value_id *out) KPAR_MUST_USE;
 /* Sum over all elements of values (batch, ...) times weights (batch) times `factor` (scalar, -1: none). */
 kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
                                     kpar_value_id factor, kpar_value_id *out) KPAR_MUST_USE;
-/* The sum over microbatches of a scalar becomes a report output; *number is its number. */
-kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id scalar, int *number) KPAR_MUST_USE;
+/* The sum over microbatches of a value becomes a report output; *number is the number of its first element. */
+kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number) KPAR_MUST_USE;
 void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int weight);
+void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first,
+                               const kpar_expression *formula);
 
 /* Config keys that all optimizers, or all of a kind, have. `extra` is the row's own list. */
 kpar_status kpar_lower_known(kpar_lowering *lowering, const char *owner, const json_t *config,

@@ -74,6 +74,20 @@ static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_
     return KPAR_OK;
 }
 
+static kpar_status report_sums(kpar_lowering *lowering, const metric *m, kpar_value_id prediction,
+                               kpar_value_id labels, const char *name)
+{
+    kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, m->weighted)};
+    kpar_status status = m->row->sums(lowering, m->config, m->owner, prediction, labels, &sums);
+    const kpar_expression *formula =
+        sums.e ? kpar_expression_end(sums.e, lowering->arena, &sums.result, status == KPAR_OK) : NULL;
+    const int first = lowering->n_report_values;
+    for (int i = 0, number; i < sums.n && status == KPAR_OK; i++)
+        status = kpar_lower_report_value(lowering, sums.values[i], &number);
+    if (status == KPAR_OK) kpar_lower_report_formula(lowering, name, first, formula);
+    return status;
+}
+
 static bool name_taken(const kpar_lowering *lowering, const char *name)
 {
     for (int i = 0; i < lowering->n_reports; i++)
@@ -104,6 +118,7 @@ static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
     kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
+    if (m->row->sums) return report_sums(lowering, m, prediction, labels, log_name(lowering, m));
     if (m->row->lower)
         KPAR_TRY(m->row->lower(lowering, m->config, m->owner, prediction, labels, &values));
     else

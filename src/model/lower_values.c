@@ -94,10 +94,9 @@ static kpar_status weights_of_rank(kpar_lowering *lowering, kpar_value_id weight
     return kpar_build_reshape(lowering->graph, shape, weights, out);
 }
 
-kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
-                                    kpar_value_id factor, kpar_value_id *out)
+kpar_status kpar_lower_weighted(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
+                                kpar_value_id factor, kpar_value_id *out)
 {
-    kpar_graph *g = lowering->graph;
     const int rank = kpar_lower_shape(lowering, values)->rank;
     kpar_value_id inputs[3] = {values, weights, factor};
     const int n_inputs = factor < 0 ? 2 : 3;
@@ -105,15 +104,23 @@ kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id value
     kpar_expression_builder *e = kpar_expression_begin(n_inputs);
     kpar_x weight = kpar_x_input(e, 1);
     if (factor >= 0) weight = kpar_x_mul(e, weight, kpar_x_input(e, 2));
-    KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_mul(e, kpar_x_input(e, 0), weight), inputs, n_inputs, out));
-    return kpar_build_reduce(g, KPAR_REDUCE_SUM, (1u << rank) - 1, *out, out);
+    return kpar_lower_apply(lowering, e, kpar_x_mul(e, kpar_x_input(e, 0), weight), inputs, n_inputs, out);
 }
 
-kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id scalar, int *number)
+kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
+                                    kpar_value_id factor, kpar_value_id *out)
+{
+    const unsigned all = (1u << kpar_lower_shape(lowering, values)->rank) - 1;
+    KPAR_TRY(kpar_lower_weighted(lowering, values, weights, factor, out));
+    return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, all, *out, out);
+}
+
+kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number)
 {
     kpar_value_id sum;
-    KPAR_TRY(kpar_build_accumulate(lowering->graph, scalar, &sum));
-    *number = lowering->n_report_values++;
+    KPAR_TRY(kpar_build_accumulate(lowering->graph, value, &sum));
+    *number = lowering->n_report_values;
+    lowering->n_report_values += (int)kpar_lower_elements(kpar_lower_shape(lowering, value), 0);
     kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_REPORT, *number, sum);
     return KPAR_OK;
 }
@@ -122,7 +129,14 @@ void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int
 {
     size_t count = (size_t)lowering->n_reports++;
     KPAR_PUSH(lowering->reports, count, lowering->reports_capacity) =
-        (kpar_report_entry){kpar_arena_strdup(lowering->arena, name), value, weight};
+        (kpar_report_entry){kpar_arena_strdup(lowering->arena, name), value, weight, NULL};
+}
+
+void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first,
+                               const kpar_expression *formula)
+{
+    kpar_lower_report(lowering, name, first, first);
+    lowering->reports[lowering->n_reports - 1].formula = formula;
 }
 
 kpar_status kpar_lower_known(kpar_lowering *lowering, const char *owner, const json_t *config,

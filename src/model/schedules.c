@@ -1,10 +1,17 @@
 /* Learning-rate schedules: the rate as an expression of the iteration, which is 0 in the first step. */
 #include "model/lower_internal.h"
 
+#include <math.h>
+
 static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
 static kpar_x times(kpar_expression_builder *e, kpar_x x, double factor)
 {
     return kpar_x_mul(e, x, constant(e, factor));
+}
+
+static kpar_x plus(kpar_expression_builder *e, kpar_x x, double term)
+{
+    return kpar_x_add(e, x, constant(e, term));
 }
 
 /* A number that has no default and, if `positive`, divides. */
@@ -105,6 +112,59 @@ static kpar_status piecewise(const char *owner, const json_t *config, kpar_expre
     return KPAR_OK;
 }
 
+/* Cosines: Loshchilov and Hutter, "SGDR" (2016). */
+
+/* (1 - alpha) peak (1 + cos(pi share)) / 2 + alpha */
+static kpar_x half_cosine(kpar_expression_builder *e, kpar_x share, kpar_x peak, double alpha)
+{
+    kpar_x wave = times(e, plus(e, kpar_x_cos(e, times(e, share, M_PI)), 1), 0.5);
+    return plus(e, times(e, kpar_x_mul(e, peak, wave), 1 - alpha), alpha);
+}
+
+static kpar_status cosine(const char *owner, const json_t *config, kpar_expression_builder *e,
+                          kpar_x iteration, kpar_x *rate)
+{
+    double initial, steps, alpha, target, warmup;
+    KPAR_TRY(required(owner, config, "initial_learning_rate", false, &initial));
+    KPAR_TRY(required(owner, config, "decay_steps", true, &steps));
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0, &alpha));
+    KPAR_TRY(kpar_config_number(owner, config, "warmup_steps", 0, &warmup));
+    KPAR_TRY(kpar_config_number(owner, config, "warmup_target", initial, &target));
+    if (json_is_null(json_object_get(config, "warmup_target"))) warmup = 0; /* without a target no rise */
+    kpar_x step = kpar_x_min(e, iteration, constant(e, steps + warmup));
+    kpar_x share = kpar_x_div(e, plus(e, step, -warmup), constant(e, steps));
+    *rate = times(e, half_cosine(e, share, constant(e, 1), alpha), target);
+    if (warmup <= 0) return KPAR_OK;
+    kpar_x rise = plus(e, times(e, kpar_x_div(e, step, constant(e, warmup)), target - initial), initial);
+    *rate = kpar_x_select(e, kpar_x_lt(e, step, constant(e, warmup)), rise, *rate);
+    return KPAR_OK;
+}
+
+/* Periods grow by t_mul and peaks by m_mul with each restart i; period i begins at (1 - t_mul^i) / (1 - t_mul) first
+ * ones. */
+static kpar_status cosine_restarts(const char *owner, const json_t *config, kpar_expression_builder *e,
+                                   kpar_x iteration, kpar_x *rate)
+{
+    double initial, steps, alpha, t_mul, m_mul;
+    KPAR_TRY(required(owner, config, "initial_learning_rate", false, &initial));
+    KPAR_TRY(required(owner, config, "first_decay_steps", true, &steps));
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0, &alpha));
+    KPAR_TRY(kpar_config_number(owner, config, "t_mul", 2, &t_mul));
+    KPAR_TRY(kpar_config_number(owner, config, "m_mul", 1, &m_mul));
+    kpar_x share = kpar_x_div(e, iteration, constant(e, steps)), restart, begun, period = constant(e, 1);
+    if (t_mul == 1)
+        restart = begun = kpar_x_floor(e, share);
+    else {
+        kpar_x grown = kpar_x_sub(e, constant(e, 1), times(e, share, 1 - t_mul));
+        restart = kpar_x_floor(e, kpar_x_div(e, kpar_x_log(e, grown), constant(e, log(t_mul))));
+        period = kpar_x_pow(e, constant(e, t_mul), restart);
+        begun = kpar_x_div(e, kpar_x_sub(e, constant(e, 1), period), constant(e, 1 - t_mul));
+    }
+    share = kpar_x_div(e, kpar_x_sub(e, share, begun), period);
+    *rate = times(e, half_cosine(e, share, kpar_x_pow(e, constant(e, m_mul), restart), alpha), initial);
+    return KPAR_OK;
+}
+
 static const kpar_schedule_row rows[] = {
     {"ExponentialDecay", "", "initial rate times decay_rate^(s / decay_steps)",
      "initial_learning_rate decay_steps decay_rate staircase", exponential},
@@ -112,6 +172,11 @@ static const kpar_schedule_row rows[] = {
      "initial_learning_rate decay_steps decay_rate staircase", inverse_time},
     {"PolynomialDecay", "", "from the initial to the end rate within decay_steps",
      "initial_learning_rate decay_steps end_learning_rate power cycle", polynomial},
+    {"CosineDecay", "",
+     "half a cosine from the initial rate down within decay_steps, after a rise to warmup_target",
+     "initial_learning_rate decay_steps alpha warmup_target warmup_steps", cosine},
+    {"CosineDecayRestarts", "", "half cosines one after the other",
+     "initial_learning_rate first_decay_steps t_mul m_mul alpha", cosine_restarts},
     {"PiecewiseConstantDecay", "", "one of `values` between `boundaries`", "boundaries values", piecewise},
 };
 

@@ -74,14 +74,26 @@ kpar_status kpar_loss_values(kpar_lowering *lowering, const kpar_loss_row *row, 
                              const char *owner, kpar_value_id prediction, kpar_value_id labels,
                              kpar_value_id *values) KPAR_MUST_USE;
 
-/* Metrics (metrics.c): per-row values whose weighted mean is the metric. */
+/* What a metric adds up over the epoch, and what it is of these sums. */
+enum { KPAR_METRIC_SUMS = 4 };
+typedef struct kpar_metric_sums {
+    kpar_value_id weights;                  /* in: (batch), of the rows */
+    kpar_value_id values[KPAR_METRIC_SUMS]; /* sums over the microbatch's rows, any shape */
+    int n;
+    kpar_expression_builder *e; /* over the elements of all sums, in order; begun by the row */
+    kpar_x result;
+} kpar_metric_sums;
+
+/* Metrics (metrics.c): values of rows whose weighted mean is the metric, or a formula of sums. */
 typedef struct kpar_metric_row {
     const char *class_name, *aliases, *doc;
     const char *arguments; /* besides name and dtype */
-    /* *values (batch, ...), of any type. NULL: the loss of the same class. */
+    /* *values (batch, ...), of any type. NULL: `sums`, or the loss of the same class. */
     kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner,
                          kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values);
     bool sparse; /* labels as in kpar_loss_row */
+    kpar_status (*sums)(kpar_lowering *lowering, const json_t *config, const char *owner,
+                        kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums);
 } kpar_metric_row;
 const kpar_metric_row *kpar_metric_rows(int *n);
 

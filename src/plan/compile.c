@@ -162,8 +162,11 @@ static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
     plan->reports[mode].values = lowering.n_report_values;
     plan->reports[mode].entries =
         kpar_arena_copy(plan->arena, lowering.reports, (size_t)lowering.n_reports * sizeof *lowering.reports);
-    for (int i = 0; i < lowering.n_reports; i++)
-        plan->reports[mode].entries[i].name = kpar_arena_strdup(plan->arena, lowering.reports[i].name);
+    for (int i = 0; i < lowering.n_reports; i++) {
+        kpar_report_entry *entry = &plan->reports[mode].entries[i];
+        entry->name = kpar_arena_strdup(plan->arena, entry->name);
+        if (entry->formula) entry->formula = kpar_expression_copy(entry->formula, plan->arena);
+    }
     kpar_lower_end(&lowering);
     return status;
 }

@@ -34,7 +34,4 @@ uint64_t kpar_attributes_hash(uint64_t hash, const kpar_attributes *attributes);
 void kpar_attributes_print(kpar_text *text, const kpar_attributes *attributes);
 bool kpar_attribute_parse(const kpar_attribute_row *row, const char *value, kpar_attributes *attributes);
 
-/* A deep copy. */
-const kpar_expression *kpar_expression_copy(const kpar_expression *expression, kpar_arena *arena);
-
 #endif

@@ -16,7 +16,7 @@ static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
         const kpar_slot *slot = &p->slots[i];
         if (slot->kind != KPAR_SLOT_REPORT || !slot->owner) continue;
         kpar_convert(&sums[slot->index], KPAR_F64, kpar_executor_memory(t->executor, &slot->place),
-                     slot->tensor.dtype, 1);
+                     slot->tensor.dtype, (size_t)kpar_count(slot->tensor.rank, slot->tensor.dims));
     }
 }
 
@@ -86,6 +86,11 @@ void kpar_tally_add(kpar_tally *tally, const double *sums, int64_t rows)
 double kpar_tally_value(const kpar_tally *tally, int entry)
 {
     const kpar_report_entry *e = &tally->entries[entry];
+    if (e->formula) {
+        double result;
+        kpar_expression_evaluate(e->formula, &tally->sums[e->value], &result);
+        return result;
+    }
     const double weight = e->weight < 0 ? tally->rows : tally->sums[e->weight];
     return weight != 0 ? tally->sums[e->value] / weight : 0;
 }

@@ -1,4 +1,11 @@
 #!/bin/sh
 # Lets Keras load what kpar writes. Skipped where the Python named by PYTHON has no Keras.
 srcdir=${srcdir:-.}
-exec "${PYTHON:-python3}" "$srcdir/tests/cases/round_trip.py" tests/cases/copy_model "$srcdir"/tests/cases/data/*
+set --
+for case in "$srcdir"/tests/cases/data/*; do
+    case $case in
+    */loss_* | */lr_*) ;; # these differ in their compile config alone
+    *) set -- "$@" "$case" ;;
+    esac
+done
+exec "${PYTHON:-python3}" "$srcdir/tests/cases/round_trip.py" tests/cases/copy_model "$@"

@@ -74,6 +74,49 @@ static const kpar_case_options layouts[] = {
     {.mesh = {1, 1, 2}, .without_passes = "simplify,fuse,bucket"},
 };
 
+/* Rows of the tables of losses, metrics, schedules and optimizers: a mesh of each kind will do. */
+static const char *const rows[] = {"loss_bce",
+                                   "loss_bce_logits_smooth",
+                                   "loss_categorical_focal",
+                                   "loss_categorical_hinge",
+                                   "loss_ce_logits",
+                                   "loss_ce_smooth",
+                                   "loss_cosine",
+                                   "loss_focal",
+                                   "loss_hinge",
+                                   "loss_huber",
+                                   "loss_kld",
+                                   "loss_logcosh",
+                                   "loss_mae",
+                                   "loss_mape",
+                                   "loss_mse_metrics",
+                                   "loss_msle",
+                                   "loss_poisson",
+                                   "loss_sparse_ce",
+                                   "loss_sparse_ce_logits",
+                                   "loss_squared_hinge",
+                                   "lr_cosine",
+                                   "lr_cosine_restarts",
+                                   "lr_cosine_warmup",
+                                   "lr_exponential_staircase",
+                                   "lr_inverse_time",
+                                   "lr_piecewise",
+                                   "lr_polynomial",
+                                   "lr_polynomial_cycle",
+                                   "opt_adadelta",
+                                   "opt_adagrad",
+                                   "opt_adamax",
+                                   "opt_exclude_frozen",
+                                   "opt_ftrl",
+                                   "opt_lion",
+                                   "opt_rmsprop",
+                                   "weights_sample",
+                                   NULL};
+static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},
+                                                {.mesh = {4, 1, 1}, .zero = 1},
+                                                {.mesh = {2, 2, 1}, .zero = 1, .microbatches = 2},
+                                                {.mesh = {1, 1, 2}}};
+
 /* Deeper pipelines need deeper models. */
 static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
 static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}},
@@ -132,6 +175,9 @@ static void run_all(totals *t)
 {
     for (int i = 0; everywhere[i]; i++)
         for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) run_one(t, everywhere[i], layouts[k]);
+    for (int i = 0; rows[i]; i++)
+        for (size_t k = 0; k < sizeof row_layouts / sizeof row_layouts[0]; k++)
+            run_one(t, rows[i], row_layouts[k]);
     for (int i = 0; deep[i]; i++)
         for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
             run_one(t, deep[i], deep_layouts[k]);

@@ -27,14 +27,21 @@ static const struct {
     float (*function)(float);
     double (*exact)(double);
     double units; /* allowed */
+    float most;   /* for arguments up to this */
 } unary[] = {
-    {"exp", kpar_exp_f32, exp, 1.5},       {"log", kpar_log_f32, log, 1.5},
-    {"log1p", kpar_log1p_f32, log1p, 2.5}, {"tanh", kpar_tanh_f32, tanh, 2.5},
-    {"erf", kpar_erf_f32, erf, 2.5},       {"sigmoid", kpar_sigmoid_f32, sigmoid, 3},
+    {"exp", kpar_exp_f32, exp, 1.5, INFINITY},
+    {"log", kpar_log_f32, log, 1.5, INFINITY},
+    {"log1p", kpar_log1p_f32, log1p, 2.5, INFINITY},
+    {"tanh", kpar_tanh_f32, tanh, 2.5, INFINITY},
+    {"erf", kpar_erf_f32, erf, 2.5, INFINITY},
+    {"sigmoid", kpar_sigmoid_f32, sigmoid, 3, INFINITY},
+    {"sin", kpar_sin_f32, sin, 1, 1e8f},
+    {"cos", kpar_cos_f32, cos, 1, 1e8f},
 };
 
 static void check_unary(size_t f, float x)
 {
+    if (isfinite(x) && fabsf(x) > unary[f].most) return;
     const float found = unary[f].function(x);
     const double exact = unary[f].exact((double)x), units = distance(found, exact);
     if (!(units <= unary[f].units))

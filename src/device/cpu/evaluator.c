@@ -62,14 +62,6 @@ static const kpar_expression *with_accumulation(const kpar_expression *e, kpar_a
     return sum;
 }
 
-static const kpar_expression *copy_of(const kpar_expression *e, kpar_arena *arena)
-{
-    kpar_expression *copy = kpar_arena_copy(arena, e, sizeof *e);
-    copy->scalars = kpar_arena_copy(arena, e->scalars, (size_t)e->n_scalars * sizeof *e->scalars);
-    copy->outputs = kpar_arena_copy(arena, e->outputs, (size_t)e->n_outputs * sizeof *e->outputs);
-    return copy;
-}
-
 /* Whether every value of the type is one of float. */
 static bool fits_float(kpar_dtype dtype) { return dtype == KPAR_F32 || kpar_dtype_bytes(dtype) < 4; }
 
@@ -165,7 +157,7 @@ kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_sp
     kpar_arena *arena = kpar_arena_create();
     kpar_evaluator *v = kpar_arena_alloc(arena, sizeof *v);
     v->arena = arena;
-    v->e = accumulate ? with_accumulation(e, arena) : copy_of(e, arena);
+    v->e = accumulate ? with_accumulation(e, arena) : kpar_expression_copy(e, arena);
     v->n_given = e->n_inputs;
     describe(v, inputs, outputs);
     compile(v);

@@ -245,6 +245,8 @@ static bool is_slow(int op)
     case KPAR_SCALAR_TANH:
     case KPAR_SCALAR_SIGMOID:
     case KPAR_SCALAR_ERF:
+    case KPAR_SCALAR_SINE:
+    case KPAR_SCALAR_COSINE:
     case KPAR_LANE_ADD_DIVIDE:
     case KPAR_LANE_ADD_REVERSE_DIVIDE:
     case KPAR_LANE_SUBTRACT_DIVIDE:

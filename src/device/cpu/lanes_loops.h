@@ -71,6 +71,8 @@ KPAR_CLONES static void CLONES(const kpar_lane_code *code, int n, const kpar_lan
                 SCALAR(TANH, FUNCTION(tanh)(a[j]))
                 SCALAR(SIGMOID, FUNCTION(sigmoid)(a[j]))
                 SCALAR(ERF, FUNCTION(erf)(a[j]))
+                SCALAR(SINE, FUNCTION(sin)(a[j]))
+                SCALAR(COSINE, FUNCTION(cos)(a[j]))
                 SCALAR(FLOOR, FUNCTION(floor)(a[j]))
                 SCALAR(SIGN, (REAL)((a[j] > 0) - (a[j] < 0)))
                 SCALAR(RELU, ((a[j] > 0) | (a[j] != a[j])) ? a[j] : 0)

@@ -119,6 +119,34 @@ static inline float kpar_erf_f32(float x)
     return kpar_copysign_f32(t < 1.0f ? t * p : 1.0f - kpar_exp_f32(q), x);
 }
 
+/* sin(x + quarters * pi / 2), in double: the series of sine and cosine up to pi / 4, which of them by the quarter.
+ * Multiples of the first two parts of pi / 2 (Cody and Waite) are exact up to 2^26, so that x may be up to 1e8. */
+static inline float kpar_sine_quarters(float x, uint64_t quarters)
+{
+    const double magic = 6755399441055744.0, high = 1.57079625129699707031e+00,
+                 middle = 7.54978941586159635336e-08, low = 5.39030285815811905290e-15;
+    double shifted = (double)x * 6.36619772367581343e-01 + magic, k = shifted - magic;
+    double r = (((double)x - k * high) - k * middle) - k * low, u = r * r;
+    double s = -2.50521083854417188e-08, c = 2.08767569878680990e-09;
+    s = s * u + 2.75573192239858907e-06;
+    s = s * u - 1.98412698412698413e-04;
+    s = s * u + 8.33333333333333333e-03;
+    s = s * u - 1.66666666666666667e-01;
+    s = s * u * r + r;
+    c = c * u - 2.75573192239858907e-07;
+    c = c * u + 2.48015873015873016e-05;
+    c = c * u - 1.38888888888888889e-03;
+    c = c * u + 4.16666666666666667e-02;
+    c = c * u - 5.00000000000000000e-01;
+    c = c * u + 1.0;
+    uint64_t quarter = kpar_bits_f64(shifted) - kpar_bits_f64(magic) + quarters;
+    float result = (float)((quarter & 1) ? c : s);
+    return (quarter & 2) ? -result : result;
+}
+
+static inline float kpar_sin_f32(float x) { return kpar_sine_quarters(x, 0); }
+static inline float kpar_cos_f32(float x) { return kpar_sine_quarters(x, 1); }
+
 /* log2 of a positive number in double: exponent plus 2 atanh((m - 1) / (m + 1)) / ln 2. */
 static inline double kpar_log2_of_f32(float x)
 {
