@@ -10,12 +10,18 @@
 typedef enum kpar_mode { KPAR_MODE_TRAIN, KPAR_MODE_EVALUATE, KPAR_MODE_PREDICT, KPAR_MODE_COUNT } kpar_mode;
 const char *kpar_mode_name(kpar_mode mode);
 
-/* What a run reports, besides predictions: sums over the rows of the global batch, by report output number. A log
- * value is value / weight where weight >= 0; otherwise `value` is already the batch's mean and weighs by rows. */
+/* What weighs a report that is one number a batch, in the mean over batches. */
+enum {
+    KPAR_WEIGH_ROWS = -1,   /* a short last batch counts for less */
+    KPAR_WEIGH_BATCHES = -2 /* each batch counts alike */
+};
+
+/* What a run reports, besides predictions, by report output number. Where weight >= 0, value and weight are sums over
+ * the rows of the global batch and the log is value / weight; otherwise `value` is the batch's log already. */
 typedef struct kpar_report_entry {
     const char *name; /* Keras's name: "loss", "accuracy", "out_loss" */
     int value;        /* number of the report output */
-    int weight;       /* number of the report output that divides, or -1 */
+    int weight;       /* number of the report output that divides, or KPAR_WEIGH_... */
 } kpar_report_entry;
 
 typedef struct kpar_lowering {

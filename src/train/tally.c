@@ -17,14 +17,20 @@ void kpar_tally_reset(kpar_tally *tally)
     if (tally->n_entries) memset(tally->sums, 0, (size_t)tally->n_entries * sizeof *tally->sums);
 }
 
+/* What a step's value of an entry weighs. */
+static double step_weight(const kpar_report_entry *entry, const double *values, int64_t rows)
+{
+    if (entry->weight == KPAR_WEIGH_ROWS) return (double)rows;
+    return entry->weight == KPAR_WEIGH_BATCHES ? 1 : values[entry->weight];
+}
+
 void kpar_tally_add(kpar_tally *tally, const double *values, int64_t rows)
 {
     for (int i = 0; i < tally->n_entries; i++) {
         const kpar_report_entry *entry = &tally->entries[i];
         kpar_tally_sum *sum = &tally->sums[i];
-        const bool is_mean = entry->weight < 0;
-        const double weight = is_mean ? (double)rows : values[entry->weight];
-        sum->value += values[entry->value] * (is_mean ? weight : 1);
+        const double weight = step_weight(entry, values, rows);
+        sum->value += values[entry->value] * (entry->weight < 0 ? weight : 1);
         sum->weight += weight;
     }
 }
