@@ -190,6 +190,13 @@ def logits_of_either(rng):
     return dict(model=model, x=features(rng, 12), y={name: one_hot(rng, 4) for name in loss})
 
 
+def nothing_to_train(rng):
+    """frozen layers: nothing changes, and the optimizer counts no steps"""
+    model = dense_stack([16, 5])
+    model.trainable = False
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)), x=features(rng, 12), y=classes(rng, 5))
+
+
 def fit_outputs(rng):
     """fit: logs of three outputs with sample weights of their own, losses of three reductions, both kinds of metrics; short last batches in training and in validation"""
     rows = 44
@@ -210,7 +217,7 @@ def fit_outputs(rng):
 CASES = [functional_branches, activation_layers, merge_layers, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, fit_outputs]
+         logits_of_either, nothing_to_train, fit_outputs]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8]
