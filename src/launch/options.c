@@ -8,7 +8,8 @@
 static const kpar_option rows[] = {
     {"np", FIELD(ranks), .short_names = "np n", .placeholder = "N", .preset_doc = "", .least = 1, .most = 1e6,
      .group = "Where", .doc = "Number of ranks, over all hosts",
-     .sought_as = "nproc nprocs ntasks ranks nproc-per-node nprocs-per-node ntasks-per-node ppn npernode c N"},
+     .sought_as =
+         "nproc nprocs ntasks ranks nproc-per-node nprocs-per-node ntasks-per-node ppn npernode c N"},
     {"hosts", FIELD(hosts), .short_names = "H", .placeholder = "HOST:SLOTS,...",
      .doc = "Hosts and how many ranks each takes; without them this machine, or what a batch system gave",
      .sought_as = "host nodes nnodes nodelist"},
@@ -59,7 +60,8 @@ const kpar_options kpar_launch_option_table = {
         "Runs COMMAND on N ranks through the mpirun of Open MPI or MPICH, and ends with the exit code of the "
         "job.\n\nA signal (INT, TERM, HUP) reaches all ranks as TERM; a second one, or the end of their "
         "time, "
-        "kills them. USR1 and USR2 reach them as TERM without a limit of time.",
+        "kills them. USR1 and USR2 reach them as TERM without a limit of time.\n\nRoot may start jobs, too: "
+        "Open MPI is told to allow it.",
     .rows = rows,
     .n_rows = sizeof rows / sizeof *rows,
     .exit_codes = exit_codes,
