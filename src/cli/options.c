@@ -82,7 +82,8 @@ static const kpar_option rows[] = {
      .doc = "What computes; reference: plain loops, to compare with; null: nothing is computed"},
     {"threads-per-rank", FIELD(threads_per_rank), .placeholder = "N", .least = 1, .most = 4096,
      .preset_doc = "its cores, shared with the other ranks of the node; 1 with --reproducible",
-     .doc = "Threads that a rank computes with", .sought_as = "threads num-threads"},
+     .doc = "Threads that a rank computes with; where they outnumber the processors, those that wait sleep",
+     .sought_as = "threads num-threads"},
     {"transport", FIELD(transport), .choices = transports, .preset = "auto",
      .doc = "shared: ranks of a node share memory, or it is an error; mpi: messages only; auto: memory where "
             "it can be shared"},
