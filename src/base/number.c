@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Switches this thread to the C locale; returns the one to go back to. */
 static locale_t enter_c_locale(locale_t *c)
@@ -70,4 +71,32 @@ bool kpar_parse_whole_integer(const char *text, long long *value)
     if (errno || end == text || *end) return false;
     *value = number;
     return true;
+}
+
+/* Numbers at the start of both; *length_a and *length_b are their digits. */
+static int order_of_numbers(const char *a, const char *b, size_t *length_a, size_t *length_b)
+{
+    static const char digits[] = "0123456789";
+    *length_a = strspn(a, digits);
+    *length_b = strspn(b, digits);
+    const size_t zeros_a = strspn(a, "0"), zeros_b = strspn(b, "0");
+    const size_t left_a = *length_a - zeros_a, left_b = *length_b - zeros_b;
+    if (left_a != left_b) return left_a < left_b ? -1 : 1;
+    return memcmp(a + zeros_a, b + zeros_b, left_a);
+}
+
+int kpar_natural_order(const char *a, const char *b)
+{
+    const char *whole_a = a, *whole_b = b;
+    while (*a && *b) {
+        size_t length_a = 1, length_b = 1;
+        const bool numbers = isdigit((unsigned char)*a) && isdigit((unsigned char)*b);
+        const int order =
+            numbers ? order_of_numbers(a, b, &length_a, &length_b) : (unsigned char)*a - (unsigned char)*b;
+        if (order) return order;
+        a += length_a;
+        b += length_b;
+    }
+    const int order = (unsigned char)*a - (unsigned char)*b;
+    return order ? order : strcmp(whole_a, whole_b); /* leading zeros */
 }

@@ -17,4 +17,7 @@ bool kpar_parse_number(const char *text, const char **end, double *value);
 bool kpar_parse_whole_number(const char *text, double *value);
 bool kpar_parse_whole_integer(const char *text, long long *value);
 
+/* Below, at or above 0 as strcmp, but digits count as the number that they spell: "vars/2" before "vars/10". */
+int kpar_natural_order(const char *a, const char *b);
+
 #endif

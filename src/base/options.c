@@ -178,7 +178,8 @@ static size_t edit_distance(const char *a, const char *b)
     return row[length];
 }
 
-const char *kpar_options_closest(const kpar_options *options, const char *name)
+/* The known name closest to a mistyped one, or NULL if none is close. */
+static const char *find_closest(const kpar_options *options, const char *name)
 {
     const char *closest = NULL;
     size_t least = strlen(name) / 3 + 2; /* further away is no typing error */
@@ -193,9 +194,24 @@ const char *kpar_options_closest(const kpar_options *options, const char *name)
     return closest;
 }
 
+/* The option that other programs call `name`, or NULL. */
+static const kpar_option *find_sought(const kpar_options *options, const char *name)
+{
+    char dashed[LONGEST_NAME + 1] = "";
+    for (size_t i = 0; name[i] && i < LONGEST_NAME; i++) dashed[i] = name[i] == '_' ? '-' : name[i];
+    for (size_t i = 0; i < options->n_rows; i++)
+        if (options->rows[i].sought_as && kpar_has_word(options->rows[i].sought_as, dashed))
+            return &options->rows[i];
+    return NULL;
+}
+
 static kpar_status unknown(const kpar_options *options, const char *dashes, const char *name)
 {
-    const char *closest = kpar_options_closest(options, name);
+    const kpar_option *sought = find_sought(options, name);
+    if (sought)
+        return kpar_fail(KPAR_EUSAGE, "unknown option '%s%s'; did you mean '--%s'? (%s)", dashes, name,
+                         sought->name, sought->doc);
+    const char *closest = find_closest(options, name);
     if (closest)
         return kpar_fail(KPAR_EUSAGE, "unknown option '%s%s'; did you mean '--%s'?", dashes, name, closest);
     return kpar_fail(KPAR_EUSAGE, "unknown option '%s%s'; %s --help lists the options", dashes, name,
@@ -269,7 +285,7 @@ static kpar_status take_short(parser *p, const char *argument)
 {
     for (size_t i = 0; i < p->options->n_rows; i++) {
         const kpar_option *option = &p->options->rows[i];
-        if (option->short_name && strcmp(option->short_name, argument) == 0)
+        if (option->short_names && kpar_has_word(option->short_names, argument))
             return take_option(p, option, NULL);
     }
     return unknown(p->options, "-", argument);

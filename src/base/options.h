@@ -48,7 +48,7 @@ typedef struct kpar_option {
     const char *name; /* long name, without dashes */
     kpar_option_kind kind;
     size_t offset;              /* of the field; this and the kind come from KPAR_FIELD */
-    const char *short_name;     /* "np" for -np, or NULL */
+    const char *short_names;    /* "np n" for -np and -n, or NULL */
     const char *placeholder;    /* what stands for the value in texts: "FILE"; NULL: the choices */
     const char *preset;         /* default as one would write it, "true" for a flag; NULL: 0, false, NULL */
     const char *preset_doc;     /* words for the default in texts; "" for none; NULL: the preset itself */
@@ -57,6 +57,7 @@ typedef struct kpar_option {
     bool negatable;             /* FLAG: --no-name exists */
     const char *group;          /* heading that begins with this option, or NULL */
     const char *doc;            /* one line, capitalized, without a final stop */
+    const char *sought_as;      /* "lr rate": other programs' names for it, which an error answers; or NULL */
 } kpar_option;
 
 #define KPAR_FIELD(type, field)                                                                              \
@@ -101,7 +102,7 @@ kpar_status kpar_options_preset(const kpar_options *options, kpar_arena *arena, 
  * kpar_options_set in between for a file of settings. Strings point into argv; lists are kept in `arena`.
  * given, which may be NULL, has n_rows entries; those of the options met become true. *operands receives what
  * is no option. KPAR_EUSAGE names the option, what it expects and what was found; of an unknown one, the
- * closest that is known. */
+ * one that is sought by that name, or the closest that is known. */
 kpar_status kpar_options_parse(const kpar_options *options, kpar_arena *arena, int argc, char *const *argv,
                                void *values, bool *given, kpar_strings *operands) KPAR_MUST_USE;
 
@@ -111,9 +112,6 @@ kpar_status kpar_options_set(const kpar_options *options, kpar_arena *arena, con
 
 /* The row of an option, or NULL. */
 const kpar_option *kpar_options_find(const kpar_options *options, const char *name);
-
-/* The known name closest to a mistyped one, or NULL if none is close. */
-const char *kpar_options_closest(const kpar_options *options, const char *name);
 
 /* The text of --help, wrapped at `columns`, which is taken into 80 to 100. */
 void kpar_options_help(kpar_text *text, const kpar_options *options, int columns);

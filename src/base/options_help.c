@@ -11,7 +11,11 @@ void kpar_option_choices(kpar_text *text, const kpar_option *option, const char 
 
 void kpar_option_spelling(kpar_text *text, const kpar_option *option)
 {
-    if (option->short_name) kpar_text_printf(text, "-%s, ", option->short_name);
+    const char *name = option->short_names ? option->short_names : "";
+    for (size_t length; *name; name += length + strspn(name + length, " ")) {
+        length = strcspn(name, " ");
+        kpar_text_printf(text, "-%.*s, ", (int)length, name);
+    }
     kpar_text_printf(text, "--%s%s", option->negatable ? "[no-]" : "", option->name);
     if (option->kind == KPAR_OPTION_FLAG) return;
     kpar_text_printf(text, " ");

@@ -44,3 +44,14 @@ void kpar_text_clear(kpar_text *text)
     kpar_free(text->bytes);
     *text = (kpar_text){0};
 }
+
+bool kpar_has_word(const char *words, const char *word)
+{
+    const size_t length = strlen(word);
+    for (const char *at = words + strspn(words, " "); *at; at += strspn(at, " ")) {
+        const size_t here = strcspn(at, " ");
+        if (here == length && strncmp(at, word, length) == 0) return true;
+        at += here;
+    }
+    return false;
+}

@@ -10,14 +10,14 @@ static const char *const opponents[] = {"none", "mpi", NULL};
 #define FIELD(name) KPAR_FIELD(kpar_bench_settings, name)
 
 static const kpar_option rows[] = {
-    {"begin", FIELD(begin), .short_name = "b", .placeholder = "SIZE", .preset = "4K",
+    {"begin", FIELD(begin), .short_names = "b", .placeholder = "SIZE", .preset = "4K",
      .group = "What is measured", .doc = "Smallest size in bytes; K, M and G stand for 2^10, 2^20 and 2^30"},
-    {"end", FIELD(end), .short_name = "e", .placeholder = "SIZE", .preset = "16M", .doc = "Largest size"},
-    {"factor", FIELD(factor), .short_name = "f", .placeholder = "F", .preset = "2", .least = 1.001,
+    {"end", FIELD(end), .short_names = "e", .placeholder = "SIZE", .preset = "16M", .doc = "Largest size"},
+    {"factor", FIELD(factor), .short_names = "f", .placeholder = "F", .preset = "2", .least = 1.001,
      .most = 1e6, .doc = "From one size to the next"},
-    {"iterations", FIELD(iterations), .short_name = "n", .placeholder = "N", .preset = "20", .least = 1,
+    {"iterations", FIELD(iterations), .short_names = "n", .placeholder = "N", .preset = "20", .least = 1,
      .most = 1e9, .doc = "Operations that are timed, for each size"},
-    {"warmup", FIELD(warmup), .short_name = "w", .placeholder = "N", .preset = "5", .least = 0, .most = 1e9,
+    {"warmup", FIELD(warmup), .short_names = "w", .placeholder = "N", .preset = "5", .least = 0, .most = 1e9,
      .doc = "Operations before, which are not"},
     {"against", FIELD(against), .choices = opponents, .preset = "none",
      .doc = "Another library, with which kpar takes turns: mpi is the one that kpar is linked with"},
@@ -32,7 +32,7 @@ static const kpar_option rows[] = {
     {"threads-per-rank", FIELD(threads_per_rank), .placeholder = "N", .preset = "1", .least = 1, .most = 4096,
      .doc = "Threads that add"},
     {"json", FIELD(json), .placeholder = "FILE", .group = "Output", .doc = "Figures for programs"},
-    {"help", FIELD(help), .short_name = "h", .doc = "Print this text and end"},
+    {"help", FIELD(help), .short_names = "h", .doc = "Print this text and end"},
     {"help-man", FIELD(help_man), .doc = "Print the man page and end"},
     {"help-markdown", FIELD(help_markdown), .doc = "Print the options as tables in Markdown and end"},
     {"version", FIELD(version), .doc = "Print the version and end"},

@@ -36,6 +36,11 @@ kpar_status kpar_job_run(kpar_comm *comm, const kpar_settings *settings) KPAR_MU
 kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings,
                                     int *threads) KPAR_MUST_USE;
 
+/* threads.c: to be called before MPI starts, with the number of ranks of this node. Threads that wait for work spin,
+ * which takes the processors from the other ranks' threads where they are too few for all. OpenMP asks how to wait when
+ * the program starts and never again, so the program starts once more; it goes on where it cannot. */
+void kpar_job_share_processors(const kpar_settings *settings, int ranks, char **argv);
+
 /* layout.c: mesh, microbatches and what else of a plan's options settings say, for `ranks` ranks. */
 kpar_status kpar_layout_choose(kpar_arena *arena, const kpar_settings *settings, int ranks,
                                kpar_plan_options *options) KPAR_MUST_USE;

@@ -27,6 +27,7 @@ static int exit_code(const kpar_settings *s, kpar_status status)
 
 typedef struct launcher {
     int rank, ranks;
+    int node_ranks; /* of this node; 1: not known */
 } launcher;
 
 /* The first of these variables that has a value; `none` without one. */
@@ -44,7 +45,10 @@ static launcher find_launcher(void)
     static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID",
                                         NULL};
     static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", NULL};
-    return (launcher){from_environment(ranks, 0), from_environment(sizes, 1)};
+    static const char *const node_sizes[] = {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS",
+                                             "SLURM_NTASKS_PER_NODE", NULL};
+    return (launcher){from_environment(ranks, 0), from_environment(sizes, 1),
+                      from_environment(node_sizes, 1)};
 }
 
 /* Ranks that do not know of each other would all train, and write over each other. */
@@ -148,8 +152,10 @@ int main(int argc, char **argv)
         code = print_text(&settings);
     else if (status == KPAR_OK && is_alone(&settings))
         code = run_alone(&settings, &by);
-    else
+    else {
+        if (status == KPAR_OK) kpar_job_share_processors(&settings, by.node_ranks, argv);
         code = run_together(&settings, &by, status);
+    }
     kpar_arena_destroy(arena);
     return code;
 }

@@ -59,9 +59,9 @@ kpar_status kpar_keras_save(const char *path, const char *config, size_t length,
  * name ends in .keras. Else KPAR_EIO or KPAR_EUSAGE. */
 kpar_status kpar_keras_can_save(const char *path) KPAR_MUST_USE;
 
-/* kpar_train --compare: appends to `text` a line a dataset with the largest absolute difference; *equal if
- * all bits are the same (weights and optimizer state). A dataset that only one file has, or of another shape,
- * is a difference. */
+/* kpar_train --compare: appends to `text` a line a dataset with the largest absolute difference, and one that
+ * sums them up; *equal if all bits are the same (weights and optimizer state). A dataset that only one file has, or of
+ * another shape, is a difference. */
 kpar_status kpar_keras_compare(const char *path_a, const char *path_b, kpar_text *text,
                                bool *equal) KPAR_MUST_USE;
 

@@ -64,10 +64,7 @@ static void add_openmpi(const kpar_launch_options *options, const kpar_launch_ho
                         const kpar_launch_machine *machine, bool sharing, kpar_launch_arguments *arguments)
 {
     char ssh[128];
-    if (machine->root) {
-        add(arguments, "--allow-run-as-root");
-        note(arguments, "started as root, which Open MPI is told to allow");
-    }
+    if (machine->root) add(arguments, "--allow-run-as-root");
     add_hosts(arguments, "--host", hosts);
     if (sharing) add_openmpi_sharing(arguments, machine);
     add_pair(arguments, "--bind-to", options->bind_to);

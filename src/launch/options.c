@@ -6,12 +6,15 @@
 #define FIELD(name) KPAR_FIELD(kpar_launch_options, name)
 
 static const kpar_option rows[] = {
-    {"np", FIELD(ranks), .short_name = "np", .placeholder = "N", .preset_doc = "", .least = 1, .most = 1e6,
-     .group = "Where", .doc = "Number of ranks"},
-    {"hosts", FIELD(hosts), .short_name = "H", .placeholder = "HOST:SLOTS,...",
-     .doc = "Hosts and how many ranks each takes; without them this machine, or what a batch system gave"},
+    {"np", FIELD(ranks), .short_names = "np n", .placeholder = "N", .preset_doc = "", .least = 1, .most = 1e6,
+     .group = "Where", .doc = "Number of ranks, over all hosts",
+     .sought_as =
+         "nproc nprocs ntasks ranks nproc-per-node nprocs-per-node ntasks-per-node ppn npernode c N"},
+    {"hosts", FIELD(hosts), .short_names = "H", .placeholder = "HOST:SLOTS,...",
+     .doc = "Hosts and how many ranks each takes; without them this machine, or what a batch system gave",
+     .sought_as = "host nodes nnodes nodelist"},
     {"hostfile", FIELD(hostfile), .placeholder = "FILE",
-     .doc = "The same as a file: a line is 'name slots=N' or 'name:N'"},
+     .doc = "The same as a file: a line is 'name slots=N' or 'name:N'", .sought_as = "f machinefile"},
     {"oversubscribe", FIELD(oversubscribe), .doc = "Allow more ranks than slots"},
     {"bind-to", FIELD(bind_to), .placeholder = "WHAT", .preset = "none",
      .doc = "What a rank is bound to: none, core, socket or numa"},
@@ -26,7 +29,7 @@ static const kpar_option rows[] = {
      .preset_doc = "that of the build", .group = "This program",
      .doc = "The mpirun of Open MPI or MPICH to start the job with"},
     {"dry-run", FIELD(dry_run), .doc = "Print the command that would be run, and end"},
-    {"help", FIELD(help), .short_name = "h", .doc = "Print this text and end"},
+    {"help", FIELD(help), .short_names = "h", .doc = "Print this text and end"},
     {"help-man", FIELD(help_man), .doc = "Print the man page and end"},
     {"help-markdown", FIELD(help_markdown), .doc = "Print the options as tables in Markdown and end"},
     {"version", FIELD(version), .doc = "Print the version and end"},
@@ -57,7 +60,8 @@ const kpar_options kpar_launch_option_table = {
         "Runs COMMAND on N ranks through the mpirun of Open MPI or MPICH, and ends with the exit code of the "
         "job.\n\nA signal (INT, TERM, HUP) reaches all ranks as TERM; a second one, or the end of their "
         "time, "
-        "kills them. USR1 and USR2 reach them as TERM without a limit of time.",
+        "kills them. USR1 and USR2 reach them as TERM without a limit of time.\n\nRoot may start jobs, too: "
+        "Open MPI is told to allow it.",
     .rows = rows,
     .n_rows = sizeof rows / sizeof *rows,
     .exit_codes = exit_codes,

@@ -10,13 +10,19 @@
 typedef enum kpar_mode { KPAR_MODE_TRAIN, KPAR_MODE_EVALUATE, KPAR_MODE_PREDICT, KPAR_MODE_COUNT } kpar_mode;
 const char *kpar_mode_name(kpar_mode mode);
 
+/* What weighs a report that is one number a batch, in the mean over batches. */
+enum {
+    KPAR_WEIGH_ROWS = -1,   /* a short last batch counts for less */
+    KPAR_WEIGH_BATCHES = -2 /* each batch counts alike */
+};
+
 /* What a run reports, besides predictions: sums over the rows of the global batch. An output with several elements has
- * as many numbers, one after the other. A log value is the formula of sums `value` and following, or value / weight
- * where weight >= 0; otherwise `value` is already the batch's mean and weighs by rows. */
+ * as many numbers, one after the other. A log is the formula of sums `value` and following, or value / weight where
+ * weight >= 0; otherwise `value` is the batch's log already. */
 typedef struct kpar_report_entry {
     const char *name;               /* Keras's name: "loss", "accuracy", "out_loss" */
     int value;                      /* number of the sum */
-    int weight;                     /* number of the sum that divides, or -1 */
+    int weight;                     /* number of the sum that divides, or KPAR_WEIGH_... */
     const kpar_expression *formula; /* of as many sums as it has inputs; NULL: none */
 } kpar_report_entry;
 

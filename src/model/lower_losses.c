@@ -121,6 +121,8 @@ static kpar_status total_loss(kpar_lowering *lowering, const kpar_value_id *loss
     return kpar_lower_apply(lowering, e, sum, losses, n, total);
 }
 
+/* Over an epoch the total weighs batches by their rows, but the outputs' own losses all batches alike, as in Keras:
+ * its graphs do not know the size of a batch. */
 kpar_status kpar_lower_losses(kpar_lowering *lowering)
 {
     const kpar_model *model = lowering->model;
@@ -142,12 +144,12 @@ kpar_status kpar_lower_losses(kpar_lowering *lowering)
     KPAR_TRY(total_loss(lowering, losses, factors, n, &total));
     if (lowering->mode == KPAR_MODE_TRAIN) lowering->loss = total;
     KPAR_TRY(kpar_lower_report_value(lowering, total, &number));
-    kpar_lower_report(lowering, "loss", number, -1);
+    kpar_lower_report(lowering, "loss", number, KPAR_WEIGH_ROWS);
     for (int i = 0; n > 1 && i < n; i++) {
         KPAR_TRY(kpar_lower_report_value(lowering, losses[i], &number));
         kpar_lower_report(lowering,
                           kpar_arena_printf(lowering->arena, "%s_loss", model->outputs[outputs[i]].name),
-                          number, -1);
+                          number, KPAR_WEIGH_BATCHES);
     }
     return KPAR_OK;
 }

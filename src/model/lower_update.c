@@ -94,15 +94,16 @@ static kpar_status schedule_rate(kpar_lowering *lowering, optimizer *o, const js
     return kpar_lower_apply(lowering, e, rate, &o->step, 1, &o->rate);
 }
 
-/* The iteration count and what follows from it: its next value, the rate. */
+/* The iteration count and what follows from it: its next value, the rate. As in Keras, an optimizer that has nothing to
+ * update counts no iterations. */
 static kpar_status lower_rate(kpar_lowering *lowering, optimizer *o)
 {
     kpar_graph *g = lowering->graph;
     const json_t *json = json_object_get(o->config, "learning_rate");
-    kpar_value_id next;
     o->iteration = kpar_lower_step(lowering);
     o->n_variables = 1;
-    KPAR_TRY(kpar_build_affine(g, o->iteration, 1, 1, &next));
+    kpar_value_id next = o->iteration;
+    if (lowering->n_weights > 0) KPAR_TRY(kpar_build_affine(g, o->iteration, 1, 1, &next));
     kpar_graph_set_state(g, o->iteration, next);
     KPAR_TRY(kpar_lower_real(lowering, o->iteration, &o->step));
     if (json_is_object(json)) return schedule_rate(lowering, o, json);

@@ -146,23 +146,11 @@ kpar_status kpar_lower_known(kpar_lowering *lowering, const char *owner, const j
                              defaults);
 }
 
-/* Whether `name` is one of the space-separated `names`. */
-static bool listed(const char *names, const char *name)
-{
-    const size_t length = strlen(name);
-    for (const char *at = names; *at; at += strspn(at, " ")) {
-        size_t word = strcspn(at, " ");
-        if (word == length && strncmp(at, name, word) == 0) return true;
-        at += word;
-    }
-    return false;
-}
-
 const void *kpar_table_find(const void *rows, int n, size_t row_bytes, const char *name)
 {
     for (int i = 0; i < n; i++) {
         const char *const *words = (const void *)((const char *)rows + (size_t)i * row_bytes);
-        if (kpar_same_name(words[0], name) || strcasecmp(words[0], name) == 0 || listed(words[1], name))
+        if (kpar_same_name(words[0], name) || strcasecmp(words[0], name) == 0 || kpar_has_word(words[1], name))
             return words;
     }
     return NULL;

@@ -122,7 +122,7 @@ static kpar_status checkpoint_if_due(fitting *f, bool stop)
     return due || stop ? kpar_checkpointing_save(f->checkpointing, &f->now) : KPAR_OK;
 }
 
-static kpar_status train_step(fitting *f, kpar_tally *tally, double *sums, pass_clock *clock)
+static kpar_status train_step(fitting *f, double *values, pass_clock *clock)
 {
     kpar_trainer *t = f->t;
     const int64_t batch_size = t->options.plan.batch_size, first = f->now.batch * batch_size,
@@ -135,12 +135,12 @@ static kpar_status train_step(fitting *f, kpar_tally *tally, double *sums, pass_
                               .first = first,
                               .class_weights = f->o->class_weights,
                               .n_class_weights = f->o->n_class_weights};
-    KPAR_TRY(kpar_trainer_step(t, KPAR_MODE_TRAIN, &batch, sums, &f->stopped));
-    kpar_tally_add(tally, sums, batch.rows);
+    KPAR_TRY(kpar_trainer_step(t, KPAR_MODE_TRAIN, &batch, values, &f->stopped));
+    kpar_tally_add(&f->now.tally, values, batch.rows);
     clock->rows += batch.rows;
     f->now.batch++;
     f->now.step++;
-    write_logs(t, tally);
+    write_logs(t, &f->now.tally);
     kpar_event event = step_event(t, KPAR_EVENT_STEP, clock, f->now.batch, f->steps_per_epoch);
     event.epoch = f->now.epoch;
     event.epochs = f->o->epochs;
@@ -161,7 +161,7 @@ static kpar_status validate(fitting *f)
 
 static bool is_done(const fitting *f) { return f->stopped || f->now.step >= f->last_step; }
 
-static kpar_status train_epoch(fitting *f, kpar_tally *tally, double *sums)
+static kpar_status train_epoch(fitting *f, double *values)
 {
     kpar_trainer *t = f->t;
     pass_clock clock = {kpar_seconds(), 0};
@@ -172,33 +172,32 @@ static kpar_status train_epoch(fitting *f, kpar_tally *tally, double *sums)
                         .steps = f->steps_per_epoch};
     KPAR_TRY(kpar_comm_agree(t->comm, tell(t, f->report, &event)));
     while (f->now.batch < f->steps_per_epoch && !is_done(f)) {
-        KPAR_TRY(train_step(f, tally, sums, &clock));
+        KPAR_TRY(train_step(f, values, &clock));
         if (f->now.batch < f->steps_per_epoch) KPAR_TRY(checkpoint_if_due(f, f->stopped));
     }
     if (f->now.batch < f->steps_per_epoch && f->stopped) return KPAR_OK; /* goes on after a resume */
     const double trained = kpar_seconds() - clock.begin;
-    write_logs(t, tally);
+    write_logs(t, &f->now.tally);
     KPAR_TRY(validate(f));
     event = step_event(t, KPAR_EVENT_EPOCH_END, &clock, f->now.batch, f->steps_per_epoch);
     event.epoch = f->now.epoch;
     event.epochs = f->o->epochs;
     event.samples_per_second = trained > 0 ? (double)clock.rows / trained : 0;
     KPAR_TRY(kpar_comm_agree(t->comm, tell(t, f->report, &event)));
+    if (f->now.batch < f->steps_per_epoch)
+        return KPAR_OK; /* the last step; a run of more goes on from here */
     f->now.epoch++;
     f->now.batch = 0;
+    kpar_tally_reset(&f->now.tally);
     return checkpoint_if_due(f, f->stopped);
 }
 
 static kpar_status train_epochs(fitting *f)
 {
+    double *values = kpar_alloc(((size_t)f->now.tally.n_values + 1) * sizeof *values);
     kpar_status status = KPAR_OK;
-    while (!is_done(f) && status == KPAR_OK) {
-        kpar_tally tally = kpar_tally_begin(f->t, KPAR_MODE_TRAIN);
-        double *sums = kpar_alloc(((size_t)tally.n_values + 1) * sizeof *sums);
-        status = train_epoch(f, &tally, sums);
-        kpar_free(sums);
-        kpar_tally_end(&tally);
-    }
+    while (!is_done(f) && status == KPAR_OK) status = train_epoch(f, values);
+    kpar_free(values);
     return status;
 }
 
@@ -234,9 +233,11 @@ kpar_status kpar_trainer_fit(kpar_trainer *trainer, const kpar_fit_options *opti
     f.steps_per_epoch = ceil_divide(options->train.rows, trainer->options.plan.batch_size);
     f.last_step = options->epochs * f.steps_per_epoch;
     if (options->steps > 0 && options->steps < f.last_step) f.last_step = options->steps;
+    f.now.tally = kpar_tally_begin(trainer, KPAR_MODE_TRAIN);
     kpar_status status = begin(&f);
     if (status == KPAR_OK) status = train_epochs(&f);
     if (status == KPAR_OK) status = finish(&f);
     if (f.checkpointing) kpar_checkpointing_end(f.checkpointing);
+    kpar_tally_end(&f.now.tally);
     return status;
 }

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDENTITY = 5 };
+enum { IDENTITY = 5, NOTES = 2 };
+
+/* Notes. */
+static const char arithmetic_note[] = "reproducible", tally_note[] = "sums of the epoch so far";
 
 struct kpar_checkpointing {
     kpar_trainer *t;
@@ -61,7 +64,7 @@ static kpar_status read_slots(kpar_trainer *t, kpar_checkpoint *checkpoint)
 /* A reproducible run goes on only from one that computed alike; any other run goes on from both. */
 static kpar_status check_arithmetic(const kpar_checkpointing *c, const kpar_checkpoint *checkpoint)
 {
-    const char *here = c->t->arithmetic, *there = kpar_checkpoint_note(checkpoint, "reproducible");
+    const char *here = c->t->arithmetic, *there = kpar_checkpoint_note(checkpoint, arithmetic_note);
     if (!*here || (there && strcmp(here, there) == 0)) return KPAR_OK;
     return kpar_fail(KPAR_EUSAGE,
                      "%s: reproducible is %s there and %s here; bits would differ: compute alike, or go on "
@@ -100,7 +103,11 @@ static kpar_status restore(kpar_checkpointing *c, const char *folder, kpar_progr
     if (status == KPAR_OK) status = read_slots(c->t, checkpoint);
     if (status == KPAR_OK) {
         const kpar_checkpoint_facts *facts = kpar_checkpoint_get_facts(checkpoint);
-        *start = (kpar_progress_point){facts->step, facts->epoch, facts->batch};
+        const char *sums = kpar_checkpoint_note(checkpoint, tally_note);
+        start->step = facts->step;
+        start->epoch = facts->epoch;
+        start->batch = facts->batch;
+        if (sums) kpar_tally_read(&start->tally, sums);
     }
     kpar_checkpoint_close(checkpoint);
     return kpar_comm_agree(c->t->comm, status);
@@ -169,8 +176,31 @@ static kpar_status write_own(kpar_checkpointing *c, int64_t step, kpar_text *pie
     return kpar_checkpoint_writer_close(writer, pieces);
 }
 
+/* Rank 0: what makes the checkpoint count. */
+static kpar_status commit(kpar_checkpointing *c, const kpar_progress_point *now, char **lists)
+{
+    kpar_text sums = {0};
+    kpar_named_text notes[NOTES];
+    kpar_checkpoint_facts facts = {.step = now->step,
+                                   .epoch = now->epoch,
+                                   .batch = now->batch,
+                                   .identity = c->identity,
+                                   .n_identity = IDENTITY,
+                                   .notes = notes};
+    if (*c->t->arithmetic) notes[facts.n_notes++] = (kpar_named_text){arithmetic_note, c->t->arithmetic};
+    if (now->batch > 0) {
+        kpar_tally_write(&now->tally, &sums);
+        notes[facts.n_notes++] = (kpar_named_text){tally_note, kpar_text_get(&sums)};
+    }
+    kpar_status status = kpar_checkpoint_commit(c->fit->checkpoint, &facts, (const char *const *)lists,
+                                                kpar_comm_size(c->t->comm), KPAR_CHECKPOINT_KEEP);
+    kpar_text_clear(&sums);
+    return status;
+}
+
 /* The piece lists of all ranks on rank 0, which commits. */
-static kpar_status commit(kpar_checkpointing *c, const kpar_progress_point *now, const kpar_text *own)
+static kpar_status gather_and_commit(kpar_checkpointing *c, const kpar_progress_point *now,
+                                     const kpar_text *own)
 {
     kpar_comm *comm = c->t->comm;
     const int size = kpar_comm_size(comm);
@@ -188,17 +218,7 @@ static kpar_status commit(kpar_checkpointing *c, const kpar_progress_point *now,
         lists[rank] = kpar_alloc((size_t)length);
         status = kpar_comm_receive(comm, lists[rank], (size_t)length, rank);
     }
-    const kpar_named_text reproducible = {"reproducible", c->t->arithmetic};
-    const kpar_checkpoint_facts facts = {.step = now->step,
-                                         .epoch = now->epoch,
-                                         .batch = now->batch,
-                                         .identity = c->identity,
-                                         .n_identity = IDENTITY,
-                                         .notes = &reproducible,
-                                         .n_notes = *c->t->arithmetic != '\0'};
-    if (status == KPAR_OK)
-        status = kpar_checkpoint_commit(c->fit->checkpoint, &facts, (const char *const *)lists, size,
-                                        KPAR_CHECKPOINT_KEEP);
+    if (status == KPAR_OK) status = commit(c, now, lists);
     for (int rank = 0; rank < size; rank++) kpar_free(lists[rank]);
     kpar_free(lists);
     return status;
@@ -211,7 +231,7 @@ kpar_status kpar_checkpointing_save(kpar_checkpointing *c, const kpar_progress_p
     KPAR_TRY(
         kpar_comm_agree(comm, is_root(c) ? kpar_checkpoint_begin(c->fit->checkpoint, now->step) : KPAR_OK));
     kpar_status status = kpar_comm_agree(comm, write_own(c, now->step, &pieces));
-    if (status == KPAR_OK) status = kpar_comm_agree(comm, commit(c, now, &pieces));
+    if (status == KPAR_OK) status = kpar_comm_agree(comm, gather_and_commit(c, now, &pieces));
     kpar_text_clear(&pieces);
     if (status != KPAR_OK || !c->report || !is_root(c)) return kpar_comm_agree(comm, status);
     const char *folder =

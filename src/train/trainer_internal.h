@@ -58,17 +58,22 @@ kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_
 kpar_status kpar_trainer_step(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch, double *sums,
                               bool *stop) KPAR_MUST_USE;
 
-/* Sums of reports over steps, and the log values they make. */
+/* tally.c: sums of what steps report, and the log values that they make: of each entry value / weight. */
 typedef struct kpar_tally {
     const kpar_report_entry *entries;
-    int n_entries, n_values;
-    double *sums; /* n_values: of entries with a weight; of the others, times rows */
-    double rows;
+    int n_entries, n_values; /* n_values: report values of a step */
+    double *sums;            /* of all entries, one after the other */
+    int n_sums;
 } kpar_tally;
 kpar_tally kpar_tally_begin(kpar_trainer *trainer, kpar_mode mode);
-void kpar_tally_add(kpar_tally *tally, const double *sums, int64_t rows);
+void kpar_tally_reset(kpar_tally *tally);
+void kpar_tally_add(kpar_tally *tally, const double *values, int64_t rows); /* of a step of so many rows */
 double kpar_tally_value(const kpar_tally *tally, int entry);
 void kpar_tally_end(kpar_tally *tally);
+
+/* The sums as text, bit for bit, and back; entries that the text does not name keep what they have. */
+void kpar_tally_write(const kpar_tally *tally, kpar_text *text);
+void kpar_tally_read(kpar_tally *tally, const char *text);
 
 /* trainer_state.c */
 kpar_status kpar_trainer_load(kpar_trainer *trainer) KPAR_MUST_USE;
@@ -82,6 +87,7 @@ int64_t kpar_trainer_iteration(kpar_trainer *trainer);
 /* trainer_checkpoint.c. `progress` says where training stands. */
 typedef struct kpar_progress_point {
     int64_t step, epoch, batch;
+    kpar_tally tally; /* of the epoch's batches so far */
 } kpar_progress_point;
 typedef struct kpar_checkpointing kpar_checkpointing;
 kpar_status kpar_checkpointing_begin(kpar_trainer *trainer, const kpar_fit_options *fit, kpar_report *report,

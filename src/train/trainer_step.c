@@ -1,4 +1,4 @@
-/* One step of any mode, and the sums of what steps report. */
+/* One step of any mode. */
 #include "train/trainer_internal.h"
 
 #include <signal.h>
@@ -63,36 +63,3 @@ kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch 
     if (mode == KPAR_MODE_TRAIN) t->steps_done++;
     return KPAR_OK;
 }
-
-kpar_tally kpar_tally_begin(kpar_trainer *trainer, kpar_mode mode)
-{
-    kpar_tally tally = {0};
-    tally.entries = kpar_plan_reports(trainer->plan, mode, &tally.n_entries, &tally.n_values);
-    tally.sums = kpar_alloc_zeroed((size_t)tally.n_values + 1, sizeof *tally.sums);
-    return tally;
-}
-
-void kpar_tally_add(kpar_tally *tally, const double *sums, int64_t rows)
-{
-    bool weighted[256] = {false};
-    for (int i = 0; i < tally->n_entries; i++)
-        if (tally->entries[i].weight < 0 && tally->entries[i].value < 256)
-            weighted[tally->entries[i].value] = true;
-    for (int i = 0; i < tally->n_values; i++)
-        tally->sums[i] += sums[i] * (i < 256 && weighted[i] ? (double)rows : 1);
-    tally->rows += (double)rows;
-}
-
-double kpar_tally_value(const kpar_tally *tally, int entry)
-{
-    const kpar_report_entry *e = &tally->entries[entry];
-    if (e->formula) {
-        double result;
-        kpar_expression_evaluate(e->formula, &tally->sums[e->value], &result);
-        return result;
-    }
-    const double weight = e->weight < 0 ? tally->rows : tally->sums[e->weight];
-    return weight != 0 ? tally->sums[e->value] / weight : 0;
-}
-
-void kpar_tally_end(kpar_tally *tally) { kpar_free(tally->sums); }

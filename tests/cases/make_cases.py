@@ -24,13 +24,13 @@ ACTIVATIONS = ["linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "
 
 # Data: features are normal; labels follow from nothing, which trains as well as any.
 
-def features(rng, *shape): return rng.normal(size=(ROWS, *shape)).astype("float32")
+def features(rng, *shape, rows=ROWS): return rng.normal(size=(rows, *shape)).astype("float32")
 
 
-def classes(rng, n, *shape): return rng.integers(0, n, size=(ROWS, *shape)).astype("int32")
+def classes(rng, n, *shape, rows=ROWS): return rng.integers(0, n, size=(rows, *shape)).astype("int32")
 
 
-def one_hot(rng, n): return np.eye(n, dtype="float32")[classes(rng, n)]
+def one_hot(rng, n, rows=ROWS): return np.eye(n, dtype="float32")[classes(rng, n, rows=rows)]
 
 
 def dense_stack(units, inputs=12, activation="tanh", last="softmax"):
@@ -190,10 +190,34 @@ def logits_of_either(rng):
     return dict(model=model, x=features(rng, 12), y={name: one_hot(rng, 4) for name in loss})
 
 
+def nothing_to_train(rng):
+    """frozen layers: nothing changes, and the optimizer counts no steps"""
+    model = dense_stack([16, 5])
+    model.trainable = False
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)), x=features(rng, 12), y=classes(rng, 5))
+
+
+def fit_outputs(rng):
+    """fit: logs of three outputs with sample weights of their own, losses of three reductions, both kinds of metrics; short last batches in training and in validation"""
+    rows = 44
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    model = keras.Model(x, {"chances": layers.Dense(3, activation="sigmoid", name="chances")(hidden),
+                            "kind": layers.Dense(4, activation="softmax", name="kind")(hidden), "size": layers.Dense(1, name="size")(hidden)})
+    compiled(model, {"chances": losses.BinaryCrossentropy(reduction="mean_with_sample_weight"), "kind": "sparse_categorical_crossentropy",
+                     "size": losses.MeanSquaredError(reduction="sum")}, loss_weights={"chances": 2.0, "kind": 1.0, "size": 0.05},
+             metrics={"chances": ["accuracy"], "kind": ["accuracy"], "size": ["mean_absolute_error"]},
+             weighted_metrics={"chances": ["mean_squared_error"], "kind": ["accuracy"], "size": ["mean_absolute_error"]})
+    return dict(model=model, x=features(rng, 12, rows=rows),
+                y={"chances": one_hot(rng, 3, rows=rows), "kind": classes(rng, 4, rows=rows), "size": features(rng, 1, rows=rows)},
+                sample_weight={name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("chances", "kind", "size")},
+                fit=dict(epochs=2, validation_split=0.25))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either]
+         logits_of_either, nothing_to_train, fit_outputs]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8]
@@ -263,11 +287,20 @@ def steps(path, case, scratch):
     return {**found, "learning_rate": np.array(rates)}
 
 
+def fitted(path, case, scratch):
+    """mode fit: logs of the epochs, and all that the file has in the end"""
+    model = keras.saving.load_model(path)
+    history = model.fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0, **case["fit"]).history
+    model.save(scratch)
+    return {**named("history", history), **{"final/" + name: array for name, array in datasets(scratch).items()}}
+
+
 def expected(path, case, scratch):
     x, y, weights = (rows_of(case[key], 0) for key in "xyw")
     model = keras.saving.load_model(path)
     found = named("output", keras.tree.map_structure(lambda value: value.numpy(), model(x, training=False)))
     found.update(named("eval", model.evaluate(x, y, batch_size=BATCH, sample_weight=weights, return_dict=True, verbose=0)))
+    if "fit" in case: return {**found, **fitted(path, case, scratch)}
     found.update(gradients(path, x, y, weights))
     found.update(steps(path, case, scratch))
     history = keras.saving.load_model(path).fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0).history
@@ -288,18 +321,19 @@ def make(function):
     model.save(path)
     if function in DEFLATED: deflate(path)
     arrays = {**named("x", case["x"]), **named("y", case["y"])}
-    if case["w"] is not None: arrays["sample_weight"] = case["w"]
+    if case["w"] is not None: arrays.update(named("sample_weight", case["w"]))
     np.savez_compressed(os.path.join(folder, "data.npz"), **arrays)
     values = expected(path, case, scratch)
     os.remove(scratch)
     np.savez_compressed(os.path.join(folder, "expected.npz"), **values)
-    facts = dict(name=name, about=function.__doc__, format="keras", mode="steps", batch_size=BATCH, steps=STEPS, check_steps=CHECK_STEPS, seed=seed)
+    facts = dict(name=name, about=function.__doc__, format="keras", mode="fit" if "fit" in case else "steps", batch_size=BATCH, seed=seed)
+    facts.update(case.get("fit") or dict(steps=STEPS, check_steps=CHECK_STEPS))
     for key, data in (("inputs", case["x"]), ("outputs", case["y"])):
         if isinstance(data, dict): facts[key] = list(data)
     facts.update(keras_version=keras.__version__, backend=keras.backend.backend(), numpy_version=np.__version__, params=model.count_params())
     facts["tolerance"] = tolerances({}, values, facts)["tolerance"]
     with open(os.path.join(folder, "case.json"), "w") as file: file.write(json.dumps(facts, indent=1) + "\n")
-    print(f"{name}: {model.count_params()} parameters, losses {np.array2string(values['step_logs/loss'], precision=4)}")
+    print(f"{name}: {model.count_params()} parameters, losses {np.array2string(values['history/loss' if 'fit' in case else 'step_logs/loss'], precision=4)}")
 
 
 def main(wanted):

@@ -23,6 +23,10 @@ equal "a job that succeeds ends with 0" 0 $code
 equal "standard output comes through" "out 0 out 1 out 2" "$(sort "$work/out" | xargs)"
 equal "standard error comes through" "err 0 err 1 err 2" "$(grep ^err "$work/err" | sort | xargs)"
 equal "no word of mpirun comes through" "" "$(grep -v -e ^err -e ^kparrun: "$work/err")"
+equal "that the user is root is not worth a word" 0 "$(grep -c 'root' "$work/err")"
+
+job -n 1 true
+equal "-n means -np" 0 $code
 
 job -np 3 sh -c "$rank [ \$rank = 1 ] && { echo 'prog: no such file' >&2; exit 3; }; sleep 1"
 equal "the job ends with the failing rank's code" 3 $code

@@ -73,6 +73,20 @@ layouts ", oneDNN capped to AVX2" "3" "4 --pipeline 2 --schedule gpipe --zero 0"
 unset ONEDNN_MAX_CPU_ISA
 layouts "" "2 --zero 0" "3 --zero 1" "4 --zero 0" "2 --pipeline 2" "4 --pipeline 2 --zero 1"
 
+# --- logs: of the whole epoch, whenever it was interrupted ---
+
+epochs=3
+for layout in 1 "4 --pipeline 2"; do
+    # shellcheck disable=SC2086 # words on purpose
+    { train $layout --log "$work/whole.csv"
+        train $layout --log "$work/parts.csv" --checkpoint "$work/parts" --checkpoint-every 7 --steps 7
+        train $layout --log "$work/parts.csv" --checkpoint "$work/parts" --resume --checkpoint-every 4 --steps 9
+        train $layout --log "$work/parts.csv" --checkpoint "$work/parts" --resume; }
+    equal "$layout, resumed twice: trains" 0 $code
+    equal "$layout, resumed twice: the logs of a run that never stopped" "$(cat "$work/whole.csv")" "$(cat "$work/parts.csv")"
+    rm -rf "$work/parts" "$work/parts.csv"
+done
+
 # --- what cannot give the same bits ---
 
 # refused SENTENCE WORDS: wrong usage, said with these words.

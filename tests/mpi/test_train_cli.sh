@@ -105,6 +105,14 @@ job 2 "$model" --data random:50 --verbose 2
 contains "random data have as many rows as asked for" "training on 50 samples in random" "$(cat "$work/out")"
 job 2 "${srcdir:-.}/tests/bench/models/w1_mlp.json" --data random:8 --batch-size 8 --threads-per-rank 1
 equal "what all ranks find in the model is said once" 1 "$(grep -c 'loss_weights of output' "$work/out")"
+OMP_DISPLAY_ENV=verbose train 2 --plan --threads-per-rank 4096
+if grep -q GOMP_SPINCOUNT "$work/out"; then
+    equal "threads that outnumber the processors do not spin" 2 "$(grep -c "GOMP_SPINCOUNT = '0'" "$work/out")"
+    OMP_DISPLAY_ENV=verbose GOMP_SPINCOUNT=77 train 2 --plan --threads-per-rank 4096
+    equal "unless the user says how long" 2 "$(grep -c "GOMP_SPINCOUNT = '77'" "$work/out")"
+else
+    echo "skip: how threads wait: this OpenMP is not libgomp"
+fi
 alone --help
 equal "help is no failure" 0 $code
 

@@ -218,6 +218,23 @@ START_TEST(what_is_not_quite_a_number_is_refused)
 }
 END_TEST
 
+static int sign(int x) { return (x > 0) - (x < 0); }
+
+START_TEST(digits_are_ordered_as_numbers)
+{
+    static const char *const ordered[] = {
+        "",        "dense/vars/2", "dense/vars/10", "dense_02",
+        "dense_2", "dense_10",     "dense_10_1",    "dense_99999999999999999999999",
+        "dense_a"};
+    const size_t n = sizeof ordered / sizeof *ordered;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            const int expected = (i > j) - (i < j), found = sign(kpar_natural_order(ordered[i], ordered[j]));
+            ck_assert_msg(expected == found, "'%s', '%s': %d", ordered[i], ordered[j], found);
+        }
+}
+END_TEST
+
 START_TEST(philox_gives_the_known_answers_of_random123)
 {
     static const struct {
@@ -344,6 +361,7 @@ int main(void)
         numbers_are_short_and_read_back_to_the_bit,
         numbers_do_not_depend_on_the_locale,
         what_is_not_quite_a_number_is_refused,
+        digits_are_ordered_as_numbers,
         philox_gives_the_known_answers_of_random123,
         a_stream_of_words_is_philox_by_fours,
         words_become_units_below_one,

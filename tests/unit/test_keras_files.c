@@ -252,8 +252,7 @@ START_TEST(a_failed_fetch_leaves_the_old_file)
 {
     int left = 4;
     write_file(path_of("model.keras"), "old", 3);
-    kpar_status status =
-        kpar_keras_save(path_of("model.keras"), "{}", 2, catalog, true, refuse_slot, &left);
+    kpar_status status = kpar_keras_save(path_of("model.keras"), "{}", 2, catalog, true, refuse_slot, &left);
     fails(status, KPAR_ECOMM, "rank 3 is gone");
     ck_assert_int_eq(files_in_folder(), 1);
 }
@@ -316,10 +315,20 @@ START_TEST(comparing_says_where_and_how_much)
     ck_ok(kpar_keras_compare(path, path_of("bare.keras"), &text, &equal));
     ck_assert(!equal);
     ck_assert_ptr_nonnull(strstr(kpar_text_get(&text), "only in"));
+    ck_assert_ptr_nonnull(strstr(kpar_text_get(&text), "equal, 0 different, "));
+    ck_assert_ptr_nonnull(strstr(kpar_text_get(&text), "in one file only\n"));
+    const char *second = strstr(kpar_text_get(&text), "optimizer/vars/2 "),
+               *tenth = strstr(kpar_text_get(&text), "optimizer/vars/10 ");
+    ck_assert(second && tenth && second < tenth);
     kpar_text_clear(&text);
     ck_ok(kpar_keras_compare(path, case_model("opt_sgd"), &text, &equal));
     ck_assert(!equal);
     ck_assert_ptr_nonnull(strstr(kpar_text_get(&text), "different"));
+    ck_assert_ptr_nonnull(strstr(kpar_text_get(&text), "; the largest difference is "));
+    kpar_text_clear(&text);
+    ck_ok(kpar_keras_compare(path, path, &text, &equal));
+    ck_assert(equal);
+    ck_assert_ptr_nonnull(strstr(kpar_text_get(&text), " arrays: all bits are equal\n"));
     kpar_text_clear(&text);
 }
 END_TEST

@@ -22,8 +22,8 @@ typedef struct settings {
 static const char *const colors[] = {"red", "green", "blue", NULL};
 
 static const kpar_option rows[] = {
-    {"epochs", KPAR_FIELD(settings, epochs), .short_name = "e", .placeholder = "N", .preset = "3", .least = 1,
-     .most = INFINITY, .group = "Training", .doc = "Passes over the training data"},
+    {"epochs", KPAR_FIELD(settings, epochs), .short_names = "e", .placeholder = "N", .preset = "3",
+     .least = 1, .most = INFINITY, .group = "Training", .doc = "Passes over the training data"},
     {"seed", KPAR_FIELD(settings, seed), .placeholder = "N", .preset = "0", .preset_doc = "",
      .doc = "Of all that is random"},
     {"rate", KPAR_FIELD(settings, rate), .placeholder = "R", .preset = "0.5", .least = 0, .most = 1,
@@ -31,13 +31,13 @@ static const kpar_option rows[] = {
          "Share of the rows that are kept for the validation that follows each of the passes over the data"},
     {"shuffle", KPAR_FIELD(settings, shuffle), .preset = "true", .negatable = true,
      .doc = "Change the order each epoch"},
-    {"quiet", KPAR_FIELD(settings, quiet), .short_name = "q", .group = "Output", .doc = "Say nothing"},
+    {"quiet", KPAR_FIELD(settings, quiet), .short_names = "q", .group = "Output", .doc = "Say nothing"},
     {"output", KPAR_FIELD(settings, output), .placeholder = "FILE.keras", .preset_doc = "nothing is written",
      .doc = "Where the trained model goes"},
     {"metrics", KPAR_FIELD(settings, metrics), .placeholder = "NAME,...", .preset = "loss,accuracy",
      .doc = "What to log"},
-    {"hosts", KPAR_FIELD(settings, hosts), .short_name = "H", .placeholder = "HOST,...",
-     .doc = "Where to run"},
+    {"hosts", KPAR_FIELD(settings, hosts), .short_names = "H at", .placeholder = "HOST,...",
+     .doc = "Where to run", .sought_as = "nodes node-list"},
     {"color", KPAR_FIELD(settings, color), .choices = colors, .preset = "green", .doc = "Of the bar"},
 };
 
@@ -127,7 +127,7 @@ END_TEST
 
 START_TEST(short_names_are_whole_words)
 {
-    parse("-e 2 -q -H one,two");
+    parse("-e 2 -q -H one -at two");
     ck_assert_int_eq(values.epochs, 2);
     ck_assert(values.quiet);
     ck_assert_uint_eq(values.hosts.count, 2);
@@ -191,6 +191,10 @@ START_TEST(wrong_usage_says_what_was_expected_and_found)
         {"--epoch 3", "unknown option '--epoch'; did you mean '--epochs'?"},
         {"--ouptut x", "unknown option '--ouptut'; did you mean '--output'?"},
         {"--shufle=1", "unknown option '--shufle'; did you mean '--shuffle'?"},
+        {"--nodes a", "unknown option '--nodes'; did you mean '--hosts'? (Where to run)"},
+        {"-nodes a", "unknown option '-nodes'; did you mean '--hosts'? (Where to run)"},
+        {"--node_list=a", "unknown option '--node_list'; did you mean '--hosts'? (Where to run)"},
+        {"--out_put x", "unknown option '--out_put'; did you mean '--output'?"},
         {"--entirely-different",
          "unknown option '--entirely-different'; kpar_paint --help lists the options"},
         {"-x", "unknown option '-x'; kpar_paint --help lists the options"},
@@ -265,7 +269,7 @@ START_TEST(help_is_grouped_aligned_and_wrapped)
         "  --output FILE.keras         Where the trained model goes (default: nothing is\n"
         "                              written)\n"
         "  --metrics NAME,...          What to log (default: loss,accuracy)\n"
-        "  -H, --hosts HOST,...        Where to run\n"
+        "  -H, -at, --hosts HOST,...   Where to run\n"
         "  --color red|green|blue      Of the bar (default: green)\n"
         "\n"
         "Exit codes:\n"
