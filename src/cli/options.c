@@ -4,6 +4,7 @@
 #include <math.h>
 
 static const char *const schedules[] = {"1f1b", "gpipe", NULL};
+static const char *const statistics[] = {"batch", "microbatch", NULL};
 static const char *const devices[] = {"cpu", "reference", "null", NULL};
 static const char *const transports[] = {"auto", "shared", "mpi", NULL};
 
@@ -67,6 +68,8 @@ static const kpar_option rows[] = {
     {"microbatches", FIELD(microbatches), .placeholder = "M", .least = 1, .most = 1 << 20,
      .preset_doc = "1; in a pipeline 4 a stage, as rows allow",
      .doc = "Parts in which a replica computes its rows"},
+    {"batch-statistics", FIELD(batch_statistics), .choices = statistics, .preset = "batch",
+     .doc = "What BatchNormalization takes mean and variance of; microbatch: another result than Keras's"},
     {"schedule", FIELD(schedule), .choices = schedules, .preset = "1f1b",
      .doc = "Order of a pipeline's forward and backward passes"},
     {"stages", FIELD(stages), .placeholder = "LAYER,...", .preset_doc = "cut by modelled time",

@@ -34,6 +34,7 @@ typedef struct kpar_settings {
     int data_parallel, pipeline, tensor; /* data_parallel 0: what is left of the ranks */
     int microbatches;                    /* 0: by default */
     unsigned schedule;
+    unsigned batch_statistics;
     kpar_strings stages;
     bool split_features;
     int zero, reproducible;

@@ -27,6 +27,18 @@ static const kpar_layer_row rows[] = {
     {"Maximum", "largest of its inputs", "", "", kpar_layer_maximum},
     {"Minimum", "smallest of its inputs", "", "", kpar_layer_minimum},
     {"Concatenate", "its inputs side by side", "axis", "", kpar_layer_concatenate},
+    {"BatchNormalization", "mean 0 and variance 1 over the batch, then scale and offset",
+     "axis momentum epsilon center scale beta_initializer gamma_initializer moving_mean_initializer "
+     "moving_variance_initializer synchronized",
+     "renorm_momentum=0.99", kpar_layer_batch_normalization},
+    {"LayerNormalization", "mean 0 and variance 1 within a sample, then scale and offset",
+     "axis epsilon center scale beta_initializer gamma_initializer", "", kpar_layer_layer_normalization},
+    {"GroupNormalization", "mean 0 and variance 1 within groups of channels, then scale and offset",
+     "groups axis epsilon center scale beta_initializer gamma_initializer", "",
+     kpar_layer_group_normalization},
+    {"RMSNormalization", "root mean square 1 within a sample, then scale", "axis epsilon", "",
+     kpar_layer_rms_normalization},
+    {"UnitNormalization", "length 1", "axis", "", kpar_layer_unit_normalization},
 };
 
 const kpar_layer_row *kpar_layer_rows(int *n)

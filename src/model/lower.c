@@ -22,6 +22,7 @@ void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *
         .loss = -1,
         .logits = -1,
         .owner = model->file,
+        .microbatches = 1,
     };
     graph->part = KPAR_FORWARD;
 }

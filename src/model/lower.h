@@ -46,6 +46,10 @@ typedef struct kpar_lowering {
         *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
     int n_weights;
 
+    const char
+        *batch_statistics; /* what messages call a layer that normalizes over the batch; NULL: none does */
+    int microbatches;      /* a replica; set before kpar_lower_forward, 1 at first */
+
     /* While lowering. */
     const kpar_layer *layer;
     int call;                   /* index of the call being lowered */

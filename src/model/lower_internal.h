@@ -89,5 +89,10 @@ KPAR_LAYER(average);
 KPAR_LAYER(maximum);
 KPAR_LAYER(minimum);
 KPAR_LAYER(concatenate);
+KPAR_LAYER(batch_normalization);
+KPAR_LAYER(layer_normalization);
+KPAR_LAYER(group_normalization);
+KPAR_LAYER(rms_normalization);
+KPAR_LAYER(unit_normalization);
 
 #endif

@@ -150,7 +150,8 @@ const void *kpar_table_find(const void *rows, int n, size_t row_bytes, const cha
 {
     for (int i = 0; i < n; i++) {
         const char *const *words = (const void *)((const char *)rows + (size_t)i * row_bytes);
-        if (kpar_same_name(words[0], name) || strcasecmp(words[0], name) == 0 || kpar_has_word(words[1], name))
+        if (kpar_same_name(words[0], name) || strcasecmp(words[0], name) == 0 ||
+            kpar_has_word(words[1], name))
             return words;
     }
     return NULL;

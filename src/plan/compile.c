@@ -151,11 +151,32 @@ static kpar_status lower_training(kpar_lowering *lowering)
     return kpar_lower_update(lowering, gradients);
 }
 
+/* Statistics of the whole batch are there only if a rank has it in one piece. */
+static kpar_status check_statistics(const kpar_plan *plan, const kpar_lowering *lowering)
+{
+    const kpar_plan_options *o = &plan->options;
+    if (!lowering->batch_statistics) return KPAR_OK;
+    if (o->leaves)
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: normalizes over the whole batch, which --reproducible sums up in %d parts: leave "
+            "--reproducible out, or freeze the layer (trainable = False)",
+            lowering->batch_statistics, o->leaves);
+    if (o->microbatches == 1 || o->microbatch_statistics) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EUSAGE,
+        "%s: normalizes over the whole batch, which a pipeline computes in %d microbatches: choose "
+        "--microbatches 1 for Keras's result, or --batch-statistics microbatch for another",
+        lowering->batch_statistics, o->microbatches);
+}
+
 static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
 {
     kpar_lowering lowering;
     kpar_lower_begin(&lowering, graph, plan->catalog, plan->model, mode, plan->options.seed);
+    if (plan->options.leaves == 0) lowering.microbatches = plan->options.microbatches;
     kpar_status status = kpar_lower_forward(&lowering);
+    if (status == KPAR_OK) status = check_statistics(plan, &lowering);
     if (status == KPAR_OK && mode == KPAR_MODE_TRAIN) status = lower_training(&lowering);
     if (status == KPAR_OK && plan->options.check_passes) status = kpar_graph_check(graph);
     plan->reports[mode].n = lowering.n_reports;

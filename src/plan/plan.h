@@ -15,6 +15,7 @@ typedef struct kpar_plan_options {
     const kpar_schedule *schedule; /* NULL: 1f1b */
     int zero;                      /* 0 or 1 */
     bool split_features;
+    bool microbatch_statistics;      /* layers that normalize over the batch do so over each microbatch */
     const char *const *stages;       /* first layers of stages 1 ..., or NULL */
     const int *nodes;                /* node of each rank; NULL: all on one */
     bool windows;                    /* ranks of a node share memory */

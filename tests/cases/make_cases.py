@@ -78,6 +78,16 @@ def merge_layers(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
 
 
+def normalizations(rng):
+    """LayerNormalization over one and two dimensions, GroupNormalization, RMSNormalization, UnitNormalization, BatchNormalization"""
+    model = keras.Sequential([
+        layers.Input((6, 8)), layers.LayerNormalization(), layers.Dense(8, activation="tanh"), layers.GroupNormalization(groups=4),
+        layers.LayerNormalization(axis=[1, 2], center=False), layers.Dense(8), layers.RMSNormalization(),
+        layers.GroupNormalization(groups=-1, scale=False), layers.Flatten(), layers.Dense(12, activation="tanh"),
+        layers.BatchNormalization(momentum=0.9), layers.UnitNormalization(), layers.Dense(4, activation="softmax")])
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=rng.normal(size=(40, 6, 8)).astype("float32"), y=classes(rng, 4))
+
+
 def two_inputs_two_outputs(rng):
     """Functional: two inputs, two outputs with different losses and loss weights"""
     left, right = layers.Input((5,), name="left"), layers.Input((4,), name="right")
@@ -214,7 +224,7 @@ def fit_outputs(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
-CASES = [functional_branches, activation_layers, merge_layers, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
+CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs]
@@ -227,7 +237,10 @@ DEFLATED = [activation_layers, deep_mlp8]
 
 def randomize(model, rng):
     """random numbers in all weights, biases too, so that none equals another"""
-    model.set_weights([rng.normal(0, 1 / np.sqrt(w.shape[0]) if w.ndim > 1 else 0.2, size=w.shape).astype("float32") for w in model.get_weights()])
+    def values(variable):
+        if "variance" in variable.path: return rng.uniform(0.5, 1.5, size=variable.shape)
+        return rng.normal(0, 1 / np.sqrt(variable.shape[0]) if len(variable.shape) > 1 else 0.2, size=variable.shape)
+    model.set_weights([values(variable).astype("float32") for variable in model.weights])
 
 
 def datasets(path):

@@ -119,6 +119,21 @@ static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},
                                                 {.mesh = {2, 2, 1}, .zero = 1, .microbatches = 2},
                                                 {.mesh = {1, 1, 2}}};
 
+/* Statistics of the batch are there where a rank computes its rows in one piece. */
+static const char *const batch_wide[] = {"bn_frozen_dense", "normalizations", NULL};
+static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},
+                                                       {.mesh = {1, 1, 1}, .device = "reference"},
+                                                       {.mesh = {2, 1, 1}, .zero = 1},
+                                                       {.mesh = {2, 1, 1}},
+                                                       {.mesh = {3, 1, 1}, .zero = 1},
+                                                       {.mesh = {4, 1, 1}, .zero = 1},
+                                                       {.mesh = {1, 2, 1}},
+                                                       {.mesh = {1, 1, 2}},
+                                                       {.mesh = {2, 2, 1}, .zero = 1},
+                                                       {.mesh = {1, 2, 2}},
+                                                       {.mesh = {2, 2, 2}, .zero = 1},
+                                                       {.mesh = {2, 1, 1}, .zero = 1, .no_windows = true}};
+
 /* Deeper pipelines need deeper models. */
 static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
 static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}},
@@ -180,6 +195,9 @@ static void run_all(totals *t)
     for (int i = 0; rows[i]; i++)
         for (size_t k = 0; k < sizeof row_layouts / sizeof row_layouts[0]; k++)
             run_one(t, rows[i], row_layouts[k]);
+    for (int i = 0; batch_wide[i]; i++)
+        for (size_t k = 0; k < sizeof batch_wide_layouts / sizeof batch_wide_layouts[0]; k++)
+            run_one(t, batch_wide[i], batch_wide_layouts[k]);
     for (int i = 0; deep[i]; i++)
         for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
             run_one(t, deep[i], deep_layouts[k]);

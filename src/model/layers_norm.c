@@ -1,0 +1,331 @@
+/* Layers that normalize: moments over some dimensions, of the batch or of a sample, then scale and offset. */
+#include "model/lower_internal.h"
+
+static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
+
+/* 1 / sqrt(x + epsilon) */
+static kpar_x inverse_root(kpar_expression_builder *e, kpar_x x, double epsilon)
+{
+    return kpar_x_div(e, constant(e, 1), kpar_x_sqrt(e, kpar_x_add(e, x, constant(e, epsilon))));
+}
+
+/* `shape` with size 1 in the dimensions `axes`. */
+static kpar_shape kept(kpar_shape shape, unsigned axes)
+{
+    for (int i = 0; i < shape.rank; i++)
+        if (axes >> i & 1) shape.dims[i] = (kpar_dim){1, false};
+    return shape;
+}
+
+/* Sum over `axes`, which stay with size 1. */
+static kpar_status sum_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *sum)
+{
+    const kpar_shape shape = kept(*kpar_lower_shape(lowering, x), axes);
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, axes, x, sum));
+    return kpar_build_reshape(lowering->graph, shape, *sum, sum);
+}
+
+/* Mean over dimensions of a sample. */
+static kpar_status mean_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *mean)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, x);
+    double count = 1;
+    for (int i = 0; i < shape->rank; i++)
+        if (axes >> i & 1) count *= (double)shape->dims[i].size;
+    KPAR_TRY(sum_over(lowering, axes, x, mean));
+    return kpar_build_affine(lowering->graph, *mean, 1 / count, 0, mean);
+}
+
+static kpar_status square_of_difference(kpar_lowering *lowering, kpar_value_id a, kpar_value_id b,
+                                        kpar_value_id *out)
+{
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x square = kpar_x_square(e, kpar_x_sub(e, kpar_x_input(e, 0), kpar_x_input(e, 1)));
+    return kpar_lower_apply(lowering, e, square, (kpar_value_id[]){a, b}, 2, out);
+}
+
+/* (x - mean) / sqrt(variance + epsilon); mean -1: 0. */
+static kpar_status standardize(kpar_lowering *lowering, kpar_value_id x, kpar_value_id mean,
+                               kpar_value_id variance, double epsilon, kpar_value_id *out)
+{
+    kpar_value_id inputs[3] = {x, -1, mean};
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    KPAR_TRY(kpar_lower_apply(lowering, e, inverse_root(e, kpar_x_input(e, 0), epsilon), &variance, 1,
+                              &inputs[1]));
+    e = kpar_expression_begin(mean >= 0 ? 3 : 2);
+    kpar_x value = kpar_x_input(e, 0);
+    if (mean >= 0) value = kpar_x_sub(e, value, kpar_x_input(e, 2));
+    value = kpar_x_mul(e, value, kpar_x_input(e, 1));
+    return kpar_lower_apply(lowering, e, value, inputs, mean >= 0 ? 3 : 2, out);
+}
+
+/* A weight that lies along the dimensions outside `axes` of x, shaped to meet it. */
+static kpar_status weight_along(kpar_lowering *lowering, const kpar_shape *shape, unsigned axes,
+                                kpar_weight weight, kpar_value_id *value)
+{
+    for (int i = 0; i < shape->rank; i++)
+        if (!(axes >> i & 1)) weight.dims[weight.rank++] = shape->dims[i].size;
+    KPAR_TRY(kpar_lower_weight(lowering, &weight, value));
+    return kpar_build_reshape(lowering->graph, kept(*shape, axes), *value, value);
+}
+
+/* What the config says of gamma and beta. */
+typedef struct affine {
+    bool scale, center;
+    kpar_value_id gamma, beta;
+} affine;
+
+static kpar_status read_affine(kpar_lowering *lowering, const kpar_shape *shape, unsigned axes, affine *a)
+{
+    const json_t *config = lowering->layer->config;
+    KPAR_TRY(kpar_config_boolean(lowering->owner, config, "scale", true, &a->scale));
+    KPAR_TRY(kpar_config_boolean(lowering->owner, config, "center", true, &a->center));
+    if (a->scale)
+        KPAR_TRY(weight_along(
+            lowering, shape, axes,
+            (kpar_weight){.name = "gamma", .initializer = "gamma_initializer", .by_default = "Ones"},
+            &a->gamma));
+    if (a->center)
+        KPAR_TRY(weight_along(
+            lowering, shape, axes,
+            (kpar_weight){.name = "beta", .initializer = "beta_initializer", .by_default = "Zeros"},
+            &a->beta));
+    return KPAR_OK;
+}
+
+static kpar_status apply_affine(kpar_lowering *lowering, const affine *a, kpar_value_id x, kpar_value_id *out)
+{
+    *out = x;
+    if (a->scale) KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *out, a->gamma, out));
+    if (a->center) KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, *out, a->beta, out));
+    return KPAR_OK;
+}
+
+/* A dimension of a sample, counted from the end if negative. */
+static kpar_status check_axis(const kpar_lowering *lowering, int rank, int64_t axis, int *dim)
+{
+    *dim = (int)(axis < 0 ? axis + rank : axis);
+    if (*dim >= 1 && *dim < rank) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EUNSUPPORTED,
+        "%s: argument 'axis' is %lld; expected a dimension after the batch of an input of rank %d",
+        lowering->owner, (long long)axis, rank);
+}
+
+/* The dimensions that the argument 'axis', a number or a list, names. */
+static kpar_status read_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
+{
+    const json_t *json = json_object_get(lowering->layer->config, "axis");
+    int dim;
+    *axes = 0;
+    for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
+        KPAR_TRY(check_axis(lowering, rank, json_integer_value(json_array_get(json, i)), &dim));
+        *axes |= 1u << dim;
+    }
+    if (*axes) return KPAR_OK;
+    int64_t axis;
+    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
+    KPAR_TRY(check_axis(lowering, rank, axis, &dim));
+    *axes = 1u << dim;
+    return KPAR_OK;
+}
+
+static kpar_status begin(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs, double *epsilon,
+                         double by_default, kpar_value_id *x, kpar_shape *shape)
+{
+    if (n_inputs != 1 || kpar_lower_shape(lowering, inputs[0])->rank < 2)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected one input of rank 2 or more", lowering->owner);
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "epsilon", by_default, epsilon));
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], x));
+    *shape = *kpar_lower_shape(lowering, *x);
+    return KPAR_OK;
+}
+
+/* Batch normalization: Ioffe and Szegedy (2015). */
+
+/* Rows that are real, of the batch (microbatch), times the other dimensions `axes` of a row: 1 over that. */
+static kpar_status inverse_count(kpar_lowering *lowering, const kpar_shape *shape, unsigned axes,
+                                 kpar_value_id *inverse)
+{
+    double each = 1;
+    kpar_value_id rows;
+    for (int i = 1; i < shape->rank; i++)
+        if (axes >> i & 1) each *= (double)shape->dims[i].size;
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1,
+                               kpar_lower_row_weights(lowering, 0, false), &rows));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x n = kpar_x_max(e, kpar_x_input(e, 0), constant(e, 1)); /* an empty batch has nothing to average */
+    kpar_x value = kpar_x_div(e, constant(e, 1), kpar_x_mul(e, n, constant(e, each)));
+    return kpar_lower_apply(lowering, e, value, &rows, 1, inverse);
+}
+
+/* Mean over `axes`, the batch among them, of the real rows. */
+static kpar_status batch_mean(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id inverse,
+                              kpar_value_id *mean)
+{
+    KPAR_TRY(kpar_lower_weighted(lowering, x, kpar_lower_row_weights(lowering, 0, false), -1, mean));
+    KPAR_TRY(sum_over(lowering, axes, *mean, mean));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *mean, inverse, mean);
+}
+
+/* average momentum + statistic (1 - momentum), of the mean over microbatches. */
+static kpar_status move_average(kpar_lowering *lowering, double momentum, kpar_value_id average,
+                                kpar_value_id statistic)
+{
+    kpar_graph *g = lowering->graph;
+    kpar_value_id next;
+    KPAR_TRY(kpar_build_reshape(g, *kpar_lower_shape(lowering, average), statistic, &statistic));
+    KPAR_TRY(kpar_build_accumulate(g, statistic, &statistic));
+    g->phase = KPAR_PHASE_UPDATE;
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x kept_part = kpar_x_mul(e, kpar_x_input(e, 0), constant(e, momentum));
+    kpar_x new_part = kpar_x_mul(e, kpar_x_input(e, 1), constant(e, (1 - momentum) / lowering->microbatches));
+    KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_add(e, kept_part, new_part),
+                              (kpar_value_id[]){average, statistic}, 2, &next));
+    kpar_graph_set_state(g, average, next);
+    g->phase = KPAR_PHASE_MICROBATCH;
+    return KPAR_OK;
+}
+
+/* A moving statistic: a frozen weight along the dimension, and the same shaped to meet x. */
+typedef struct moving {
+    kpar_value_id variable, shaped;
+} moving;
+
+static kpar_status lower_moving(kpar_lowering *lowering, const kpar_shape *shape, unsigned axes,
+                                kpar_weight weight, moving *m)
+{
+    for (int i = 0; i < shape->rank; i++)
+        if (!(axes >> i & 1)) weight.dims[weight.rank++] = shape->dims[i].size;
+    weight.frozen = true;
+    KPAR_TRY(kpar_lower_weight(lowering, &weight, &m->variable));
+    return kpar_build_reshape(lowering->graph, kept(*shape, axes), m->variable, &m->shaped);
+}
+
+KPAR_LAYER(batch_normalization)
+{
+    double epsilon, momentum;
+    int64_t axis;
+    int dim;
+    kpar_value_id x, mean, variance, inverse;
+    kpar_shape shape;
+    affine a;
+    moving means, variances;
+    KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "momentum", 0.99, &momentum));
+    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
+    KPAR_TRY(check_axis(lowering, shape.rank, axis, &dim));
+    const unsigned axes = ((1u << shape.rank) - 1) & ~(1u << dim);
+    KPAR_TRY(read_affine(lowering, &shape, axes, &a));
+    KPAR_TRY(lower_moving(
+        lowering, &shape, axes,
+        (kpar_weight){.name = "moving_mean", .initializer = "moving_mean_initializer", .by_default = "Zeros"},
+        &means));
+    KPAR_TRY(lower_moving(lowering, &shape, axes,
+                          (kpar_weight){.name = "moving_variance",
+                                        .initializer = "moving_variance_initializer",
+                                        .by_default = "Ones"},
+                          &variances));
+    mean = means.shaped;
+    variance = variances.shaped;
+    if (lowering->mode == KPAR_MODE_TRAIN && lowering->layer->trainable) {
+        lowering->batch_statistics = lowering->owner;
+        KPAR_TRY(inverse_count(lowering, &shape, axes, &inverse));
+        KPAR_TRY(batch_mean(lowering, axes, x, inverse, &mean));
+        KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
+        KPAR_TRY(batch_mean(lowering, axes, variance, inverse, &variance));
+        KPAR_TRY(move_average(lowering, momentum, means.variable, mean));
+        KPAR_TRY(move_average(lowering, momentum, variances.variable, variance));
+    }
+    KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
+    return apply_affine(lowering, &a, x, output);
+}
+
+/* Layer normalization: Ba, Kiros and Hinton (2016). */
+KPAR_LAYER(layer_normalization)
+{
+    double epsilon;
+    unsigned axes;
+    kpar_value_id x, mean, variance;
+    kpar_shape shape;
+    affine a;
+    KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
+    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(read_affine(lowering, &shape, ((1u << shape.rank) - 1) & ~axes, &a));
+    KPAR_TRY(mean_over(lowering, axes, x, &mean));
+    KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
+    KPAR_TRY(mean_over(lowering, axes, variance, &variance));
+    KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
+    return apply_affine(lowering, &a, x, output);
+}
+
+/* Group normalization: Wu and He (2018). Groups of neighbouring channels. */
+KPAR_LAYER(group_normalization)
+{
+    double epsilon;
+    int64_t groups, axis;
+    int dim;
+    kpar_value_id x, mean, variance;
+    kpar_shape shape;
+    affine a;
+    KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
+    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "groups", 32, &groups));
+    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
+    KPAR_TRY(check_axis(lowering, shape.rank, axis, &dim));
+    const int last = shape.rank - 1;
+    const int64_t channels = shape.dims[last].size;
+    if (groups == -1) groups = channels;
+    if (dim != last || groups < 1 || channels % groups != 0 || shape.rank == KPAR_MAX_RANK)
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: expected groups that divide the %lld channels of the last dimension, found %lld "
+            "along dimension %d",
+            lowering->owner, (long long)channels, (long long)groups, dim);
+    kpar_shape grouped = shape;
+    grouped.dims[last].size = groups;
+    grouped.dims[grouped.rank++] = (kpar_dim){channels / groups, false};
+    const unsigned axes =
+        ((1u << grouped.rank) - 1) & ~(1u | 1u << last); /* all but the batch and the group */
+    KPAR_TRY(read_affine(lowering, &shape, ((1u << shape.rank) - 1) & ~(1u << last), &a));
+    KPAR_TRY(kpar_build_reshape(lowering->graph, grouped, x, &x));
+    KPAR_TRY(mean_over(lowering, axes, x, &mean));
+    KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
+    KPAR_TRY(mean_over(lowering, axes, variance, &variance));
+    KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
+    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, x, &x));
+    return apply_affine(lowering, &a, x, output);
+}
+
+/* RMS normalization: Zhang and Sennrich (2019). */
+KPAR_LAYER(rms_normalization)
+{
+    double epsilon;
+    unsigned axes;
+    kpar_value_id x, squares, scale;
+    kpar_shape shape;
+    KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-6, &x, &shape));
+    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(weight_along(lowering, &shape, ((1u << shape.rank) - 1) & ~axes,
+                          (kpar_weight){.name = "scale", .initializer = "", .by_default = "Ones"}, &scale));
+    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
+    KPAR_TRY(mean_over(lowering, axes, squares, &squares));
+    KPAR_TRY(standardize(lowering, x, -1, squares, epsilon, &x));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, x, scale, output);
+}
+
+/* x over its length along `axis`, a length of less than 1e-12 counting as that. */
+KPAR_LAYER(unit_normalization)
+{
+    double epsilon;
+    unsigned axes;
+    kpar_value_id x, squares;
+    kpar_shape shape;
+    KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-12, &x, &shape));
+    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
+    KPAR_TRY(sum_over(lowering, axes, squares, &squares));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x inverse = kpar_x_min(e, inverse_root(e, kpar_x_input(e, 0), 0), constant(e, 1e12));
+    KPAR_TRY(kpar_lower_apply(lowering, e, inverse, &squares, 1, &squares));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, x, squares, output);
+}
