@@ -172,6 +172,17 @@ typedef struct kpar_graph {
     kpar_output *outputs;
     size_t n_outputs, outputs_capacity;
 
+    /* Numbers + 1 of what is there, 0: nothing. Of graph.c alone. */
+    struct {
+        struct {
+            int *values; /* by index of the source */
+            size_t capacity;
+        } sources[KPAR_SOURCE_COUNT];
+        size_t n_values; /* those looked at */
+        int *states;     /* by value */
+        size_t states_capacity;
+    } known;
+
     /* What new values and ops get. Set by whoever builds. */
     kpar_phase phase;
     kpar_part part;
