@@ -50,6 +50,8 @@ void kpar_graph_destroy(kpar_graph *graph)
     kpar_free(graph->ops);
     kpar_free(graph->states);
     kpar_free(graph->outputs);
+    for (int i = 0; i < KPAR_SOURCE_COUNT; i++) kpar_free(graph->known.sources[i].values);
+    kpar_free(graph->known.states);
     kpar_free(graph);
 }
 
@@ -106,13 +108,41 @@ static kpar_value_id add_value(kpar_graph *graph, kpar_value value)
     return (kpar_value_id)graph->n_values - 1;
 }
 
+/* Room in `numbers` for [index], with zeros behind what was there. */
+static int *room_for(int **numbers, size_t *capacity, size_t index)
+{
+    if (index >= *capacity) {
+        const size_t before = *capacity;
+        *capacity = 2 * index + 16;
+        *numbers = kpar_realloc(*numbers, *capacity * sizeof **numbers);
+        memset(*numbers + before, 0, (*capacity - before) * sizeof **numbers);
+    }
+    return &(*numbers)[index];
+}
+
+static int *known_source(kpar_graph *graph, kpar_source source, int index)
+{
+    return room_for(&graph->known.sources[source].values, &graph->known.sources[source].capacity,
+                    (size_t)index);
+}
+
+/* Passes append values themselves: those that have come since the last time. */
+static void learn_sources(kpar_graph *graph)
+{
+    for (; graph->known.n_values < graph->n_values; graph->known.n_values++) {
+        const kpar_value *v = &graph->values[graph->known.n_values];
+        if (v->op >= 0) continue;
+        int *known = known_source(graph, v->source, v->index);
+        if (!*known) *known = (int)graph->known.n_values + 1;
+    }
+}
+
 kpar_value_id kpar_graph_source(kpar_graph *graph, kpar_source source, int index, kpar_dtype dtype,
                                 kpar_shape shape)
 {
-    for (size_t i = 0; i < graph->n_values; i++) {
-        const kpar_value *v = &graph->values[i];
-        if (v->source == source && v->index == index && v->op < 0) return (kpar_value_id)i;
-    }
+    learn_sources(graph);
+    const int known = *known_source(graph, source, index);
+    if (known) return known - 1;
     return add_value(graph, (kpar_value){
                                 .dtype = dtype,
                                 .shape = shape,
@@ -168,11 +198,12 @@ kpar_status kpar_graph_append(kpar_graph *graph, kpar_op_kind kind, const kpar_v
 void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id next)
 {
     const kpar_value *v = &graph->values[value];
-    for (size_t i = 0; i < graph->n_states; i++)
-        if (graph->states[i].value == value) {
-            graph->states[i].next = next;
-            return;
-        }
+    int *known = room_for(&graph->known.states, &graph->known.states_capacity, (size_t)value);
+    if (*known) {
+        graph->states[*known - 1].next = next;
+        return;
+    }
+    *known = (int)graph->n_states + 1;
     KPAR_PUSH(graph->states, graph->n_states, graph->states_capacity) =
         (kpar_state){v->index, value, next, v->source == KPAR_FROM_COPY};
 }

@@ -93,30 +93,35 @@ typedef struct kpar_value {
     const char *layer; /* the layer it comes from, for messages; never NULL, may be "" */
 } kpar_value;
 
-/* Every op's attributes in one struct; an op uses those that its row names. */
 typedef enum kpar_reduction { KPAR_REDUCE_SUM, KPAR_REDUCE_MAX, KPAR_REDUCE_MIN } kpar_reduction;
 
+/* Every op's attributes: type, name, what it is to graph/attributes.h, and how many of them (an array) or nothing. An op
+ * uses those that its row names. What compares, hashes, prints and reads attributes goes by this list. */
+#define KPAR_ATTRIBUTE_LIST(X)                                                                               \
+    X(bool, transpose_a, BOOL, )              /* matmul */                                                   \
+    X(bool, transpose_b, BOOL, )              /* matmul */                                                   \
+    X(kpar_reduction, reduction, INT, )       /* reduce, all_reduce, reduce_scatter */                       \
+    X(unsigned, axes, INT, )                  /* reduce: bit mask of the dimensions removed */               \
+    X(int, axis, INT, )                       /* arg_reduce, concat, gather, scatter_add, softmax */         \
+    X(int, permutation, INT, [KPAR_MAX_RANK]) /* transpose: input dimension of each output dimension */      \
+    X(int64_t, start, INT64, [KPAR_MAX_RANK]) /* slice: first element; pad: zeros before */                  \
+    X(int64_t, stop, INT64, [KPAR_MAX_RANK])  /* slice: past the last, or KPAR_TO_END; pad: zeros after */   \
+    X(kpar_shape, shape, SHAPE, )  /* result; scatter_add: table; map: at least this, or rank 0 */           \
+    X(kpar_dtype, dtype, DTYPE, )  /* constant, receive */                                                   \
+    X(double, value, DOUBLE, )     /* constant */                                                            \
+    X(uint64_t, key, UINT64, )     /* random */                                                              \
+    X(bool, sparse, BOOL, )        /* cross_entropy: labels are class numbers */                             \
+    X(kpar_axis, mesh_axis, INT, ) /* collectives */                                                         \
+    X(int, peer, INT, )            /* send, receive: the other stage */                                      \
+    X(int, channel, INT, )         /* send, receive: number of the transfer */                               \
+    X(bool, accumulate, BOOL, )    /* emitted kernels only: add to what the output holds */
+
 typedef struct kpar_attributes {
-    const kpar_expression
-        *expression;               /* map; or the epilogue of an anchor: inputs are {anchor's result, then the
-                                          op's inputs beyond the anchor's own} */
-    bool transpose_a, transpose_b; /* matmul */
-    kpar_reduction reduction;      /* reduce, all_reduce, reduce_scatter */
-    unsigned axes;                 /* reduce: bit mask of the dimensions removed */
-    int axis;                      /* arg_reduce, concat, gather, scatter_add, iota, softmax */
-    int permutation[KPAR_MAX_RANK]; /* transpose: output dimension i is input dimension permutation[i] */
-    int64_t start[KPAR_MAX_RANK];   /* slice: first element; pad: zeros before */
-    int64_t stop[KPAR_MAX_RANK]; /* slice: past the last element, KPAR_TO_END: to the end; pad: zeros after */
-    kpar_shape shape;    /* reshape, constant, iota, random, receive: of the result; scatter_add: of the
-                                          table; map: broadcast to at least this shape (rank 0: no wish) */
-    kpar_dtype dtype;    /* constant, iota, receive */
-    double value;        /* constant */
-    uint64_t key;        /* random */
-    bool sparse;         /* cross_entropy: labels are class numbers */
-    kpar_axis mesh_axis; /* collectives */
-    int peer;            /* send, receive: the other stage */
-    int channel;         /* send, receive: number of the transfer */
-    bool accumulate;     /* emitted kernels only: add to what the output holds */
+    /* map; or the epilogue of an anchor: inputs are {anchor's result, then the op's inputs beyond the anchor's own} */
+    const kpar_expression *expression;
+#define KPAR_ATTRIBUTE_MEMBER(type, name, kind, count) type name count;
+    KPAR_ATTRIBUTE_LIST(KPAR_ATTRIBUTE_MEMBER)
+#undef KPAR_ATTRIBUTE_MEMBER
 } kpar_attributes;
 
 #define KPAR_TO_END INT64_MAX
@@ -171,6 +176,17 @@ typedef struct kpar_graph {
     size_t n_states, states_capacity;
     kpar_output *outputs;
     size_t n_outputs, outputs_capacity;
+
+    /* Numbers + 1 of what is there, 0: nothing. Of graph.c alone. */
+    struct {
+        struct {
+            int *values; /* by index of the source */
+            size_t capacity;
+        } sources[KPAR_SOURCE_COUNT];
+        size_t n_values; /* those looked at */
+        int *states;     /* by value */
+        size_t states_capacity;
+    } known;
 
     /* What new values and ops get. Set by whoever builds. */
     kpar_phase phase;

@@ -1,8 +1,7 @@
 /* Dead code and common subexpressions. (Maps that copy and constants are taken care of while building.) */
 #include "base/hash.h"
+#include "graph/attributes.h"
 #include "graph/pass.h"
-
-#include <string.h>
 
 static void mark_live(const kpar_graph *g, bool *live)
 {
@@ -29,17 +28,6 @@ static bool shareable(const kpar_op *op)
     return op->kind <= KPAR_OP_COMPUTE_COPY && op->kind != KPAR_OP_RANDOM;
 }
 
-static bool equal_attributes(const kpar_attributes *a, const kpar_attributes *b)
-{
-    if ((a->expression == NULL) != (b->expression == NULL)) return false;
-    if (a->expression && !kpar_expression_equal(a->expression, b->expression)) return false;
-    return a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b &&
-           a->reduction == b->reduction && a->axes == b->axes && a->axis == b->axis && a->value == b->value &&
-           a->sparse == b->sparse && a->dtype == b->dtype && kpar_shape_equal(&a->shape, &b->shape) &&
-           !memcmp(a->permutation, b->permutation, sizeof a->permutation) &&
-           !memcmp(a->start, b->start, sizeof a->start) && !memcmp(a->stop, b->stop, sizeof a->stop);
-}
-
 static uint64_t hash_op(const kpar_rebuild *r, const kpar_op *op)
 {
     uint64_t hash = kpar_hash(KPAR_HASH_START, &op->kind, sizeof op->kind);
@@ -59,7 +47,7 @@ static bool same_op(const kpar_rebuild *r, const kpar_op *op, const kpar_op *ear
         if (r->value[op->inputs[i]] != earlier->inputs[i]) return false;
     for (int i = 0; i < op->n_outputs; i++)
         if (r->old->values[op->outputs[i]].dtype != r->graph->values[earlier->outputs[i]].dtype) return false;
-    return equal_attributes(&op->attributes, &earlier->attributes);
+    return kpar_attributes_equal(&op->attributes, &earlier->attributes);
 }
 
 /* Open-addressed table of op ids of the new graph. */

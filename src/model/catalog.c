@@ -1,9 +1,7 @@
-/* The catalog of variables. A model has at most some thousand, so finding one is a walk. */
+/* The catalog of variables. */
 #include "model/catalog.h"
 
 #include "model/tables.h"
-
-#include <string.h>
 
 kpar_catalog *kpar_catalog_create(void)
 {
@@ -18,14 +16,14 @@ void kpar_catalog_destroy(kpar_catalog *catalog)
     kpar_arena_destroy(catalog->arena);
     kpar_free(catalog->variables);
     kpar_free(catalog->groups);
+    kpar_names_clear(&catalog->paths);
+    kpar_names_clear(&catalog->group_paths);
     kpar_free(catalog);
 }
 
 int kpar_catalog_find(const kpar_catalog *catalog, const char *path)
 {
-    for (int i = 0; i < catalog->n; i++)
-        if (strcmp(catalog->variables[i].path, path) == 0) return i;
-    return -1;
+    return kpar_names_find(&catalog->paths, path);
 }
 
 int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable)
@@ -39,19 +37,21 @@ int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable)
     added->path = kpar_arena_strdup(catalog->arena, variable->path);
     added->layer = kpar_arena_strdup(catalog->arena, variable->layer);
     added->name = kpar_arena_strdup(catalog->arena, variable->name);
+    kpar_names_add(&catalog->paths, added->path);
     return catalog->n++;
 }
 
 void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char *name)
 {
-    for (int i = 0; i < catalog->n_groups; i++)
-        if (strcmp(catalog->groups[i].path, path) == 0) return;
+    if (kpar_names_find(&catalog->group_paths, path) >= 0) return;
     catalog->groups = kpar_grow(catalog->groups, (size_t)catalog->n_groups, &catalog->groups_capacity,
                                 sizeof *catalog->groups);
-    catalog->groups[catalog->n_groups++] = (kpar_variable_group){
+    kpar_variable_group *group = &catalog->groups[catalog->n_groups++];
+    *group = (kpar_variable_group){
         kpar_arena_strdup(catalog->arena, path),
         kpar_arena_strdup(catalog->arena, name),
     };
+    kpar_names_add(&catalog->group_paths, group->path);
 }
 
 /* Inserts `index` into order[0..n), which stands by layer; equal layers stay in the order they came. */

@@ -4,6 +4,7 @@
 #define KPAR_MODEL_CATALOG_H
 
 #include "base/memory.h"
+#include "base/names.h"
 #include "tensor/array.h"
 
 typedef enum kpar_variable_kind {
@@ -48,6 +49,7 @@ typedef struct kpar_catalog {
     kpar_variable_group *groups;
     int n_groups;
     size_t groups_capacity;
+    kpar_names paths, group_paths; /* numbered as variables and groups are */
 } kpar_catalog;
 
 kpar_catalog *kpar_catalog_create(void);

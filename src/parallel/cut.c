@@ -1,6 +1,8 @@
 /* Cutting into stages. */
 #include "parallel/cut.h"
 
+#include "base/names.h"
+
 #include <string.h>
 
 /* A unit: what may not be cut, the ops of one layer, forward and backward. */
@@ -16,6 +18,7 @@ typedef struct cutting {
     unit *units; /* in order of the forward pass */
     int n_units;
     size_t units_capacity;
+    kpar_names layers; /* numbered as units are */
     kpar_rebuild r;
     int n_transfers;
     kpar_value_id *received; /* [old value * stages + stage]: the new value there, -1: not yet */
@@ -25,9 +28,8 @@ static bool takes_part(const kpar_op *op) { return op->phase == KPAR_PHASE_MICRO
 
 static unit *unit_of(cutting *c, const char *layer)
 {
-    for (int i = 0; i < c->n_units; i++)
-        if (strcmp(c->units[i].layer, layer) == 0) return &c->units[i];
-    return NULL;
+    const int found = kpar_names_find(&c->layers, layer);
+    return found >= 0 ? &c->units[found] : NULL;
 }
 
 static void find_units(cutting *c)
@@ -40,6 +42,7 @@ static void find_units(cutting *c)
             size_t n = (size_t)c->n_units;
             KPAR_PUSH(c->units, n, c->units_capacity) = (unit){.layer = op->layer};
             u = &c->units[c->n_units++];
+            kpar_names_add(&c->layers, op->layer);
         }
         u->seconds += kpar_cost_seconds(c->old, op, &c->options->cost);
     }
@@ -61,6 +64,7 @@ static void balance(cutting *c)
             double last = 0;
             for (int k = i - 1; k >= s - 1; k--) {
                 last += c->units[k].seconds;
+                if (last >= AT(best, i, s)) break; /* earlier cuts make the last part larger still */
                 double largest = AT(best, k, s - 1) > last ? AT(best, k, s - 1) : last;
                 if (largest >= AT(best, i, s)) continue;
                 AT(best, i, s) = largest;
@@ -104,11 +108,13 @@ static kpar_status cut_where_told(cutting *c)
 static void follow_map(cutting *c)
 {
     const kpar_stage_map *map = c->options->map;
+    kpar_names known = {0};
+    for (int k = 0; k < map->n; k++) kpar_names_add(&known, map->layers[k]);
     for (int i = 0; i < c->n_units; i++) {
-        c->units[i].stage = i ? c->units[i - 1].stage : 0;
-        for (int k = 0; k < map->n; k++)
-            if (strcmp(map->layers[k], c->units[i].layer) == 0) c->units[i].stage = map->stages[k];
+        const int k = kpar_names_find(&known, c->units[i].layer);
+        c->units[i].stage = k >= 0 ? map->stages[k] : i ? c->units[i - 1].stage : 0;
     }
+    kpar_names_clear(&known);
 }
 
 static void keep_map(const cutting *c)
@@ -221,6 +227,7 @@ kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, k
     kpar_rebuild_end(&c.r);
     kpar_free(c.received);
     kpar_free(c.units);
+    kpar_names_clear(&c.layers);
     if (status != KPAR_OK)
         kpar_graph_destroy(c.r.graph);
     else

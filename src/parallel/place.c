@@ -12,14 +12,17 @@ typedef struct placing {
     kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
     bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
     size_t open_capacity;
-    /* Conversions already made: {value, axis, placement} -> value. */
+    /* Conversions already made: {value, axis, placement} -> value; those of a value are a list. */
     struct conversion {
-        kpar_value_id from, to;
+        kpar_value_id to;
         kpar_axis axis;
         kpar_placement placement;
         kpar_phase phase;
+        int before; /* the one of the same value made before it, -1 */
     } * conversions;
     size_t n_conversions, conversions_capacity;
+    int *last_conversion; /* by new value: the number of its last one + 1, 0: none */
+    size_t last_conversion_capacity;
     int64_t *owner_bytes; /* by data index: what whole tensors it owns already */
 } placing;
 
@@ -158,6 +161,19 @@ static kpar_status convert_fresh(placing *p, kpar_axis axis, kpar_placement to, 
     return convert_by(p, KPAR_OP_SPLIT, axis, to, phase, part, value);
 }
 
+static int *last_conversion(placing *p, kpar_value_id value)
+{
+    const size_t before = p->last_conversion_capacity;
+    if ((size_t)value >= before) {
+        p->last_conversion_capacity = 2 * (size_t)value + 64;
+        p->last_conversion =
+            kpar_realloc(p->last_conversion, p->last_conversion_capacity * sizeof *p->last_conversion);
+        memset(p->last_conversion + before, 0,
+               (p->last_conversion_capacity - before) * sizeof *p->last_conversion);
+    }
+    return &p->last_conversion[value];
+}
+
 /* The value with placement `to` along `axis`, by an op appended now or earlier. */
 static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part,
                            kpar_value_id *value)
@@ -169,18 +185,20 @@ static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_p
         v->placement[axis] = to; /* a variable takes the placement of its first use */
         return KPAR_OK;
     }
-    for (size_t i = 0; i < p->n_conversions; i++) {
-        struct conversion *c = &p->conversions[i];
-        if (c->from == *value && c->axis == axis && kpar_placement_equal(c->placement, to) &&
+    const kpar_value_id from = *value;
+    for (int i = *last_conversion(p, from) - 1; i >= 0; i = p->conversions[i].before) {
+        const struct conversion *c = &p->conversions[i];
+        if (c->axis == axis && kpar_placement_equal(c->placement, to) &&
             (v->phase != KPAR_PHASE_STATE || c->phase == phase)) {
             *value = c->to;
             return KPAR_OK;
         }
     }
-    kpar_value_id from = *value;
     KPAR_TRY(convert_fresh(p, axis, to, phase, part, value));
+    int *last = last_conversion(p, from);
     KPAR_PUSH(p->conversions, p->n_conversions, p->conversions_capacity) =
-        (struct conversion){from, *value, axis, to, phase};
+        (struct conversion){*value, axis, to, phase, *last - 1};
+    *last = (int)p->n_conversions;
     return KPAR_OK;
 }
 
@@ -313,6 +331,7 @@ kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *
     kpar_free(p.copies);
     kpar_free(p.open);
     kpar_free(p.conversions);
+    kpar_free(p.last_conversion);
     kpar_free(p.owner_bytes);
     if (status != KPAR_OK)
         kpar_graph_destroy(p.r.graph);

@@ -1,5 +1,6 @@
 /* Drives the passes: lower, gradient, update, simplify, place, fuse, cut, buckets. */
 #include "base/hash.h"
+#include "graph/attributes.h"
 #include "parallel/bucket.h"
 #include "parallel/cut.h"
 #include "parallel/deal.h"
@@ -260,17 +261,29 @@ const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode
     return plan->reports[mode].entries;
 }
 
+/* What the dump leaves out, too: it is for reading. */
+static uint64_t hash_attributes(uint64_t hash, const kpar_graph *graph)
+{
+    for (size_t i = 0; i < graph->n_ops; i++) hash = kpar_attributes_hash(hash, &graph->ops[i].attributes);
+    return hash;
+}
+
 uint64_t kpar_plan_hash(const kpar_plan *plan)
 {
     kpar_text text = {0};
     const kpar_plan_options *o = &plan->options;
-    kpar_text_printf(&text, "%d %d %d %lld %d %d %s %d %d %s %llu %016llx\n", o->mesh.data, o->mesh.pipeline,
-                     o->mesh.tensor, (long long)o->batch_size, o->microbatches, o->leaves, o->schedule->name,
-                     o->zero, o->split_features, o->choice ? o->choice : "", (unsigned long long)o->seed,
-                     (unsigned long long)kpar_model_hash(plan->model));
+    kpar_text_printf(&text, "%d %d %d %lld %d %d %s %d %d %s %llu %016llx %d %s %s\n", o->mesh.data,
+                     o->mesh.pipeline, o->mesh.tensor, (long long)o->batch_size, o->microbatches, o->leaves,
+                     o->schedule->name, o->zero, o->split_features, o->choice ? o->choice : "",
+                     (unsigned long long)o->seed, (unsigned long long)kpar_model_hash(plan->model),
+                     o->windows, o->device->name, kpar_dtype_name(o->real));
+    for (int i = 0; i < kpar_mesh_size(o->mesh); i++)
+        kpar_text_printf(&text, "%d ", o->nodes ? o->nodes[i] : 0);
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
         if (plan->graphs[mode]) kpar_graph_dump_text(plan->graphs[mode], &text);
     uint64_t hash = kpar_hash(KPAR_HASH_START, kpar_text_get(&text), text.length);
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+        if (plan->graphs[mode]) hash = hash_attributes(hash, plan->graphs[mode]);
     kpar_text_clear(&text);
     return hash;
 }

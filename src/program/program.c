@@ -2,7 +2,7 @@
 #include "program/program.h"
 
 #include "base/hash.h"
-#include "program/attributes.h"
+#include "graph/attributes.h"
 
 #include <string.h>
 

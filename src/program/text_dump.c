@@ -7,7 +7,7 @@
 #include "program/program.h"
 
 #include "base/hash.h"
-#include "program/attributes.h"
+#include "graph/attributes.h"
 
 static void dump_quoted(kpar_text *text, const char *key, const char *value)
 {

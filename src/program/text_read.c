@@ -1,5 +1,5 @@
 /* Reads what text_dump.c writes: cuts lines into fields and values. What they mean is in text_lines.c. */
-#include "program/attributes.h"
+#include "graph/attributes.h"
 #include "program/text_lines.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@ noinst_PROGRAMS += tests/bench/bench_device
 tests_bench_bench_device_SOURCES = tests/bench/bench_device.c
 tests_bench_bench_device_LDADD = $(KPAR_LIBS)
 
-EXTRA_DIST += tests/bench/bench_training.sh tests/bench/torch_training.py
+EXTRA_DIST += tests/bench/bench_training.sh tests/bench/bench_plan.sh tests/bench/torch_training.py
 
 # TORCH_PYTHON: a Python that has torch, to compare with; PYTHON unless given.
 bench: tests/bench/bench_device$(EXEEXT) kpar_train$(EXEEXT)

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "base/number.h"
 #include "base/philox.h"
 #include "base/text.h"
@@ -218,6 +219,29 @@ START_TEST(what_is_not_quite_a_number_is_refused)
 }
 END_TEST
 
+START_TEST(names_are_numbered_and_found)
+{
+    kpar_names names = {0};
+    char texts[1000][8];
+    ck_assert_int_eq(kpar_names_find(&names, "0"), -1);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(texts[i], sizeof texts[i], "%d", i);
+        ck_assert_int_eq(kpar_names_add(&names, texts[i]), i);
+    }
+    for (int i = 0; i < 1000; i++) {
+        char again[8];
+        snprintf(again, sizeof again, "%d", i);
+        ck_assert_int_eq(kpar_names_find(&names, again), i);
+        ck_assert_int_eq(kpar_names_add(&names, again), i);
+    }
+    ck_assert_int_eq(kpar_names_find(&names, "1000"), -1);
+    ck_assert_uint_eq(names.n, 1000);
+    ck_assert_ptr_eq(names.texts[7], texts[7]);
+    kpar_names_clear(&names);
+    ck_assert_int_eq(kpar_names_find(&names, "7"), -1);
+}
+END_TEST
+
 static int sign(int x) { return (x > 0) - (x < 0); }
 
 START_TEST(digits_are_ordered_as_numbers)
@@ -361,6 +385,7 @@ int main(void)
         numbers_are_short_and_read_back_to_the_bit,
         numbers_do_not_depend_on_the_locale,
         what_is_not_quite_a_number_is_refused,
+        names_are_numbered_and_found,
         digits_are_ordered_as_numbers,
         philox_gives_the_known_answers_of_random123,
         a_stream_of_words_is_philox_by_fours,

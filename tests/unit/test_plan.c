@@ -224,19 +224,30 @@ START_TEST(a_choice_that_cannot_serve_is_refused_when_programs_are_emitted)
 }
 END_TEST
 
+static uint64_t hash_of(const kpar_plan_options *o)
+{
+    planned p = plan_file("tests/cases/data/opt_sgd/model.keras", o, ALL_MODES);
+    const uint64_t hash = p.plan ? kpar_plan_hash(p.plan) : 0;
+    ASSERT_PLANNED(p);
+    planned_free(&p);
+    return hash;
+}
+
 START_TEST(equal_options_plan_alike_and_others_do_not)
 {
-    kpar_plan_options o = options_of(2, 1, 1);
-    uint64_t hashes[3];
-    for (int i = 0; i < 3; i++) {
-        o.batch_size = i < 2 ? 16 : 17;
-        planned p = plan_file("tests/cases/data/opt_sgd/model.keras", &o, ALL_MODES);
-        ASSERT_PLANNED(p);
-        hashes[i] = kpar_plan_hash(p.plan);
-        planned_free(&p);
-    }
-    ck_assert_uint_eq(hashes[0], hashes[1]);
-    ck_assert_uint_ne(hashes[0], hashes[2]);
+    static const int one_node[] = {0, 0}, two_nodes[] = {0, 1};
+    kpar_plan_options o = options_of(2, 1, 1), others[5];
+    const uint64_t hash = hash_of(&o);
+    for (int i = 0; i < 5; i++) others[i] = o;
+    others[0].batch_size++;
+    others[1].windows = !o.windows;
+    others[2].nodes = two_nodes;
+    others[3].device = kpar_device_find("reference");
+    others[4].real = KPAR_F64;
+    ck_assert_uint_eq(hash, hash_of(&o));
+    for (int i = 0; i < 5; i++) ck_assert_msg(hash != hash_of(&others[i]), "option %d", i);
+    o.nodes = one_node;
+    ck_assert_uint_eq(hash, hash_of(&o));
 }
 END_TEST
 

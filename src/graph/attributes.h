@@ -1,9 +1,10 @@
-/* A kernel's attributes as a table, so that comparing, hashing, printing and reading them cannot disagree. Inside
- * src/program only. */
-#ifndef KPAR_PROGRAM_ATTRIBUTES_H
-#define KPAR_PROGRAM_ATTRIBUTES_H
+/* The attributes of an op or a kernel as a table, so that comparing, hashing, printing and reading them cannot disagree
+ * or forget one. */
+#ifndef KPAR_GRAPH_ATTRIBUTES_H
+#define KPAR_GRAPH_ATTRIBUTES_H
 
-#include "program/program.h"
+#include "base/text.h"
+#include "graph/graph.h"
 
 typedef enum kpar_field_kind {
     KPAR_FIELD_BOOL,

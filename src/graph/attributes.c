@@ -1,5 +1,5 @@
-/* The table of kernel attributes and what is done to every row of it. */
-#include "program/attributes.h"
+/* The table of attributes and what is done to every row of it. */
+#include "graph/attributes.h"
 
 #include "base/hash.h"
 #include "base/number.h"
@@ -7,29 +7,13 @@
 #include <limits.h>
 #include <string.h>
 
-#define ROW(member, kind, count)                                                                             \
-    {                                                                                                        \
-#member, offsetof(kpar_attributes, member), KPAR_FIELD_##kind, count                                 \
-    }
 static const kpar_attribute_row rows[] = {
-    ROW(transpose_a, BOOL, 1),
-    ROW(transpose_b, BOOL, 1),
-    ROW(reduction, INT, 1),
-    ROW(axes, INT, 1),
-    ROW(axis, INT, 1),
-    ROW(permutation, INT, KPAR_MAX_RANK),
-    ROW(start, INT64, KPAR_MAX_RANK),
-    ROW(stop, INT64, KPAR_MAX_RANK),
-    ROW(shape, SHAPE, 1),
-    ROW(dtype, DTYPE, 1),
-    ROW(value, DOUBLE, 1),
-    ROW(key, UINT64, 1),
-    ROW(sparse, BOOL, 1),
-    ROW(mesh_axis, INT, 1),
-    ROW(peer, INT, 1),
-    ROW(accumulate, BOOL, 1),
-};
+#define ROW(type, member, kind, count)                                                                       \
+    {#member, offsetof(kpar_attributes, member), KPAR_FIELD_##kind,                                          \
+     (int)(sizeof((kpar_attributes){0}.member) / sizeof(type))},
+    KPAR_ATTRIBUTE_LIST(ROW)
 #undef ROW
+};
 enum { N_ROWS = (int)(sizeof rows / sizeof rows[0]) };
 
 _Static_assert(sizeof(kpar_reduction) == sizeof(int) && sizeof(kpar_dtype) == sizeof(int) &&
