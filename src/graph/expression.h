@@ -134,9 +134,6 @@ void kpar_expression_evaluate(const kpar_expression *e, const double *inputs, do
 /* The meaning of one instruction. */
 double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c);
 
-/* A deep copy; NULL of NULL. */
-const kpar_expression *kpar_expression_copy(const kpar_expression *e, kpar_arena *arena);
-
 bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b);
 
 /* A deep copy; NULL of NULL. */

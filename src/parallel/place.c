@@ -65,10 +65,19 @@ static bool splits_features(const placing *p, const kpar_value *v)
            v->shape.dims[1].size % p->options->mesh.tensor == 0;
 }
 
+/* Whether another mode has decided where a variable lies. */
+static bool is_known(const placing *p, const kpar_value *v)
+{
+    return v->phase == KPAR_PHASE_STATE && p->options->variables && p->options->variables[v->index].known;
+}
+
 static void place_source(placing *p, kpar_value *v)
 {
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = replicated;
-    if (v->phase == KPAR_PHASE_STATE) return;
+    if (v->phase == KPAR_PHASE_STATE) {
+        if (is_known(p, v)) v->placement[KPAR_AXIS_TENSOR] = p->options->variables[v->index].tensor;
+        return;
+    }
     if (p->options->mesh.data > 1) v->placement[KPAR_AXIS_DATA] = kpar_split_on(0);
     if (p->options->mesh.tensor > 1 && splits_features(p, v))
         v->placement[KPAR_AXIS_TENSOR] = kpar_split_on(1);
@@ -85,7 +94,7 @@ static kpar_value_id add_source(placing *p, kpar_value value)
     kpar_graph *g = p->r.graph;
     KPAR_PUSH(g->values, g->n_values, g->values_capacity) = value;
     kpar_value_id id = (kpar_value_id)g->n_values - 1;
-    set_open(p, id, value.phase == KPAR_PHASE_STATE && p->options->mesh.tensor > 1);
+    set_open(p, id, value.phase == KPAR_PHASE_STATE && p->options->mesh.tensor > 1 && !is_known(p, &value));
     return id;
 }
 
@@ -310,12 +319,21 @@ static kpar_status place_output(placing *p, const kpar_output *output)
     return KPAR_OK;
 }
 
+static void remember_variables(placing *p)
+{
+    const kpar_graph *g = p->r.graph;
+    for (size_t i = 0; p->options->variables && i < g->n_states; i++)
+        p->options->variables[g->states[i].variable] =
+            (kpar_variable_place){true, g->values[g->states[i].value].placement[KPAR_AXIS_TENSOR]};
+}
+
 static kpar_status place_all(placing *p)
 {
     const kpar_graph *old = p->r.old;
     for (size_t i = 0; i < old->n_ops; i++) KPAR_TRY(place_op(p, (kpar_op_id)i));
     for (size_t i = 0; i < old->n_states; i++) KPAR_TRY(place_state(p, &old->states[i]));
     for (size_t i = 0; i < old->n_outputs; i++) KPAR_TRY(place_output(p, &old->outputs[i]));
+    remember_variables(p);
     return KPAR_OK;
 }
 

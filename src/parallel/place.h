@@ -7,11 +7,18 @@
 #include "graph/pass.h"
 #include "parallel/mesh.h"
 
+/* Where a variable lies along the tensor axis: where the first graph placed wants it, for all modes alike. */
+typedef struct kpar_variable_place {
+    bool known;
+    kpar_placement tensor;
+} kpar_variable_place;
+
 typedef struct kpar_place_options {
     kpar_mesh mesh;
     bool split_features; /* features lie split on dimension 1 over the tensor axis */
     int zero;            /* 1: trained weights and what their update reads are sharded over the data axis */
     const bool *trained; /* by variable index: updated from its gradient */
+    kpar_variable_place *variables; /* by variable index, read and written; NULL: this graph alone decides */
 } kpar_place_options;
 
 /* Returns a new graph. An op without a rule for its inputs' placements gets them replicated. */

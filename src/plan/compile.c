@@ -21,6 +21,8 @@ struct kpar_plan {
         int n, values;
     } reports[KPAR_MODE_COUNT];
     kpar_stage_map stages;
+    kpar_variable_place *places; /* of the catalog's variables */
+    int n_places;
     kpar_arena *arena;
 };
 
@@ -64,6 +66,15 @@ static kpar_status pass_simplify(kpar_plan *plan, const kpar_graph *in, kpar_gra
     return kpar_graph_simplify(in, out);
 }
 
+/* Modes lowered later may bring further variables. */
+static void grow_places(kpar_plan *plan)
+{
+    const int n = plan->catalog->n;
+    plan->places = kpar_realloc(plan->places, ((size_t)n + 1) * sizeof *plan->places);
+    for (; plan->n_places < n; plan->n_places++)
+        plan->places[plan->n_places] = (kpar_variable_place){.known = false};
+}
+
 static kpar_status pass_place(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     const kpar_plan_options *o = &plan->options;
@@ -73,7 +84,8 @@ static kpar_status pass_place(kpar_plan *plan, const kpar_graph *in, kpar_graph 
         trained[s->variable] =
             s->next != s->value && plan->catalog->variables[s->variable].kind == KPAR_VARIABLE_WEIGHT;
     }
-    const kpar_place_options options = {o->mesh, o->split_features, o->zero, trained};
+    grow_places(plan);
+    const kpar_place_options options = {o->mesh, o->split_features, o->zero, trained, plan->places};
     kpar_status status = kpar_place_graph(in, &options, out);
     kpar_free(trained);
     return status;
@@ -247,6 +259,7 @@ void kpar_plan_destroy(kpar_plan *plan)
     if (!plan) return;
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) kpar_graph_destroy(plan->graphs[mode]);
     kpar_arena_destroy(plan->arena);
+    kpar_free(plan->places);
     kpar_free(plan);
 }
 
