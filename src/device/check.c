@@ -198,6 +198,13 @@ static kpar_status check_scatter_add(const kpar_kernel_spec *spec)
     return fits_lookup(kpar_spec_output(spec, 0), kpar_spec_input(spec, 1), kpar_spec_input(spec, 0));
 }
 
+static kpar_status check_iota(const kpar_kernel_spec *spec)
+{
+    CHECK(spec->attributes.axis >= 0 && spec->attributes.axis < kpar_spec_output(spec, 0)->rank, "axis %d",
+          spec->attributes.axis);
+    return KPAR_OK;
+}
+
 static kpar_status check_random(const kpar_kernel_spec *spec)
 {
     tensor positions = kpar_spec_input(spec, 0), step = kpar_spec_input(spec, 1),
@@ -275,6 +282,7 @@ static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec) =
     [KPAR_OP_GATHER] = check_gather,
     [KPAR_OP_SCATTER_ADD] = check_scatter_add,
     [KPAR_OP_CONSTANT] = check_nothing,
+    [KPAR_OP_IOTA] = check_iota,
     [KPAR_OP_RANDOM] = check_random,
     [KPAR_OP_SOFTMAX] = check_softmax,
     [KPAR_OP_SOFTMAX_GRADIENT] = check_softmax,

@@ -229,6 +229,12 @@ kpar_status kpar_build_constant(kpar_graph *g, double value, kpar_shape shape, k
                              &(kpar_attributes){.value = value, .shape = shape, .dtype = g->real}, out);
 }
 
+kpar_status kpar_build_iota(kpar_graph *g, int axis, kpar_dtype dtype, kpar_shape shape, kpar_value_id *out)
+{
+    return kpar_graph_append(g, KPAR_OP_IOTA, NULL, 0,
+                             &(kpar_attributes){.axis = axis, .shape = shape, .dtype = dtype}, out);
+}
+
 kpar_status kpar_build_random(kpar_graph *g, uint64_t key, kpar_value_id positions, kpar_value_id step,
                               kpar_shape shape, kpar_value_id *out)
 {

@@ -43,6 +43,8 @@ kpar_status kpar_build_gather(kpar_graph *g, kpar_value_id table, kpar_value_id 
                               kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_constant(kpar_graph *g, double value, kpar_shape shape,
                                 kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_iota(kpar_graph *g, int axis, kpar_dtype dtype, kpar_shape shape,
+                            kpar_value_id *out) KPAR_MUST_USE;
 /* Uniform in [0, 1), of `shape` (dimension 0 is the batch). Element (row, i) is a function of `key`, the int64
  * scalar `step`, the row's position in the global batch, and i alone. */
 kpar_status kpar_build_random(kpar_graph *g, uint64_t key, kpar_value_id positions, kpar_value_id step,

@@ -137,12 +137,3 @@ bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b)
     return a->n_outputs == 0 ||
            memcmp(a->outputs, b->outputs, (size_t)a->n_outputs * sizeof *a->outputs) == 0;
 }
-
-const kpar_expression *kpar_expression_copy(const kpar_expression *e, kpar_arena *arena)
-{
-    if (!e) return NULL;
-    kpar_expression *copy = kpar_arena_copy(arena, e, sizeof *e);
-    copy->scalars = kpar_arena_copy(arena, e->scalars, (size_t)e->n_scalars * sizeof *e->scalars);
-    copy->outputs = kpar_arena_copy(arena, e->outputs, (size_t)e->n_outputs * sizeof *e->outputs);
-    return copy;
-}

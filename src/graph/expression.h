@@ -139,9 +139,6 @@ const kpar_expression *kpar_expression_copy(const kpar_expression *e, kpar_arena
 
 bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b);
 
-/* A deep copy; NULL of NULL. */
-const kpar_expression *kpar_expression_copy(const kpar_expression *expression, kpar_arena *arena);
-
 /* "{2: input 0; input 1; const 0.5; mul %0 %1; add %2 %3 -> %4}": the number of inputs, the instructions, the
  * outputs. kpar_expression_parse reads it back to an equal expression and leaves *text after the closing
  * brace; KPAR_EFORMAT says what was expected and what was found. */

@@ -18,6 +18,7 @@
 #define RULES_GATHER kpar_shape_gather, kpar_gradient_gather, NULL
 #define RULES_SCATTER_ADD kpar_shape_scatter_add, kpar_gradient_scatter_add, NULL
 #define RULES_CONSTANT kpar_shape_made, NULL, NULL
+#define RULES_IOTA kpar_shape_made, NULL, NULL
 #define RULES_RANDOM kpar_shape_random, NULL, NULL
 #define RULES_SOFTMAX kpar_shape_softmax, kpar_gradient_softmax, kpar_flops_rows
 #define RULES_SOFTMAX_GRADIENT kpar_shape_softmax_gradient, NULL, kpar_flops_rows

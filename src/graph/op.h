@@ -21,6 +21,7 @@
     X(GATHER, "gather", 2, "rows of the table (v, ...) picked by integer indices of any shape")              \
     X(SCATTER_ADD, "scatter_add", 2, "the gradient of gather: rows summed into a table of v rows by index")  \
     X(CONSTANT, "constant", 0, "one value, broadcast to a shape")                                            \
+    X(IOTA, "iota", 0, "0, 1, 2 ... along `axis`")                                                           \
     X(RANDOM, "random", 2,                                                                                   \
       "uniform in [0, 1) from Philox: row positions (batch) and the step select the numbers")                \
     X(SOFTMAX, "softmax", 1, "exp(x - max) / sum along the last dimension")                                  \

@@ -1,4 +1,4 @@
-/* Ops that make values out of nothing: constant, receive; and random, out of positions and a step. */
+/* Ops that make values out of nothing: constant, iota, receive; and random, out of positions and a step. */
 #include "graph/op_rules.h"
 
 KPAR_SHAPE_RULE(made)

@@ -111,6 +111,7 @@ static const struct {
 } without[KPAR_OP_COUNT] = {
     [KPAR_OP_ARG_REDUCE] = {NO_WAY, {"4"}, ""},
     [KPAR_OP_CONSTANT] = {NO_WAY, {NULL}, "4"},
+    [KPAR_OP_IOTA] = {NO_WAY, {NULL}, "4"},
     [KPAR_OP_RANDOM] = {REFUSES, {"!b", "!"}, "b 4"},
     [KPAR_OP_SOFTMAX_GRADIENT] = {REFUSES, {"b 4", "b 4"}, ""},
     [KPAR_OP_CROSS_ENTROPY_GRADIENT] = {REFUSES, {"b 4", "b 4", "b"}, ""},

@@ -47,6 +47,7 @@ static const shape_case shape_cases[] = {
     {KPAR_OP_GATHER, {"5 2", "b 3"}, {0}, "", NULL, "expected int32 or int64"},
     {KPAR_OP_SCATTER_ADD, {"b 2", "#b"}, {0}, "5 2", "(5, 2)", NULL},
     {KPAR_OP_CONSTANT, {NULL}, {.dtype = KPAR_F64}, "b 2", "(batch, 2)", NULL},
+    {KPAR_OP_IOTA, {NULL}, {.dtype = KPAR_I32}, "4", "(4)", NULL},
     {KPAR_OP_RECEIVE, {NULL}, {.dtype = KPAR_F64}, "b", "(batch)", NULL},
     {KPAR_OP_RANDOM, {"!b", "!"}, {0}, "b 2", "(batch, 2)", NULL},
     {KPAR_OP_RANDOM, {"!b", "!"}, {0}, "3 2", NULL, "batch as their first"},

@@ -16,6 +16,7 @@ static const kpar_cpu_rule *const rules[KPAR_OP_COUNT] = {
     [KPAR_OP_GATHER] = &kpar_cpu_gather,
     [KPAR_OP_SCATTER_ADD] = &kpar_cpu_scatter_add,
     [KPAR_OP_CONSTANT] = &kpar_cpu_constant,
+    [KPAR_OP_IOTA] = &kpar_cpu_iota,
     [KPAR_OP_RANDOM] = &kpar_cpu_random,
     [KPAR_OP_SOFTMAX] = &kpar_cpu_softmax,
     [KPAR_OP_SOFTMAX_GRADIENT] = &kpar_cpu_softmax_gradient,

@@ -1,4 +1,4 @@
-/* CPU kernels that make numbers: random (Philox, a group of counters at a time), constant. */
+/* CPU kernels that make numbers: random (Philox, a group of counters at a time), constant, iota. */
 #include "device/cpu/vector.h"
 
 #include "base/philox.h"
@@ -105,3 +105,19 @@ static kpar_status run_constant(kpar_cpu_kernel *k, void *const *in, void *const
 }
 
 const kpar_cpu_rule kpar_cpu_constant = {.fits = always, .run = run_constant};
+
+static kpar_status run_iota(kpar_cpu_kernel *k, void *const *in, void *const *out)
+{
+    const kpar_tensor_spec *output = kpar_spec_output(k->base.spec, 0);
+    const kpar_lines l = kpar_lines_of(output, k->base.spec->attributes.axis);
+    const size_t bytes = kpar_dtype_bytes(output->dtype);
+    char *to = out[0];
+    (void)in;
+    for (int64_t i = 0, n = l.outer * l.length * l.inner; i < n; i++, to += bytes) {
+        const double value = (double)(i / l.inner % l.length);
+        kpar_convert(to, output->dtype, &value, KPAR_F64, 1);
+    }
+    return KPAR_OK;
+}
+
+const kpar_cpu_rule kpar_cpu_iota = {.fits = always, .run = run_iota};

@@ -24,6 +24,7 @@ static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec, d
     [KPAR_OP_GATHER] = kpar_reference_gather,
     [KPAR_OP_SCATTER_ADD] = kpar_reference_scatter_add,
     [KPAR_OP_CONSTANT] = kpar_reference_constant,
+    [KPAR_OP_IOTA] = kpar_reference_iota,
     [KPAR_OP_RANDOM] = kpar_reference_random,
     [KPAR_OP_SOFTMAX] = kpar_reference_softmax,
     [KPAR_OP_SOFTMAX_GRADIENT] = kpar_reference_softmax_gradient,

@@ -11,6 +11,15 @@ KPAR_REFERENCE_RULE(constant)
     return KPAR_OK;
 }
 
+KPAR_REFERENCE_RULE(iota)
+{
+    const kpar_lines l = kpar_lines_of(kpar_spec_output(spec, 0), spec->attributes.axis);
+    (void)in;
+    for (int64_t i = 0, n = l.outer * l.length * l.inner; i < n; i++)
+        out[0][i] = (double)(i / l.inner % l.length);
+    return KPAR_OK;
+}
+
 static void strides_of(const kpar_tensor_spec *tensor, int64_t strides[KPAR_MAX_RANK])
 {
     for (int d = 0; d < tensor->rank; d++) strides[d] = kpar_tensor_span(tensor, d + 1, tensor->rank);
