@@ -137,4 +137,3 @@ bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b)
     return a->n_outputs == 0 ||
            memcmp(a->outputs, b->outputs, (size_t)a->n_outputs * sizeof *a->outputs) == 0;
 }
-

@@ -134,10 +134,10 @@ void kpar_expression_evaluate(const kpar_expression *e, const double *inputs, do
 /* The meaning of one instruction. */
 double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c);
 
-bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b);
-
 /* A deep copy; NULL of NULL. */
-const kpar_expression *kpar_expression_copy(const kpar_expression *expression, kpar_arena *arena);
+const kpar_expression *kpar_expression_copy(const kpar_expression *e, kpar_arena *arena);
+
+bool kpar_expression_equal(const kpar_expression *a, const kpar_expression *b);
 
 /* "{2: input 0; input 1; const 0.5; mul %0 %1; add %2 %3 -> %4}": the number of inputs, the instructions, the
  * outputs. kpar_expression_parse reads it back to an equal expression and leaves *text after the closing

@@ -102,12 +102,12 @@ typedef enum kpar_reduction { KPAR_REDUCE_SUM, KPAR_REDUCE_MAX, KPAR_REDUCE_MIN 
     X(bool, transpose_b, BOOL, )              /* matmul */                                                   \
     X(kpar_reduction, reduction, INT, )       /* reduce, all_reduce, reduce_scatter */                       \
     X(unsigned, axes, INT, )                  /* reduce: bit mask of the dimensions removed */               \
-    X(int, axis, INT, )                       /* arg_reduce, concat, gather, scatter_add, softmax */         \
+    X(int, axis, INT, )                       /* arg_reduce, concat, gather, scatter_add, iota, softmax */   \
     X(int, permutation, INT, [KPAR_MAX_RANK]) /* transpose: input dimension of each output dimension */      \
     X(int64_t, start, INT64, [KPAR_MAX_RANK]) /* slice: first element; pad: zeros before */                  \
     X(int64_t, stop, INT64, [KPAR_MAX_RANK])  /* slice: past the last, or KPAR_TO_END; pad: zeros after */   \
     X(kpar_shape, shape, SHAPE, )  /* result; scatter_add: table; map: at least this, or rank 0 */           \
-    X(kpar_dtype, dtype, DTYPE, )  /* constant, receive */                                                   \
+    X(kpar_dtype, dtype, DTYPE, )  /* constant, iota, receive */                                             \
     X(double, value, DOUBLE, )     /* constant */                                                            \
     X(uint64_t, key, UINT64, )     /* random */                                                              \
     X(bool, sparse, BOOL, )        /* cross_entropy: labels are class numbers */                             \
