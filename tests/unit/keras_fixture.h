@@ -72,7 +72,7 @@ static inline int add(kpar_catalog *catalog, const char *path, kpar_variable_kin
 }
 
 /* Weights of the cases' model: 12-16-16-5. */
-static inline kpar_catalog *mlp_catalog(void)
+static inline kpar_catalog *mlp_catalog_without_last_bias(void)
 {
     kpar_catalog *catalog = kpar_catalog_create();
     kpar_catalog_add_group(catalog, "", "sequential");
@@ -84,6 +84,12 @@ static inline kpar_catalog *mlp_catalog(void)
     add(catalog, "layers/dense_1/vars/0", KPAR_VARIABLE_WEIGHT, 2, 16, 16);
     add(catalog, "layers/dense_1/vars/1", KPAR_VARIABLE_WEIGHT, 1, 16, 0);
     add(catalog, "layers/dense_2/vars/0", KPAR_VARIABLE_WEIGHT, 2, 16, 5);
+    return catalog;
+}
+
+static inline kpar_catalog *mlp_catalog(void)
+{
+    kpar_catalog *catalog = mlp_catalog_without_last_bias();
     add(catalog, "layers/dense_2/vars/1", KPAR_VARIABLE_WEIGHT, 1, 5, 0);
     return catalog;
 }
