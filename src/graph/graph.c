@@ -195,6 +195,12 @@ kpar_status kpar_graph_append(kpar_graph *graph, kpar_op_kind kind, const kpar_v
     return KPAR_OK;
 }
 
+kpar_value_id kpar_graph_next_state(const kpar_graph *graph, kpar_value_id value)
+{
+    const int known = (size_t)value < graph->known.states_capacity ? graph->known.states[value] : 0;
+    return known ? graph->states[known - 1].next : value;
+}
+
 void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id next)
 {
     const kpar_value *v = &graph->values[value];

@@ -218,6 +218,8 @@ kpar_status kpar_graph_append(kpar_graph *graph, kpar_op_kind kind, const kpar_v
 
 /* `value` is the source of a variable or of its compute copy. */
 void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id next);
+/* What it becomes so far: `value` itself where nothing was set. */
+kpar_value_id kpar_graph_next_state(const kpar_graph *graph, kpar_value_id value);
 void kpar_graph_add_output(kpar_graph *graph, kpar_output_kind kind, int index, kpar_value_id value);
 
 /* Asserts every invariant: order, types, phases (what may read what), placements. KPAR_EINTERNAL names the op. */

@@ -10,26 +10,36 @@ static bool is_class(const json_t *object, const char *name)
     return class_name && strcmp(class_name, name) == 0;
 }
 
+kpar_status kpar_describe_class(const char *owner, const json_t *object, bool *sequential)
+{
+    const json_t *config = json_object_get(object, "config");
+    const char *class_name = json_string_value(json_object_get(object, "class_name"));
+    const bool functional = is_class(object, "Functional") || is_class(object, "Model");
+    *sequential = is_class(object, "Sequential");
+    if (!json_is_object(config) || !class_name)
+        return kpar_fail(KPAR_EFORMAT, "%s: expected a model's class_name and config, found neither", owner);
+    if (*sequential || (functional && json_object_get(config, "layers"))) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "%s: model class '%s' is not supported; supported: Sequential, Functional", owner,
+                     class_name);
+}
+
 static kpar_status describe_root(kpar_description *d)
 {
-    const json_t *root = d->model->root, *config = json_object_get(root, "config");
-    const char *class_name = json_string_value(json_object_get(root, "class_name"));
-    bool sequential = is_class(root, "Sequential"),
-         functional = is_class(root, "Functional") || is_class(root, "Model");
-    if (!json_is_object(config) || !class_name)
-        return kpar_fail(KPAR_EFORMAT, "%s: expected a model's class_name and config, found neither",
-                         d->file);
-    if (!sequential && (!functional || !json_object_get(config, "layers")))
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: model class '%s' is not supported; supported: Sequential, Functional", d->file,
-                         class_name);
-    const char *name = json_string_value(json_object_get(config, "name"));
-    d->model->name = name ? name : "model";
-    kpar_scope scope = {.config = config,
-                        .group = "layers",
-                        .trainable = !json_is_false(json_object_get(config, "trainable"))};
+    kpar_model *model = d->model;
+    kpar_scope scope = {.config = json_object_get(model->root, "config"), .group = "layers", .prefix = ""};
+    KPAR_TRY(kpar_describe_class(d->file, model->root, &scope.sequential));
+    const char *name = json_string_value(json_object_get(scope.config, "name"));
+    model->name = name ? name : "model";
+    scope.trainable = !json_is_false(json_object_get(scope.config, "trainable"));
     KPAR_TRY(kpar_describe_layers(d, &scope));
-    return sequential ? kpar_describe_chain(d, &scope) : kpar_describe_graph(d, &scope);
+    kpar_expansion whole = {.given = NULL};
+    KPAR_TRY(kpar_describe_calls(d, &scope, &whole));
+    model->inputs = whole.inputs;
+    model->outputs = whole.outputs;
+    model->n_inputs = whole.n_inputs;
+    model->n_outputs = whole.n_outputs;
+    return KPAR_OK;
 }
 
 static void move_into_model(kpar_description *d)

@@ -24,7 +24,7 @@ static bool starts_with(const char *text, const char *start)
     return text && strncmp(text, start, strlen(start)) == 0;
 }
 
-/* Python code in the place of a layer, and models in the place of layers. */
+/* Python code in the place of a layer. */
 static kpar_status refuse_foreign(const kpar_description *d, const kpar_layer *layer, const json_t *object)
 {
     const char *module = json_string_value(json_object_get(object, "module"));
@@ -44,10 +44,6 @@ static kpar_status refuse_foreign(const kpar_description *d, const kpar_layer *l
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: operations on tensors are not supported; use a layer instead; supported: %s",
                          owner, supported_layers(d));
-    if (json_is_array(json_object_get(layer->config, "layers")))
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: models within models are not supported; put its layers into the outer model",
-                         owner);
     return KPAR_OK;
 }
 
@@ -78,36 +74,60 @@ static kpar_status check_layer(const kpar_description *d, kpar_layer *layer, con
     return kpar_config_known(owner, layer->config, known, layer->row->defaults);
 }
 
-/* Keras numbers the layers of a class within their model: dense, dense_1, ... whatever their names are. */
+/* Keras numbers the layers of a class within their model: dense, dense_1, ... whatever their names are. Models in place of
+ * layers are numbered likewise. */
 static const char *group_path(const kpar_description *d, const kpar_scope *scope, const char *class_name)
 {
     char snake[256], other[256];
     int before = 0;
     kpar_snake_case(class_name, snake, sizeof snake);
-    for (size_t i = scope->first; i < scope->first + scope->count; i++) {
-        kpar_snake_case(d->layers[i].class_name, other, sizeof other);
+    for (size_t i = 0; i < scope->n_members; i++) {
+        kpar_snake_case(d->layers[scope->members[i].layer].class_name, other, sizeof other);
         before += strcmp(snake, other) == 0;
     }
     return before ? kpar_arena_printf(d->model->arena, "%s/%s_%d", scope->group, snake, before)
                   : kpar_arena_printf(d->model->arena, "%s/%s", scope->group, snake);
 }
 
-static kpar_status read_layer(kpar_description *d, kpar_scope *scope, const json_t *object)
+/* A model in the place of a layer, whose entry is the last one so far. */
+static kpar_status read_model(kpar_description *d, const kpar_scope *around, const json_t *object,
+                              kpar_scope **model)
+{
+    kpar_arena *arena = d->model->arena;
+    const kpar_layer layer = d->layers[d->n_layers - 1];
+    kpar_scope scope = {
+        .config = layer.config,
+        .group = kpar_arena_printf(arena, "%s/layers", layer.group),
+        .prefix = kpar_arena_printf(arena, "%s%s/", around->prefix, layer.own_name),
+        .trainable = layer.trainable,
+    };
+    KPAR_TRY(kpar_describe_class(kpar_layer_owner(d, &layer), object, &scope.sequential));
+    KPAR_TRY(kpar_describe_layers(d, &scope));
+    *model = kpar_arena_copy(arena, &scope, sizeof scope);
+    return KPAR_OK;
+}
+
+static kpar_status read_member(kpar_description *d, kpar_scope *scope, const json_t *object)
 {
     kpar_layer layer = {
         .class_name = json_string_value(json_object_get(object, "class_name")),
         .config = json_object_get(object, "config"),
     };
-    layer.name = json_string_value(json_object_get(layer.config, "name"));
-    if (!layer.name) layer.name = json_string_value(json_object_get(object, "name"));
-    if (!layer.class_name || !layer.name || !json_is_object(layer.config))
+    layer.own_name = json_string_value(json_object_get(layer.config, "name"));
+    if (!layer.own_name) layer.own_name = json_string_value(json_object_get(object, "name"));
+    if (!layer.class_name || !layer.own_name || !json_is_object(layer.config))
         return kpar_fail(KPAR_EFORMAT, "%s: layer %zu: expected a class_name and a config with a name",
-                         d->file, scope->count + 1);
+                         d->file, scope->n_members + 1);
+    layer.name = kpar_arena_printf(d->model->arena, "%s%s", scope->prefix, layer.own_name);
     layer.trainable = scope->trainable && !json_is_false(json_object_get(layer.config, "trainable"));
-    layer.group = group_path(d, scope, layer.class_name);
-    KPAR_TRY(check_layer(d, &layer, object));
+    const bool is_model = json_is_array(json_object_get(layer.config, "layers")),
+               groupless = scope->sequential && strcmp(layer.class_name, "InputLayer") == 0;
+    if (!groupless) layer.group = group_path(d, scope, layer.class_name);
+    KPAR_TRY(is_model ? refuse_foreign(d, &layer, object) : check_layer(d, &layer, object));
+    kpar_member member = {.object = object, .name = layer.own_name, .layer = d->n_layers};
     KPAR_PUSH(d->layers, d->n_layers, d->layers_capacity) = layer;
-    scope->count++;
+    if (is_model) KPAR_TRY(read_model(d, scope, object, &member.model));
+    scope->members[scope->n_members++] = member;
     return KPAR_OK;
 }
 
@@ -117,7 +137,7 @@ kpar_status kpar_describe_layers(kpar_description *d, kpar_scope *scope)
     size_t i;
     const json_t *object;
     if (json_array_size(layers) == 0) return kpar_fail(KPAR_EFORMAT, "%s: the model has no layers", d->file);
-    scope->first = d->n_layers;
-    json_array_foreach(layers, i, object) KPAR_TRY(read_layer(d, scope, object));
+    scope->members = kpar_arena_alloc(d->model->arena, json_array_size(layers) * sizeof *scope->members);
+    json_array_foreach(layers, i, object) KPAR_TRY(read_member(d, scope, object));
     return KPAR_OK;
 }

@@ -173,7 +173,8 @@ static kpar_status move_average(kpar_lowering *lowering, double momentum, kpar_v
                                 kpar_value_id statistic)
 {
     kpar_graph *g = lowering->graph;
-    kpar_value_id next;
+    kpar_value_id next =
+        kpar_graph_next_state(g, average); /* a layer that is called again goes on from there */
     KPAR_TRY(kpar_build_reshape(g, *kpar_lower_shape(lowering, average), statistic, &statistic));
     KPAR_TRY(kpar_build_accumulate(g, statistic, &statistic));
     g->phase = KPAR_PHASE_UPDATE;
@@ -181,7 +182,7 @@ static kpar_status move_average(kpar_lowering *lowering, double momentum, kpar_v
     kpar_x kept_part = kpar_x_mul(e, kpar_x_input(e, 0), constant(e, momentum));
     kpar_x new_part = kpar_x_mul(e, kpar_x_input(e, 1), constant(e, (1 - momentum) / lowering->microbatches));
     KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_add(e, kept_part, new_part),
-                              (kpar_value_id[]){average, statistic}, 2, &next));
+                              (kpar_value_id[]){next, statistic}, 2, &next));
     kpar_graph_set_state(g, average, next);
     g->phase = KPAR_PHASE_MICROBATCH;
     return KPAR_OK;

@@ -35,14 +35,6 @@ void kpar_lower_end(kpar_lowering *lowering)
     lowering->reports_capacity = 0;
 }
 
-/* Keras writes no group for the input layer of a Sequential, and none for operations. */
-static bool has_group(const kpar_model *model, const kpar_layer *layer)
-{
-    const char *class_name = json_string_value(json_object_get(model->root, "class_name"));
-    bool sequential = class_name && strcmp(class_name, "Sequential") == 0;
-    return layer->group && !(sequential && strcmp(layer->class_name, "InputLayer") == 0);
-}
-
 /* The groups of model.weights.h5: the model's own, the layers' in config order, the optimizer's. */
 static kpar_status add_groups(kpar_lowering *lowering)
 {
@@ -51,8 +43,8 @@ static kpar_status add_groups(kpar_lowering *lowering)
     if (catalog->n_groups > 0) return KPAR_OK;
     kpar_catalog_add_group(catalog, "", model->name);
     for (int i = 0; i < model->n_layers; i++)
-        if (has_group(model, &model->layers[i]))
-            kpar_catalog_add_group(catalog, model->layers[i].group, model->layers[i].name);
+        if (model->layers[i].group)
+            kpar_catalog_add_group(catalog, model->layers[i].group, model->layers[i].own_name);
     if (model->optimizer) {
         const char *name;
         KPAR_TRY(kpar_lower_optimizer_name(lowering, &name));

@@ -11,11 +11,14 @@
 typedef struct kpar_layer_row kpar_layer_row; /* model/layer.h */
 
 typedef struct kpar_layer {
-    const char *class_name, *name;
+    const char *class_name;
+    const char *name;     /* no other layer's: "dense", or "tower/dense" within a model within the model */
+    const char *own_name; /* within its model: "dense" */
     const json_t *config; /* the layer's own "config" object */
-    const char *group;    /* its group in model.weights.h5: "layers/dense_1" */
+    const char *group;    /* its group in model.weights.h5: "layers/dense_1"; NULL: none */
     bool trainable;       /* its own flag and those of all models around it */
-    const kpar_layer_row *row;
+    int n_calls;
+    const kpar_layer_row *row; /* NULL: a model within the model, whose calls are those of its layers */
 } kpar_layer;
 
 /* A tensor: output `tensor` of call `call`. */

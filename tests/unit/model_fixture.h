@@ -12,12 +12,17 @@ static void add_layer(kpar_model *m, size_t call, const json_t *item)
     const json_t *config = json_object_get(item, "config");
     const char *name = json_string_value(json_object_get(config, "name"));
     name = name ? name : kpar_arena_printf(m->arena, "layer_%zu", call);
-    m->layers[m->n_layers - 1] = (kpar_layer){class_name,
-                                              name,
-                                              config,
-                                              kpar_arena_printf(m->arena, "layers/%s", name),
-                                              !json_is_false(json_object_get(config, "trainable")),
-                                              kpar_layer_row_find(class_name)};
+    const bool groupless =
+        json_object_get(m->root, "class_name") && strcmp(class_name, "InputLayer") == 0; /* of a Sequential */
+    m->layers[m->n_layers - 1] = (kpar_layer){
+        .class_name = class_name,
+        .name = name,
+        .own_name = name,
+        .config = config,
+        .group = groupless ? NULL : kpar_arena_printf(m->arena, "layers/%s", name),
+        .trainable = !json_is_false(json_object_get(config, "trainable")),
+        .row = kpar_layer_row_find(class_name),
+    };
     if (strcmp(class_name, "InputLayer") == 0) m->inputs[m->n_inputs++] = (kpar_port){name, {(int)call, 0}};
 }
 
