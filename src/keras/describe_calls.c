@@ -25,7 +25,8 @@ static kpar_status call_model(kpar_description *d, const kpar_member *member, co
 }
 
 kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
-                                 const kpar_tensor_ref *inputs, int n_inputs, kpar_result *result)
+                                 const kpar_tensor_ref *inputs, int n_inputs, const json_t *args,
+                                 kpar_result *result)
 {
     if (member->model) return call_model(d, member, inputs, n_inputs, result);
     const kpar_call call = {
@@ -33,6 +34,7 @@ kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
         .number = d->layers[member->layer].n_calls++,
         .n_inputs = n_inputs,
         .inputs = kpar_arena_copy(d->model->arena, inputs, (size_t)n_inputs * sizeof *inputs),
+        .args = args,
     };
     *result = (kpar_result){.call = (int)d->n_calls};
     KPAR_PUSH(d->calls, d->n_calls, d->calls_capacity) = call;
@@ -55,7 +57,7 @@ kpar_status kpar_describe_output(const char *owner, const kpar_result *result, i
 kpar_status kpar_describe_input(kpar_description *d, const kpar_member *member, const kpar_expansion *call,
                                 int number, kpar_result *result)
 {
-    if (!call->given) return kpar_describe_member(d, member, NULL, 0, result);
+    if (!call->given) return kpar_describe_member(d, member, NULL, 0, NULL, result);
     if (number >= call->n_given)
         return kpar_fail(KPAR_EFORMAT, "%s: a model within the model is called with %d inputs, it has more",
                          kpar_layer_owner(d, &d->layers[member->layer]), call->n_given);
@@ -87,7 +89,7 @@ kpar_status kpar_describe_chain(kpar_description *d, const kpar_scope *scope, kp
         if (i == 0 && has_input)
             KPAR_TRY(kpar_describe_input(d, member, call, 0, &result));
         else
-            KPAR_TRY(kpar_describe_member(d, member, &now, 1, &result));
+            KPAR_TRY(kpar_describe_member(d, member, &now, 1, NULL, &result));
         KPAR_TRY(kpar_describe_output(member->name, &result, 0, &now));
         if (i == 0) call->inputs = one_port(arena, member->name, now);
     }

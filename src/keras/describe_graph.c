@@ -14,7 +14,8 @@ typedef struct source {
 /* A call before it has its place: its inputs are sources[first .. first + count). */
 typedef struct node {
     size_t member, first, count;
-    int input; /* number of the model's input that it is; -1: none */
+    int input;          /* number of the model's input that it is; -1: none */
+    const json_t *args; /* of an operation */
     bool placed;
     kpar_result result; /* once placed */
 } node;
@@ -29,6 +30,7 @@ typedef struct graph {
     source *sources;
     size_t n_sources, sources_capacity;
     const char *owner; /* of the member being read */
+    bool operation;    /* it is one: its arguments may be other things than tensors */
 } graph;
 
 static const char *owner_of(const graph *g, size_t member)
@@ -77,6 +79,7 @@ static kpar_status collect(graph *g, const json_t *value, int depth)
         KPAR_PUSH(g->sources, g->n_sources, g->sources_capacity) = s;
         return KPAR_OK;
     }
+    if (g->operation && !json_is_array(value)) return KPAR_OK;
     if (!json_is_array(value) || depth == DEEPEST)
         return kpar_fail(
             KPAR_EUNSUPPORTED,
@@ -109,6 +112,7 @@ static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
     KPAR_TRY(collect(g, args, 0));
     KPAR_TRY(check_kwargs(g, json_object_get(inbound, "kwargs")));
     n.count = g->n_sources - n.first;
+    n.args = g->operation ? args : NULL;
     if (n.count == 0) return kpar_fail(KPAR_EFORMAT, "%s: is called without input", g->owner);
     KPAR_PUSH(g->nodes, g->n_nodes, g->nodes_capacity) = n;
     return KPAR_OK;
@@ -119,6 +123,7 @@ static kpar_status read_nodes(graph *g, size_t member)
     const json_t *inbound = json_object_get(g->scope->members[member].object, "inbound_nodes"), *item;
     size_t number;
     g->owner = owner_of(g, member);
+    g->operation = g->d->layers[g->scope->members[member].layer].is_operation;
     g->first_node[member] = g->n_nodes;
     if (kpar_is_input(g->d, &g->scope->members[member])) {
         KPAR_PUSH(g->nodes, g->n_nodes, g->nodes_capacity) =
@@ -178,7 +183,7 @@ static kpar_status place(graph *g, node *n)
         const source *s = &g->sources[n->first + i];
         KPAR_TRY(kpar_describe_output(owner_of(g, n->member), &node_of(g, s)->result, s->tensor, &inputs[i]));
     }
-    return kpar_describe_member(g->d, member, inputs, (int)n->count, &n->result);
+    return kpar_describe_member(g->d, member, inputs, (int)n->count, n->args, &n->result);
 }
 
 /* Sweeps until all have a place. Layers stand by depth, so that one sweep does unless layers are shared. */

@@ -19,6 +19,13 @@ static const char *supported_layers(const kpar_description *d)
     return kpar_table_names(d->model->arena, rows, n, sizeof *rows);
 }
 
+static const char *supported_operations(const kpar_description *d)
+{
+    int n;
+    const kpar_layer_row *rows = kpar_operation_rows(&n);
+    return kpar_table_names(d->model->arena, rows, n, sizeof *rows);
+}
+
 static bool starts_with(const char *text, const char *start)
 {
     return text && strncmp(text, start, strlen(start)) == 0;
@@ -39,10 +46,6 @@ static kpar_status refuse_foreign(const kpar_description *d, const kpar_layer *l
     if ((registered && strchr(registered, '>')) || (module && !starts_with(module, "keras")))
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: a class of one's own is Python code, which is never run; supported layers: %s",
-                         owner, supported_layers(d));
-    if (starts_with(module, "keras.src.ops"))
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: operations on tensors are not supported; use a layer instead; supported: %s",
                          owner, supported_layers(d));
     return KPAR_OK;
 }
@@ -65,10 +68,12 @@ static kpar_status check_layer(const kpar_description *d, kpar_layer *layer, con
 {
     KPAR_TRY(refuse_foreign(d, layer, object));
     const char *owner = kpar_layer_owner(d, layer);
-    layer->row = kpar_layer_row_find(layer->class_name);
+    layer->row = layer->is_operation ? kpar_operation_row_find(layer->class_name)
+                                     : kpar_layer_row_find(layer->class_name);
     if (!layer->row)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: this layer is not supported; supported: %s", owner,
-                         supported_layers(d));
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: this %s is not supported; supported: %s", owner,
+                         layer->is_operation ? "operation" : "layer",
+                         layer->is_operation ? supported_operations(d) : supported_layers(d));
     KPAR_TRY(check_dtype(d, layer));
     const char *known = kpar_arena_printf(d->model->arena, "name trainable dtype %s", layer->row->arguments);
     return kpar_config_known(owner, layer->config, known, layer->row->defaults);
@@ -82,8 +87,9 @@ static const char *group_path(const kpar_description *d, const kpar_scope *scope
     int before = 0;
     kpar_snake_case(class_name, snake, sizeof snake);
     for (size_t i = 0; i < scope->n_members; i++) {
-        kpar_snake_case(d->layers[scope->members[i].layer].class_name, other, sizeof other);
-        before += strcmp(snake, other) == 0;
+        const kpar_layer *layer = &d->layers[scope->members[i].layer];
+        kpar_snake_case(layer->class_name, other, sizeof other);
+        before += !layer->is_operation && strcmp(snake, other) == 0;
     }
     return before ? kpar_arena_printf(d->model->arena, "%s/%s_%d", scope->group, snake, before)
                   : kpar_arena_printf(d->model->arena, "%s/%s", scope->group, snake);
@@ -118,10 +124,12 @@ static kpar_status read_member(kpar_description *d, kpar_scope *scope, const jso
     if (!layer.class_name || !layer.own_name || !json_is_object(layer.config))
         return kpar_fail(KPAR_EFORMAT, "%s: layer %zu: expected a class_name and a config with a name",
                          d->file, scope->n_members + 1);
+    layer.is_operation = starts_with(json_string_value(json_object_get(object, "module")), "keras.src.ops");
     layer.name = kpar_arena_printf(d->model->arena, "%s%s", scope->prefix, layer.own_name);
     layer.trainable = scope->trainable && !json_is_false(json_object_get(layer.config, "trainable"));
     const bool is_model = json_is_array(json_object_get(layer.config, "layers")),
-               groupless = scope->sequential && strcmp(layer.class_name, "InputLayer") == 0;
+               groupless =
+                   layer.is_operation || (scope->sequential && strcmp(layer.class_name, "InputLayer") == 0);
     if (!groupless) layer.group = group_path(d, scope, layer.class_name);
     KPAR_TRY(is_model ? refuse_foreign(d, &layer, object) : check_layer(d, &layer, object));
     kpar_member member = {.object = object, .name = layer.own_name, .layer = d->n_layers};

@@ -41,7 +41,8 @@ static kpar_status check_variable(kpar_keras_file *file, const kpar_variable *va
 static kpar_status check_layers(kpar_keras_file *file, const kpar_catalog *catalog)
 {
     for (int i = 0; i < catalog->n; i++)
-        if (!is_optimizers(&catalog->variables[i])) KPAR_TRY(check_variable(file, &catalog->variables[i]));
+        if (!is_optimizers(&catalog->variables[i]) && catalog->variables[i].kind != KPAR_VARIABLE_CONSTANT)
+            KPAR_TRY(check_variable(file, &catalog->variables[i]));
     return KPAR_OK;
 }
 

@@ -131,7 +131,8 @@ static kpar_status write_all(const writer *w)
 {
     KPAR_TRY(write_groups(w));
     for (int i = 0; i < w->catalog->n; i++)
-        if (w->with_optimizer || !is_optimizers(w->catalog->variables[i].path))
+        if (w->catalog->variables[i].kind != KPAR_VARIABLE_CONSTANT &&
+            (w->with_optimizer || !is_optimizers(w->catalog->variables[i].path)))
             KPAR_TRY(write_variable(w, i));
     return KPAR_OK;
 }

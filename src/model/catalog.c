@@ -37,6 +37,10 @@ int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable)
     added->path = kpar_arena_strdup(catalog->arena, variable->path);
     added->layer = kpar_arena_strdup(catalog->arena, variable->layer);
     added->name = kpar_arena_strdup(catalog->arena, variable->name);
+    if (variable->values)
+        added->values =
+            kpar_arena_copy(catalog->arena, variable->values,
+                            (size_t)kpar_count(variable->rank, variable->dims) * sizeof *variable->values);
     kpar_names_add(&catalog->paths, added->path);
     return catalog->n++;
 }
@@ -109,8 +113,9 @@ static void initialize_run(const kpar_variable *variable, uint64_t first, size_t
     for (size_t done = 0; done < count;) {
         size_t n = count - done < BLOCK ? count - done : BLOCK;
         for (size_t i = 0; i < n; i++)
-            block[i] = variable->initializer ? variable->initializer->element(variable, first + done + i)
-                                             : variable->initial;
+            block[i] = variable->values        ? variable->values[first + done + i]
+                       : variable->initializer ? variable->initializer->element(variable, first + done + i)
+                                               : variable->initial;
         kpar_convert(values + done * bytes, variable->dtype, block, KPAR_F64, n);
         done += n;
     }

@@ -13,6 +13,7 @@ typedef enum kpar_variable_kind {
     KPAR_VARIABLE_ITERATION,     /* the optimizer's step count, int64 scalar */
     KPAR_VARIABLE_LEARNING_RATE, /* float32 scalar; absent with a schedule */
     KPAR_VARIABLE_SLOT,          /* the optimizer's memory of a weight */
+    KPAR_VARIABLE_CONSTANT,      /* an array that the config holds; in no file of weights */
 } kpar_variable_kind;
 
 typedef struct kpar_initializer_row kpar_initializer_row; /* model/initializer.h */
@@ -31,6 +32,7 @@ typedef struct kpar_variable {
     /* Initial value where no file has one. */
     const kpar_initializer_row *initializer; /* NULL: `initial` everywhere */
     double initial, parameters[2];           /* meaning by initializer */
+    const double *values;                    /* CONSTANT: all elements */
     uint64_t key;                            /* Philox key */
 } kpar_variable;
 

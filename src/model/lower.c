@@ -142,10 +142,14 @@ static kpar_status call_inputs(const kpar_lowering *lowering, const kpar_call *c
 {
     for (int i = 0; i < call->n_inputs; i++) {
         const kpar_tensor_ref ref = call->inputs[i];
-        if (ref.call < 0 || ref.call >= lowering->call || ref.tensor != 0)
+        if (ref.call < 0 || ref.call >= lowering->call || ref.tensor < 0 || ref.tensor >= KPAR_CALL_OUTPUTS)
             return kpar_fail(KPAR_EINTERNAL, "%s: input %d is output %d of call %d, which is not there yet",
                              lowering->owner, i, ref.tensor, ref.call);
-        inputs[i] = lowering->call_values[ref.call];
+        inputs[i] = kpar_lower_output(lowering, ref);
+        if (inputs[i] < 0)
+            return kpar_fail(KPAR_EFORMAT, "%s: refers to output %d of layer '%s', which has no such output",
+                             lowering->owner, ref.tensor,
+                             lowering->model->layers[lowering->model->calls[ref.call].layer].name);
     }
     return KPAR_OK;
 }
@@ -163,14 +167,16 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     KPAR_TRY(check_call(lowering, call));
     kpar_value_id *inputs = kpar_arena_alloc(lowering->arena, ((size_t)call->n_inputs + 1) * sizeof *inputs);
     KPAR_TRY(call_inputs(lowering, call, inputs));
-    return lowering->layer->row->lower(lowering, inputs, call->n_inputs, &lowering->call_values[index]);
+    return lowering->layer->row->lower(lowering, inputs, call->n_inputs,
+                                       &lowering->call_values[index * KPAR_CALL_OUTPUTS]);
 }
 
 static kpar_status lower_calls(kpar_lowering *lowering)
 {
     const kpar_model *model = lowering->model;
-    lowering->call_values =
-        kpar_arena_alloc(lowering->arena, ((size_t)model->n_calls + 1) * sizeof(kpar_value_id));
+    const size_t n_values = (size_t)model->n_calls * KPAR_CALL_OUTPUTS;
+    lowering->call_values = kpar_arena_alloc(lowering->arena, (n_values + 1) * sizeof(kpar_value_id));
+    for (size_t i = 0; i < n_values; i++) lowering->call_values[i] = -1;
     lowering->call_logits =
         kpar_arena_alloc(lowering->arena, ((size_t)model->n_calls + 1) * sizeof(kpar_value_id));
     for (int i = 0; i < model->n_calls; i++) lowering->call_logits[i] = -1;
@@ -197,7 +203,9 @@ static void keep_weights(kpar_lowering *lowering)
 {
     for (int i = 0; i < lowering->catalog->n; i++) {
         const kpar_variable *variable = &lowering->catalog->variables[i];
-        if (variable->kind != KPAR_VARIABLE_WEIGHT && variable->kind != KPAR_VARIABLE_FROZEN) continue;
+        if (variable->kind != KPAR_VARIABLE_WEIGHT && variable->kind != KPAR_VARIABLE_FROZEN &&
+            variable->kind != KPAR_VARIABLE_CONSTANT)
+            continue;
         kpar_value_id value = kpar_lower_variable(lowering, i);
         kpar_graph_set_state(lowering->graph, value, value);
     }
@@ -210,7 +218,7 @@ static void add_predictions(kpar_lowering *lowering)
     for (int i = 0; i < model->n_outputs; i++) {
         if (lowering->mode == KPAR_MODE_TRAIN && model->losses && model->losses[i]) continue;
         kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_PREDICTION, i,
-                              lowering->call_values[model->outputs[i].tensor.call]);
+                              kpar_lower_output(lowering, model->outputs[i].tensor));
     }
 }
 

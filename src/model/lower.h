@@ -54,7 +54,7 @@ typedef struct kpar_lowering {
     const kpar_layer *layer;
     int call;                   /* index of the call being lowered */
     int layer_weights;          /* how many of the layer's weights this call has asked for */
-    kpar_value_id *call_values; /* first output of each call */
+    kpar_value_id *call_values; /* outputs of each call: [call * KPAR_CALL_OUTPUTS + output], -1: none */
     kpar_value_id *call_logits; /* what a softmax or a sigmoid made it of, or -1 */
     kpar_value_id logits;       /* likewise of the output whose loss or metric is lowered */
     const char *owner;          /* what messages call the current layer */

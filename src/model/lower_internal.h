@@ -66,6 +66,15 @@ kpar_status kpar_lower_hoisted_map(kpar_lowering *lowering, const kpar_expressio
                                    const kpar_value_id *inputs, int n_inputs,
                                    kpar_value_id *outs) KPAR_MUST_USE;
 
+/* An array that the config holds, as nested lists of numbers. */
+kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value) KPAR_MUST_USE;
+/* Output of a call: kpar_tensor_ref to value. */
+kpar_value_id kpar_lower_output(const kpar_lowering *lowering, kpar_tensor_ref tensor);
+
+#define KPAR_OPERATION(name)                                                                                 \
+    kpar_status name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,                     \
+                     kpar_value_id *output)
+
 /* Lowerings of layers, a file a family (layers_*.c); the table is in layers.c. */
 #define KPAR_LAYER(name)                                                                                     \
     kpar_status kpar_layer_##name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,        \

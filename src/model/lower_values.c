@@ -48,11 +48,63 @@ kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_v
     return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, value, one, real);
 }
 
+/* Sizes of nested lists, by the first of each; false: too deep. */
+static bool list_dims(const json_t *list, kpar_variable *array)
+{
+    for (array->rank = 0; json_is_array(list); list = json_array_get(list, 0)) {
+        if (array->rank == KPAR_MAX_RANK || json_array_size(list) == 0) return false;
+        array->dims[array->rank++] = (int64_t)json_array_size(list);
+    }
+    return true;
+}
+
+/* Appends the numbers of nested lists; false: not of these dimensions. */
+static bool list_numbers(const json_t *list, const kpar_variable *array, int depth, double **next)
+{
+    if (depth == array->rank) {
+        *(*next)++ = json_is_true(list) ? 1 : json_number_value(list);
+        return json_is_number(list) || json_is_boolean(list);
+    }
+    if ((int64_t)json_array_size(list) != array->dims[depth]) return false;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!list_numbers(json_array_get(list, i), array, depth + 1, next)) return false;
+    return true;
+}
+
+kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value)
+{
+    kpar_variable array = {
+        .path = kpar_arena_printf(lowering->arena, "constants/%s/%d", lowering->layer->name,
+                                  lowering->layer_weights++),
+        .layer = lowering->layer->name,
+        .name = "constant",
+        .kind = KPAR_VARIABLE_CONSTANT,
+        .dtype = KPAR_F32,
+        .layer_index = -1,
+        .of = -1,
+    };
+    bool right = list_dims(list, &array);
+    const size_t count = right ? (size_t)kpar_count(array.rank, array.dims) : 0;
+    double *values = kpar_arena_alloc(lowering->arena, (count + 1) * sizeof *values), *next = values;
+    right = right && list_numbers(list, &array, 0, &next);
+    if (!right)
+        return kpar_fail(KPAR_EFORMAT, "%s: expected an array as nested lists of numbers", lowering->owner);
+    array.values = values;
+    *value = kpar_lower_variable(lowering, kpar_catalog_add(lowering->catalog, &array));
+    return KPAR_OK;
+}
+
+kpar_value_id kpar_lower_output(const kpar_lowering *lowering, kpar_tensor_ref tensor)
+{
+    return lowering->call_values[tensor.call * KPAR_CALL_OUTPUTS + tensor.tensor];
+}
+
 kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output, kpar_value_id *prediction)
 {
     const int call = lowering->model->outputs[output].tensor.call;
     lowering->logits = lowering->call_logits[call];
-    return kpar_lower_real(lowering, lowering->call_values[call], prediction);
+    return kpar_lower_real(lowering, kpar_lower_output(lowering, lowering->model->outputs[output].tensor),
+                           prediction);
 }
 
 void kpar_lower_pass_on(kpar_lowering *lowering, kpar_value_id input, kpar_value_id *output)

@@ -17,6 +17,7 @@ typedef struct kpar_layer {
     const json_t *config; /* the layer's own "config" object */
     const char *group;    /* its group in model.weights.h5: "layers/dense_1"; NULL: none */
     bool trainable;       /* its own flag and those of all models around it */
+    bool is_operation;    /* on tensors, which stand in the call's arguments; else a layer */
     int n_calls;
     const kpar_layer_row *row; /* NULL: a model within the model, whose calls are those of its layers */
 } kpar_layer;
@@ -26,12 +27,16 @@ typedef struct kpar_tensor_ref {
     int call, tensor;
 } kpar_tensor_ref;
 
+/* A call of an operation may have several outputs. */
+enum { KPAR_CALL_OUTPUTS = 8 };
+
 /* One call of a layer. Calls stand in an order in which inputs come first. */
 typedef struct kpar_call {
     int layer;    /* index in layers */
     int number;   /* 0 for the layer's first call, 1 for the second ... */
     int n_inputs; /* 0 for an InputLayer, which is called once too */
     kpar_tensor_ref *inputs;
+    const json_t *args; /* of an operation: inputs, numbers and arrays as they stand in the call; else NULL */
     const json_t *kwargs; /* NULL: none that matter (a mask of null, a stored `training`) */
 } kpar_call;
 

@@ -15,6 +15,9 @@ struct kpar_layer_row {
 };
 const kpar_layer_row *kpar_layer_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_layer_rows(int *n);
+/* Operations on tensors (operations.c), rows of the same form; a call may give up to KPAR_CALL_OUTPUTS outputs. */
+const kpar_layer_row *kpar_operation_row_find(const char *class_name); /* NULL: not supported */
+const kpar_layer_row *kpar_operation_rows(int *n);
 
 /* Activations (activations.c): expressions of one input, or softmax, which mixes a row and has `formula` NULL. */
 typedef struct kpar_activation_row {

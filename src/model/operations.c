@@ -1,0 +1,569 @@
+/* Operations on tensors (keras.ops), a row each. Their operands stand in the call's arguments, where layers have inputs:
+ * outputs of other calls, numbers, and arrays that the config holds. */
+#include "model/lower_internal.h"
+
+#include <string.h>
+
+static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
+
+/* --- operands --- */
+
+static bool is_class(const json_t *value, const char *name)
+{
+    const char *class_name = json_string_value(json_object_get(value, "class_name"));
+    return class_name && strcmp(class_name, name) == 0;
+}
+
+/* Tensors among an argument, which are the call's inputs in order. */
+static int count_tensors(const json_t *value)
+{
+    int n = is_class(value, "__keras_tensor__");
+    for (size_t i = 0; json_is_array(value) && i < json_array_size(value); i++)
+        n += count_tensors(json_array_get(value, i));
+    return n;
+}
+
+static const json_t *argument(const kpar_lowering *lowering, int number)
+{
+    return json_array_get(lowering->model->calls[lowering->call].args, (size_t)number);
+}
+
+static kpar_status operand(kpar_lowering *lowering, const kpar_value_id *inputs, int number,
+                           kpar_value_id *value)
+{
+    const json_t *json = argument(lowering, number);
+    int before = 0;
+    for (int i = 0; i < number; i++) before += count_tensors(argument(lowering, i));
+    if (is_class(json, "__keras_tensor__")) return kpar_lower_real(lowering, inputs[before], value);
+    if (is_class(json, "__tensor__"))
+        return kpar_lower_array(lowering, json_object_get(json_object_get(json, "config"), "value"), value);
+    if (json_is_number(json) || json_is_boolean(json)) {
+        const double given = json_is_number(json) ? json_number_value(json) : (double)json_is_true(json);
+        return kpar_build_constant(lowering->graph, given, (kpar_shape){.rank = 0}, value);
+    }
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument %d: expected a tensor or a number", lowering->owner,
+                     number + 1);
+}
+
+/* A config number that names a dimension, counted from the end if negative. */
+static kpar_status dimension(const kpar_lowering *lowering, int64_t axis, int rank, int *dim)
+{
+    *dim = (int)(axis < 0 ? axis + rank : axis);
+    if (*dim >= 1 && *dim < rank) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "%s: axis %lld: expected a dimension after the batch of a tensor of rank %d",
+                     lowering->owner, (long long)axis, rank);
+}
+
+static kpar_status read_axis(const kpar_lowering *lowering, const char *key, int64_t by_default, int rank,
+                             int *dim)
+{
+    int64_t axis;
+    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, key, by_default, &axis));
+    return dimension(lowering, axis, rank, dim);
+}
+
+/* --- element by element --- */
+
+typedef kpar_x (*unary_formula)(kpar_expression_builder *e, kpar_x x);
+typedef kpar_x (*binary_formula)(kpar_expression_builder *e, kpar_x a, kpar_x b);
+
+static kpar_status apply_unary(kpar_lowering *lowering, const kpar_value_id *inputs, unary_formula formula,
+                               kpar_value_id *output)
+{
+    kpar_value_id x;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    return kpar_lower_apply(lowering, e, formula(e, kpar_x_input(e, 0)), &x, 1, output);
+}
+
+static kpar_status apply_binary(kpar_lowering *lowering, const kpar_value_id *inputs, binary_formula formula,
+                                kpar_value_id *output)
+{
+    kpar_value_id terms[2];
+    for (int i = 0; i < 2; i++) KPAR_TRY(operand(lowering, inputs, i, &terms[i]));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    return kpar_lower_apply(lowering, e, formula(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), terms, 2,
+                            output);
+}
+
+static kpar_x greater(kpar_expression_builder *e, kpar_x a, kpar_x b) { return kpar_x_lt(e, b, a); }
+static kpar_x greater_equal(kpar_expression_builder *e, kpar_x a, kpar_x b) { return kpar_x_le(e, b, a); }
+static kpar_x not_equal(kpar_expression_builder *e, kpar_x a, kpar_x b)
+{
+    return kpar_x_sub(e, constant(e, 1), kpar_x_eq(e, a, b));
+}
+static kpar_x reciprocal(kpar_expression_builder *e, kpar_x x) { return kpar_x_div(e, constant(e, 1), x); }
+static kpar_x inverse_root(kpar_expression_builder *e, kpar_x x) { return reciprocal(e, kpar_x_sqrt(e, x)); }
+static kpar_x silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, x, kpar_x_sigmoid(e, x)); }
+static kpar_x ones(kpar_expression_builder *e, kpar_x x)
+{
+    (void)x;
+    return constant(e, 1);
+}
+static kpar_x zeros(kpar_expression_builder *e, kpar_x x)
+{
+    (void)x;
+    return constant(e, 0);
+}
+
+/* Exact, or by Hendrycks and Gimpel's tanh. */
+static kpar_x exact_gelu(kpar_expression_builder *e, kpar_x x)
+{
+    kpar_x phi =
+        kpar_x_add(e, kpar_x_erf(e, kpar_x_mul(e, x, constant(e, 0.70710678118654752440))), constant(e, 1));
+    return kpar_x_mul(e, kpar_x_mul(e, x, constant(e, 0.5)), phi);
+}
+static kpar_x tanh_gelu(kpar_expression_builder *e, kpar_x x)
+{
+    kpar_x cube = kpar_x_mul(e, kpar_x_mul(e, kpar_x_square(e, x), x), constant(e, 0.044715));
+    kpar_x inner = kpar_x_mul(e, kpar_x_add(e, x, cube), constant(e, 0.79788456080286535588));
+    return kpar_x_mul(e, kpar_x_mul(e, x, constant(e, 0.5)),
+                      kpar_x_add(e, kpar_x_tanh(e, inner), constant(e, 1)));
+}
+
+#define UNARY(name, formula)                                                                                 \
+    static KPAR_OPERATION(name)                                                                              \
+    {                                                                                                        \
+        (void)n_inputs;                                                                                      \
+        return apply_unary(lowering, inputs, formula, output);                                               \
+    }
+#define BINARY(name, formula)                                                                                \
+    static KPAR_OPERATION(name)                                                                              \
+    {                                                                                                        \
+        (void)n_inputs;                                                                                      \
+        return apply_binary(lowering, inputs, formula, output);                                              \
+    }
+/* clang-format off */
+UNARY(negative, kpar_x_neg) UNARY(absolute, kpar_x_abs) UNARY(square, kpar_x_square) UNARY(square_root, kpar_x_sqrt)
+UNARY(exponential, kpar_x_exp) UNARY(logarithm, kpar_x_log) UNARY(logarithm_of_one_more, kpar_x_log1p) UNARY(sine, kpar_x_sin)
+UNARY(cosine, kpar_x_cos) UNARY(tangent_h, kpar_x_tanh) UNARY(sigmoid_of, kpar_x_sigmoid) UNARY(relu_of, kpar_x_relu)
+UNARY(silu_of, silu) UNARY(softplus_of, kpar_x_softplus) UNARY(floor_of, kpar_x_floor) UNARY(sign_of, kpar_x_sign)
+UNARY(reciprocal_of, reciprocal) UNARY(inverse_root_of, inverse_root) UNARY(error_function, kpar_x_erf)
+UNARY(ones_like, ones) UNARY(zeros_like, zeros)
+BINARY(sum_of, kpar_x_add) BINARY(difference, kpar_x_sub) BINARY(product, kpar_x_mul) BINARY(quotient, kpar_x_div)
+BINARY(power, kpar_x_pow) BINARY(larger, kpar_x_max) BINARY(smaller, kpar_x_min) BINARY(is_greater, greater)
+BINARY(is_less, kpar_x_lt) BINARY(is_greater_equal, greater_equal) BINARY(is_less_equal, kpar_x_le)
+BINARY(is_equal, kpar_x_eq) BINARY(is_not_equal, not_equal)
+    /* clang-format on */
+
+    static KPAR_OPERATION(gelu)
+{
+    bool approximate;
+    (void)n_inputs;
+    KPAR_TRY(
+        kpar_config_boolean(lowering->owner, lowering->layer->config, "approximate", true, &approximate));
+    return apply_unary(lowering, inputs, approximate ? tanh_gelu : exact_gelu, output);
+}
+
+static KPAR_OPERATION(clip)
+{
+    kpar_value_id x;
+    double low, high;
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "x_min", 0, &low));
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "x_max", 0, &high));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x value = kpar_x_min(e, kpar_x_max(e, kpar_x_input(e, 0), constant(e, low)), constant(e, high));
+    return kpar_lower_apply(lowering, e, value, &x, 1, output);
+}
+
+static KPAR_OPERATION(where)
+{
+    kpar_value_id terms[3];
+    (void)n_inputs;
+    for (int i = 0; i < 3; i++) KPAR_TRY(operand(lowering, inputs, i, &terms[i]));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x value = kpar_x_select(e, kpar_x_input(e, 0), kpar_x_input(e, 1), kpar_x_input(e, 2));
+    return kpar_lower_apply(lowering, e, value, terms, 3, output);
+}
+
+/* --- over dimensions --- */
+
+/* The dimensions that the argument 'axis', a number or a list, names; null: all after the batch, if `all`. */
+static kpar_status read_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
+{
+    const json_t *json = json_object_get(lowering->layer->config, "axis");
+    int dim;
+    *axes = 0;
+    for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
+        KPAR_TRY(dimension(lowering, json_integer_value(json_array_get(json, i)), rank, &dim));
+        *axes |= 1u << dim;
+    }
+    if (*axes) return KPAR_OK;
+    if (!json_is_integer(json))
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis': expected dimensions after the batch",
+                         lowering->owner);
+    KPAR_TRY(dimension(lowering, json_integer_value(json), rank, &dim));
+    *axes = 1u << dim;
+    return KPAR_OK;
+}
+
+static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, kpar_reduction kind,
+                          bool mean, kpar_value_id *output)
+{
+    kpar_value_id x;
+    unsigned axes;
+    bool keep;
+    double count = 1;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    kpar_shape shape = *kpar_lower_shape(lowering, x);
+    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, &keep));
+    KPAR_TRY(kpar_build_reduce(lowering->graph, kind, axes, x, output));
+    for (int i = 0; i < shape.rank; i++)
+        if (axes >> i & 1) {
+            count *= (double)shape.dims[i].size;
+            shape.dims[i] = (kpar_dim){1, false};
+        }
+    if (mean) KPAR_TRY(kpar_build_affine(lowering->graph, *output, 1 / count, 0, output));
+    return keep ? kpar_build_reshape(lowering->graph, shape, *output, output) : KPAR_OK;
+}
+
+#define REDUCE(name, kind, mean)                                                                             \
+    static KPAR_OPERATION(name)                                                                              \
+    {                                                                                                        \
+        (void)n_inputs;                                                                                      \
+        return reduce(lowering, inputs, kind, mean, output);                                                 \
+    }
+/* clang-format off */
+REDUCE(mean_over, KPAR_REDUCE_SUM, true) REDUCE(sum_over, KPAR_REDUCE_SUM, false)
+REDUCE(max_over, KPAR_REDUCE_MAX, false) REDUCE(min_over, KPAR_REDUCE_MIN, false)
+    /* clang-format on */
+
+    static KPAR_OPERATION(softmax)
+{
+    kpar_value_id x;
+    int dim;
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    const int rank = kpar_lower_shape(lowering, x)->rank;
+    KPAR_TRY(read_axis(lowering, "axis", -1, rank, &dim));
+    if (dim != rank - 1)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: only the last axis (-1) is supported", lowering->owner);
+    return kpar_build_softmax(lowering->graph, x, output);
+}
+
+static KPAR_OPERATION(matmul)
+{
+    kpar_value_id a, b;
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &a));
+    KPAR_TRY(operand(lowering, inputs, 1, &b));
+    return kpar_build_matmul(lowering->graph, a, false, b, false, output);
+}
+
+/* Whether "btc,bsc->bts" and the like are a product of matrices of tensors of `rank`: the same leading dimensions, one
+ * dimension summed, then the other of a and the other of b. */
+static bool is_matmul(const char *text, int rank, bool *transpose_a, bool *transpose_b)
+{
+    const char *comma = strchr(text, ','), *arrow = strstr(text, "->");
+    if (!comma || !arrow || rank < 2 || comma - text != rank || arrow - comma - 1 != rank ||
+        strlen(arrow + 2) != (size_t)rank)
+        return false;
+    const size_t leading = (size_t)rank - 2;
+    const char *a = text + leading, *b = comma + 1 + leading, *c = arrow + 2 + leading;
+    if (memcmp(text, comma + 1, leading) != 0 || memcmp(text, arrow + 2, leading) != 0) return false;
+    *transpose_a = a[0] != c[0];
+    *transpose_b = b[1] != c[1];
+    return a[*transpose_a] == c[0] && b[!*transpose_b] == c[1] && a[!*transpose_a] == b[*transpose_b];
+}
+
+static KPAR_OPERATION(einsum)
+{
+    const char *text;
+    kpar_value_id a, b;
+    bool transpose_a, transpose_b;
+    (void)n_inputs;
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "subscripts", "", &text));
+    KPAR_TRY(operand(lowering, inputs, 0, &a));
+    KPAR_TRY(operand(lowering, inputs, 1, &b));
+    const int rank = kpar_lower_shape(lowering, a)->rank;
+    if (kpar_lower_shape(lowering, b)->rank == rank && is_matmul(text, rank, &transpose_a, &transpose_b))
+        return kpar_build_matmul(lowering->graph, a, transpose_a, b, transpose_b, output);
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "%s: subscripts \"%s\" are not supported; supported are batched matrix products such as "
+                     "\"btc,bsc->bts\"",
+                     lowering->owner, text);
+}
+
+/* --- shapes --- */
+
+static KPAR_OPERATION(reshape)
+{
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    const json_t *list = json_object_get(lowering->layer->config, "newshape");
+    const int64_t elements = kpar_lower_elements(kpar_lower_shape(lowering, x), 1);
+    kpar_shape shape = {.rank = (int)json_array_size(list), .dims = {{1, true}}};
+    int64_t product = 1;
+    int open = 0;
+    if (shape.rank < 1 || shape.rank > KPAR_MAX_RANK || json_integer_value(json_array_get(list, 0)) > 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'newshape': expected -1 for the batch and at most %d numbers",
+                         lowering->owner, KPAR_MAX_RANK - 1);
+    for (int i = 1; i < shape.rank; i++) {
+        shape.dims[i].size = json_integer_value(json_array_get(list, (size_t)i));
+        if (shape.dims[i].size == -1)
+            open = i;
+        else
+            product *= shape.dims[i].size;
+    }
+    if (open && product > 0) product *= shape.dims[open].size = elements / product;
+    if (product != elements)
+        return kpar_fail(KPAR_EFORMAT, "%s: argument 'newshape' does not fit the %lld elements of a sample",
+                         lowering->owner, (long long)elements);
+    return kpar_build_reshape(lowering->graph, shape, x, output);
+}
+
+static KPAR_OPERATION(transpose)
+{
+    kpar_value_id x;
+    int permutation[KPAR_MAX_RANK] = {0};
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    const json_t *axes = json_object_get(lowering->layer->config, "axes");
+    const int rank = kpar_lower_shape(lowering, x)->rank;
+    if ((int)json_array_size(axes) != rank || json_integer_value(json_array_get(axes, 0)) != 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'axes': expected 0 and the %d dimensions after the batch",
+                         lowering->owner, rank - 1);
+    for (int i = 1; i < rank; i++)
+        KPAR_TRY(
+            dimension(lowering, json_integer_value(json_array_get(axes, (size_t)i)), rank, &permutation[i]));
+    return kpar_build_transpose(lowering->graph, permutation, x, output);
+}
+
+static kpar_status insert_dimension(kpar_lowering *lowering, kpar_value_id x, int dim, kpar_value_id *output)
+{
+    const kpar_shape *from = kpar_lower_shape(lowering, x);
+    kpar_shape shape = {.rank = from->rank + 1};
+    if (shape.rank > KPAR_MAX_RANK)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: more than %d dimensions", lowering->owner, KPAR_MAX_RANK);
+    for (int i = 0; i < shape.rank; i++)
+        shape.dims[i] = i == dim ? (kpar_dim){1, false} : from->dims[i < dim ? i : i - 1];
+    return kpar_build_reshape(lowering->graph, shape, x, output);
+}
+
+static KPAR_OPERATION(expand_dims)
+{
+    kpar_value_id x;
+    int dim;
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    KPAR_TRY(read_axis(lowering, "axis", -1, kpar_lower_shape(lowering, x)->rank + 1, &dim));
+    return insert_dimension(lowering, x, dim, output);
+}
+
+static KPAR_OPERATION(stack)
+{
+    int dim;
+    kpar_value_id *parts = kpar_arena_alloc(lowering->arena, ((size_t)n_inputs + 1) * sizeof *parts);
+    KPAR_TRY(read_axis(lowering, "axis", 0, kpar_lower_shape(lowering, inputs[0])->rank + 1, &dim));
+    for (int i = 0; i < n_inputs; i++) {
+        KPAR_TRY(kpar_lower_real(lowering, inputs[i], &parts[i]));
+        KPAR_TRY(insert_dimension(lowering, parts[i], dim, &parts[i]));
+    }
+    return kpar_build_concat(lowering->graph, dim, parts, n_inputs, output);
+}
+
+/* Parts [start, stop) of dimension `dim`. */
+static kpar_status cut(kpar_lowering *lowering, kpar_value_id x, int dim, int64_t start, int64_t stop,
+                       kpar_value_id *output)
+{
+    int64_t first[KPAR_MAX_RANK] = {0}, end[KPAR_MAX_RANK];
+    for (int i = 0; i < KPAR_MAX_RANK; i++) end[i] = KPAR_TO_END;
+    first[dim] = start;
+    end[dim] = stop;
+    return kpar_build_slice(lowering->graph, first, end, x, output);
+}
+
+static KPAR_OPERATION(split)
+{
+    kpar_value_id x;
+    int dim;
+    const json_t *sections = json_object_get(lowering->layer->config, "indices_or_sections");
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    const kpar_shape shape = *kpar_lower_shape(lowering, x);
+    KPAR_TRY(read_axis(lowering, "axis", 0, shape.rank, &dim));
+    const int64_t size = shape.dims[dim].size;
+    const int64_t n =
+        json_is_array(sections) ? (int64_t)json_array_size(sections) + 1 : json_integer_value(sections);
+    if (n < 1 || n > KPAR_CALL_OUTPUTS || (!json_is_array(sections) && size % n != 0))
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected at most %d sections that divide %lld",
+                         lowering->owner, KPAR_CALL_OUTPUTS, (long long)size);
+    for (int64_t i = 0, start = 0, stop; i < n; i++, start = stop) {
+        stop = size / n * (i + 1);
+        if (json_is_array(sections))
+            stop = i < n - 1 ? json_integer_value(json_array_get(sections, (size_t)i)) : size;
+        KPAR_TRY(cut(lowering, x, dim, start, stop, &output[i]));
+    }
+    return KPAR_OK;
+}
+
+/* Drops dimension `dim`, whose size is 1. */
+static kpar_status drop_dimension(kpar_lowering *lowering, int dim, kpar_value_id *x)
+{
+    kpar_shape shape = *kpar_lower_shape(lowering, *x);
+    for (int i = dim; i + 1 < shape.rank; i++) shape.dims[i] = shape.dims[i + 1];
+    shape.rank--;
+    return kpar_build_reshape(lowering->graph, shape, *x, x);
+}
+
+/* Every step-th element of a dimension: the first column of its rows of `step`, the last row filled up with zeros. */
+static kpar_status take_every(kpar_lowering *lowering, int dim, int64_t step, kpar_value_id *x)
+{
+    kpar_graph *g = lowering->graph;
+    kpar_shape shape = *kpar_lower_shape(lowering, *x);
+    const int64_t size = shape.dims[dim].size, n = (size + step - 1) / step;
+    int64_t before[KPAR_MAX_RANK] = {0}, after[KPAR_MAX_RANK] = {0};
+    after[dim] = n * step - size;
+    if (after[dim] > 0) KPAR_TRY(kpar_build_pad(g, before, after, *x, x));
+    if (shape.rank == KPAR_MAX_RANK)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: more than %d dimensions", lowering->owner, KPAR_MAX_RANK);
+    for (int i = shape.rank++; i > dim + 1; i--) shape.dims[i] = shape.dims[i - 1];
+    shape.dims[dim].size = n;
+    shape.dims[dim + 1] = (kpar_dim){step, false};
+    KPAR_TRY(kpar_build_reshape(g, shape, *x, x));
+    KPAR_TRY(cut(lowering, *x, dim + 1, 0, 1, x));
+    return drop_dimension(lowering, dim + 1, x);
+}
+
+/* The bound of a slice, counted from the end if negative; null: `otherwise`. */
+static int64_t slice_bound(const json_t *bound, int64_t size, int64_t otherwise)
+{
+    if (!json_is_integer(bound)) return otherwise;
+    const int64_t at =
+        json_integer_value(bound) < 0 ? json_integer_value(bound) + size : json_integer_value(bound);
+    return at < 0 ? 0 : at > size ? size : at;
+}
+
+static kpar_status take_slice(kpar_lowering *lowering, const json_t *slice, int dim, kpar_value_id *x)
+{
+    const int64_t size = kpar_lower_shape(lowering, *x)->dims[dim].size;
+    const int64_t start = slice_bound(json_object_get(slice, "start"), size, 0),
+                  stop = slice_bound(json_object_get(slice, "stop"), size, size);
+    const json_t *given = json_object_get(slice, "step");
+    const int64_t step = json_is_integer(given) ? json_integer_value(given) : 1;
+    if (step < 1 || start >= stop)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: slice %lld to %lld with step %lld of a dimension of %lld",
+                         lowering->owner, (long long)start, (long long)stop, (long long)step,
+                         (long long)size);
+    if (start > 0 || stop < size) KPAR_TRY(cut(lowering, *x, dim, start, stop, x));
+    return step > 1 ? take_every(lowering, dim, step, x) : KPAR_OK;
+}
+
+static bool is_whole(const json_t *slice)
+{
+    const json_t *step = json_object_get(slice, "step");
+    return json_is_null(json_object_get(slice, "start")) && json_is_null(json_object_get(slice, "stop")) &&
+           (json_is_null(step) || json_integer_value(step) == 1);
+}
+
+/* One element of an index: a number drops its dimension, a slice cuts it, null adds one. *dim: the dimension it is for,
+ * then the next. */
+static kpar_status index_dimension(kpar_lowering *lowering, const json_t *index, int *dim, kpar_value_id *x)
+{
+    const bool slice = is_class(index, "__slice__");
+    const kpar_shape *shape = kpar_lower_shape(lowering, *x);
+    if (json_is_null(index)) return insert_dimension(lowering, *x, (*dim)++, x);
+    if (slice && is_whole(json_object_get(index, "config"))) {
+        (*dim)++;
+        return KPAR_OK;
+    }
+    if (*dim == 0 || *dim >= shape->rank || (!slice && !json_is_integer(index)))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: supported indices are numbers, slices and null, after the whole batch",
+                         lowering->owner);
+    if (slice) return take_slice(lowering, json_object_get(index, "config"), (*dim)++, x);
+    const int64_t size = shape->dims[*dim].size,
+                  at = json_integer_value(index) + (json_integer_value(index) < 0 ? size : 0);
+    if (at < 0 || at >= size)
+        return kpar_fail(KPAR_EFORMAT, "%s: index %lld of a dimension of %lld", lowering->owner,
+                         (long long)at, (long long)size);
+    KPAR_TRY(cut(lowering, *x, *dim, at, at + 1, x));
+    return drop_dimension(lowering, *dim, x);
+}
+
+static KPAR_OPERATION(get_item)
+{
+    const json_t *indices = argument(lowering, 1);
+    int dim = 0;
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, output));
+    if (!json_is_array(indices)) return index_dimension(lowering, indices, &dim, output);
+    for (size_t i = 0; i < json_array_size(indices); i++)
+        KPAR_TRY(index_dimension(lowering, json_array_get(indices, i), &dim, output));
+    return KPAR_OK;
+}
+
+static const kpar_layer_row rows[] = {
+    {"Add", "a + b", "", "", sum_of},
+    {"Subtract", "a - b", "", "", difference},
+    {"Multiply", "a b", "", "", product},
+    {"TrueDivide", "a / b", "", "", quotient},
+    {"Divide", "a / b", "", "", quotient},
+    {"Power", "a^b", "", "", power},
+    {"Maximum", "the larger", "", "", larger},
+    {"Minimum", "the smaller", "", "", smaller},
+    {"Greater", "a > b", "", "", is_greater},
+    {"GreaterEqual", "a >= b", "", "", is_greater_equal},
+    {"Less", "a < b", "", "", is_less},
+    {"LessEqual", "a <= b", "", "", is_less_equal},
+    {"Equal", "a = b", "", "", is_equal},
+    {"NotEqual", "a != b", "", "", is_not_equal},
+    {"Negative", "-x", "", "", negative},
+    {"Absolute", "|x|", "", "", absolute},
+    {"Square", "x^2", "", "", square},
+    {"Sqrt", "square root", "", "", square_root},
+    {"Rsqrt", "1 / square root", "", "", inverse_root_of},
+    {"Reciprocal", "1 / x", "", "", reciprocal_of},
+    {"Exp", "e^x", "", "", exponential},
+    {"Log", "natural logarithm", "", "", logarithm},
+    {"Log1p", "log(1 + x)", "", "", logarithm_of_one_more},
+    {"Sin", "sine", "", "", sine},
+    {"Cos", "cosine", "", "", cosine},
+    {"Tanh", "hyperbolic tangent", "", "", tangent_h},
+    {"Erf", "error function", "", "", error_function},
+    {"Floor", "rounded down", "", "", floor_of},
+    {"Sign", "-1, 0 or 1", "", "", sign_of},
+    {"Sigmoid", "1 / (1 + e^-x)", "", "", sigmoid_of},
+    {"Relu", "max(x, 0)", "", "", relu_of},
+    {"Silu", "x sigmoid(x)", "", "", silu_of},
+    {"Softplus", "log(1 + e^x)", "", "", softplus_of},
+    {"Gelu", "x times the normal distribution", "approximate", "", gelu},
+    {"Clip", "between x_min and x_max", "x_min x_max", "", clip},
+    {"Where", "a where the condition holds, else b", "", "", where},
+    {"OnesLike", "1 of the same shape", "", "", ones_like},
+    {"ZerosLike", "0 of the same shape", "", "", zeros_like},
+    {"Mean", "mean over dimensions of a sample", "axis keepdims", "", mean_over},
+    {"Sum", "sum over dimensions of a sample", "axis keepdims", "", sum_over},
+    {"Max", "largest over dimensions of a sample", "axis keepdims", "", max_over},
+    {"Min", "smallest over dimensions of a sample", "axis keepdims", "", min_over},
+    {"Softmax", "softmax over the last dimension", "axis", "", softmax},
+    {"Matmul", "batched matrix product", "", "", matmul},
+    {"Einsum", "batched matrix product by subscripts", "subscripts", "", einsum},
+    {"Reshape", "another shape for each sample", "newshape", "", reshape},
+    {"Transpose", "dimensions in another order", "axes", "", transpose},
+    {"ExpandDims", "a dimension of 1", "axis", "", expand_dims},
+    {"Stack", "inputs along a new dimension", "axis", "", stack},
+    {"Concatenate", "inputs side by side", "axis", "", kpar_layer_concatenate},
+    {"Split", "parts of a dimension", "indices_or_sections axis", "", split},
+    {"GetItem", "x[indices]", "", "", get_item},
+};
+
+const kpar_layer_row *kpar_operation_rows(int *n)
+{
+    *n = (int)(sizeof rows / sizeof rows[0]);
+    return rows;
+}
+
+const kpar_layer_row *kpar_operation_row_find(const char *class_name)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].class_name, class_name) == 0) return &rows[i];
+    return NULL;
+}
