@@ -105,30 +105,92 @@ static kpar_x squareplus(kpar_expression_builder *e, kpar_x x)
     return times(e, kpar_x_add(e, x, kpar_x_sqrt(e, plus(e, kpar_x_square(e, x), 4))), 0.5);
 }
 
+/* Barron, "Continuously differentiable exponential linear units" (2017). */
+static kpar_x celu(kpar_expression_builder *e, kpar_x x)
+{
+    kpar_x zero = constant(e, 0), below = plus(e, kpar_x_exp(e, kpar_x_min(e, x, zero)), -1);
+    return kpar_x_add(e, kpar_x_max(e, x, zero), below);
+}
+
+static kpar_x hard_shrink(kpar_expression_builder *e, kpar_x x)
+{
+    return kpar_x_select(e, kpar_x_lt(e, constant(e, 0.5), kpar_x_abs(e, x)), x, constant(e, 0));
+}
+
+static kpar_x soft_shrink(kpar_expression_builder *e, kpar_x x)
+{
+    kpar_x below = kpar_x_select(e, kpar_x_lt(e, x, constant(e, -0.5)), plus(e, x, 0.5), constant(e, 0));
+    return kpar_x_select(e, kpar_x_lt(e, constant(e, 0.5), x), plus(e, x, -0.5), below);
+}
+
+static kpar_x sparse_plus(kpar_expression_builder *e, kpar_x x)
+{
+    kpar_x curve = times(e, kpar_x_square(e, plus(e, x, 1)), 0.25);
+    kpar_x above = kpar_x_select(e, kpar_x_lt(e, x, constant(e, 1)), curve, x);
+    return kpar_x_select(e, kpar_x_le(e, x, constant(e, -1)), constant(e, 0), above);
+}
+
+static kpar_x sparse_sigmoid(kpar_expression_builder *e, kpar_x x)
+{
+    kpar_x slope = times(e, plus(e, x, 1), 0.5);
+    kpar_x above = kpar_x_select(e, kpar_x_le(e, constant(e, 1), x), constant(e, 1), slope);
+    return kpar_x_select(e, kpar_x_le(e, x, constant(e, -1)), constant(e, 0), above);
+}
+
+/* x - max - log(sum(exp(x - max))) along the last dimension. */
+static kpar_status log_softmax(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *y)
+{
+    kpar_shape shape = *kpar_lower_shape(lowering, x);
+    const int last = shape.rank - 1;
+    kpar_value_id largest, terms, sum;
+    shape.dims[last] = (kpar_dim){1, false};
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_MAX, 1u << last, x, &largest));
+    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, largest, &largest));
+    KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_SUBTRACT, x, largest, &x));
+    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_EXP, x, &terms));
+    KPAR_TRY(kpar_lower_sum_last(lowering, true, terms, &sum));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x value = kpar_x_sub(e, kpar_x_input(e, 0), kpar_x_log(e, kpar_x_input(e, 1)));
+    return kpar_lower_apply(lowering, e, value, (kpar_value_id[]){x, sum}, 2, y);
+}
+
+/* exp(x) over its sum along the last dimension, whose logits losses take. */
+static kpar_status softmax(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *y)
+{
+    lowering->call_logits[lowering->call] = x;
+    return kpar_build_softmax(lowering->graph, x, y);
+}
+
 static const kpar_activation_row rows[] = {
-    {"linear", "x", linear},
-    {"relu", "max(x, 0)", kpar_x_relu},
-    {"relu6", "min(max(x, 0), 6)", relu6},
-    {"leaky_relu", "x, or 0.2 x below 0", leaky_relu},
-    {"elu", "x, or exp(x) - 1 below 0", elu},
-    {"selu", "scaled elu that keeps mean and variance", selu},
-    {"gelu", "x times the normal distribution function (by erf)", gelu},
-    {"tanh", "hyperbolic tangent", kpar_x_tanh},
-    {"sigmoid", "1 / (1 + exp(-x))", kpar_x_sigmoid},
-    {"silu", "x sigmoid(x)", silu},
-    {"swish", "the older name of silu", silu},
-    {"softplus", "log(1 + exp(x))", kpar_x_softplus},
-    {"softsign", "x / (1 + |x|)", softsign},
-    {"hard_sigmoid", "relu6(x + 3) / 6", hard_sigmoid},
-    {"hard_silu", "x hard_sigmoid(x)", hard_silu},
-    {"hard_swish", "the older name of hard_silu", hard_silu},
-    {"hard_tanh", "x between -1 and 1", hard_tanh},
-    {"exponential", "exp(x)", kpar_x_exp},
-    {"mish", "x tanh(softplus(x))", mish},
-    {"log_sigmoid", "log(sigmoid(x))", log_sigmoid},
-    {"tanh_shrink", "x - tanh(x)", tanh_shrink},
-    {"squareplus", "(x + sqrt(x^2 + 4)) / 2", squareplus},
-    {"softmax", "exp(x) over its sum along the last dimension", NULL},
+    {"linear", "x", linear, NULL},
+    {"relu", "max(x, 0)", kpar_x_relu, NULL},
+    {"relu6", "min(max(x, 0), 6)", relu6, NULL},
+    {"leaky_relu", "x, or 0.2 x below 0", leaky_relu, NULL},
+    {"elu", "x, or exp(x) - 1 below 0", elu, NULL},
+    {"selu", "scaled elu that keeps mean and variance", selu, NULL},
+    {"gelu", "x times the normal distribution function (by erf)", gelu, NULL},
+    {"tanh", "hyperbolic tangent", kpar_x_tanh, NULL},
+    {"sigmoid", "1 / (1 + exp(-x))", kpar_x_sigmoid, NULL},
+    {"silu", "x sigmoid(x)", silu, NULL},
+    {"swish", "the older name of silu", silu, NULL},
+    {"softplus", "log(1 + exp(x))", kpar_x_softplus, NULL},
+    {"softsign", "x / (1 + |x|)", softsign, NULL},
+    {"hard_sigmoid", "relu6(x + 3) / 6", hard_sigmoid, NULL},
+    {"hard_silu", "x hard_sigmoid(x)", hard_silu, NULL},
+    {"hard_swish", "the older name of hard_silu", hard_silu, NULL},
+    {"hard_tanh", "x between -1 and 1", hard_tanh, NULL},
+    {"exponential", "exp(x)", kpar_x_exp, NULL},
+    {"mish", "x tanh(softplus(x))", mish, NULL},
+    {"log_sigmoid", "log(sigmoid(x))", log_sigmoid, NULL},
+    {"tanh_shrink", "x - tanh(x)", tanh_shrink, NULL},
+    {"squareplus", "(x + sqrt(x^2 + 4)) / 2", squareplus, NULL},
+    {"celu", "max(x, 0) + exp(min(x, 0)) - 1", celu, NULL},
+    {"hard_shrink", "x, 0 between -1/2 and 1/2", hard_shrink, NULL},
+    {"soft_shrink", "x moved by 1/2 towards 0", soft_shrink, NULL},
+    {"sparse_plus", "0, (x + 1)^2 / 4 between -1 and 1, x", sparse_plus, NULL},
+    {"sparse_sigmoid", "0, (x + 1) / 2 between -1 and 1, 1", sparse_sigmoid, NULL},
+    {"softmax", "exp(x) over its sum along the last dimension", NULL, softmax},
+    {"log_softmax", "logarithm of softmax", NULL, log_softmax},
 };
 
 const kpar_activation_row *kpar_activation_rows(int *n)
@@ -161,8 +223,8 @@ kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activat
     KPAR_TRY(kpar_lower_real(lowering, x, &x));
     *y = x;
     if (row->formula == linear) return KPAR_OK;
-    if (!row->formula || row->formula == kpar_x_sigmoid) lowering->call_logits[lowering->call] = x;
-    if (!row->formula) return kpar_build_softmax(lowering->graph, x, y);
+    if (row->lower) return row->lower(lowering, x, y);
+    if (row->formula == kpar_x_sigmoid) lowering->call_logits[lowering->call] = x;
     kpar_expression_builder *e = kpar_expression_begin(1);
     return kpar_lower_apply(lowering, e, row->formula(e, kpar_x_input(e, 0)), &x, 1, y);
 }

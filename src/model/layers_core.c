@@ -171,6 +171,31 @@ KPAR_LAYER(leaky_relu)
     return kpar_lower_apply(lowering, e, kpar_x_leaky_relu(e, kpar_x_input(e, 0), slope), &x, 1, output);
 }
 
+/* relu(x) - alpha relu(-x), alpha a weight for each element but along shared_axes. */
+KPAR_LAYER(p_re_lu)
+{
+    const json_t *shared = json_object_get(lowering->layer->config, "shared_axes");
+    kpar_value_id terms[2];
+    (void)n_inputs;
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &terms[0]));
+    const kpar_shape *shape = kpar_lower_shape(lowering, terms[0]);
+    kpar_weight alpha = {
+        .name = "alpha", .initializer = "alpha_initializer", .by_default = "Zeros", .rank = shape->rank - 1};
+    for (int i = 1; i < shape->rank; i++) alpha.dims[i - 1] = shape->dims[i].size;
+    for (size_t k = 0; k < json_array_size(shared); k++) {
+        const int64_t axis = json_integer_value(json_array_get(shared, k));
+        if (axis < 1 || axis >= shape->rank)
+            return kpar_fail(KPAR_EFORMAT, "%s: argument 'shared_axes': %lld is no dimension after the batch",
+                             lowering->owner, (long long)axis);
+        alpha.dims[axis - 1] = 1;
+    }
+    KPAR_TRY(kpar_lower_weight(lowering, &alpha, &terms[1]));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x x = kpar_x_input(e, 0);
+    kpar_x below = kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_relu(e, kpar_x_neg(e, x)));
+    return kpar_lower_apply(lowering, e, kpar_x_sub(e, kpar_x_relu(e, x), below), terms, 2, output);
+}
+
 KPAR_LAYER(elu)
 {
     double alpha;

@@ -40,6 +40,24 @@ KPAR_LAYER(average) { return fold(lowering, KPAR_SCALAR_ADD, 0, inputs, n_inputs
 KPAR_LAYER(maximum) { return fold(lowering, KPAR_SCALAR_MAXIMUM, 0, inputs, n_inputs, 1, output); }
 KPAR_LAYER(minimum) { return fold(lowering, KPAR_SCALAR_MINIMUM, 0, inputs, n_inputs, 1, output); }
 
+/* Matrix products of samples along the dimensions that 'axes' names: (batch, m, k) and (batch, k, n), either transposed. */
+KPAR_LAYER(dot)
+{
+    kpar_value_id *real;
+    int64_t axes[2];
+    const json_t *list = json_object_get(lowering->layer->config, "axes");
+    KPAR_TRY(real_inputs(lowering, inputs, n_inputs, 2, &real));
+    const int rank = kpar_lower_shape(lowering, real[0])->rank;
+    for (int i = 0; i < 2; i++) {
+        axes[i] = json_integer_value(json_is_array(list) ? json_array_get(list, (size_t)i) : list);
+        if (axes[i] < 0) axes[i] += rank;
+    }
+    if (rank != 3 || axes[0] < 1 || axes[1] < 1 || axes[0] > 2 || axes[1] > 2)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: supported are two inputs of rank 3 and axes 1 and 2",
+                         lowering->owner);
+    return kpar_build_matmul(lowering->graph, real[0], axes[0] == 1, real[1], axes[1] == 2, output);
+}
+
 KPAR_LAYER(concatenate)
 {
     int64_t axis;

@@ -1,4 +1,4 @@
-/* Layers that change shape or scale and have no weights: Identity, Flatten, Reshape, Rescaling. */
+/* Layers that change shape or scale and have no weights. */
 #include "model/lower_internal.h"
 
 KPAR_LAYER(identity)
@@ -78,6 +78,48 @@ static kpar_status scale_argument(kpar_lowering *lowering, const char *key, doub
     }
     if (n == 0) return kpar_fail(KPAR_EFORMAT, "%s: argument '%s' is an empty list", lowering->owner, key);
     return kpar_build_concat(g, 0, parts, (int)n, value);
+}
+
+KPAR_LAYER(permute)
+{
+    int permutation[KPAR_MAX_RANK] = {0};
+    const json_t *dims = json_object_get(lowering->layer->config, "dims");
+    const int rank = kpar_lower_shape(lowering, inputs[0])->rank;
+    bool right = (int)json_array_size(dims) == rank - 1;
+    (void)n_inputs;
+    for (int i = 1; right && i < rank; i++) {
+        permutation[i] = (int)json_integer_value(json_array_get(dims, (size_t)i - 1));
+        right = permutation[i] >= 1 && permutation[i] < rank;
+        for (int k = 1; k < i; k++) right = right && permutation[k] != permutation[i];
+    }
+    if (!right)
+        return kpar_fail(KPAR_EFORMAT, "%s: argument 'dims': expected the numbers 1 to %d in some order",
+                         lowering->owner, rank - 1);
+    return kpar_build_transpose(lowering->graph, permutation, inputs[0], output);
+}
+
+/* (x - mean) / max(sqrt(variance), 1e-7), with statistics along the last dimension that the config holds. */
+KPAR_LAYER(normalization)
+{
+    const json_t *config = lowering->layer->config, *axis = json_object_get(config, "axis");
+    kpar_value_id terms[3];
+    const int rank = kpar_lower_shape(lowering, inputs[0])->rank;
+    const int64_t dim = json_integer_value(json_is_array(axis) ? json_array_get(axis, 0) : axis);
+    (void)n_inputs;
+    if (!json_object_get(config, "mean") || json_is_null(json_object_get(config, "mean")) ||
+        json_array_size(axis) > 1 || (dim != -1 && dim != rank - 1))
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: supported are given mean and variance along the last axis (-1); statistics that were "
+            "adapted to data are not",
+            lowering->owner);
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &terms[0]));
+    KPAR_TRY(scale_argument(lowering, "mean", 0, &terms[1]));
+    KPAR_TRY(scale_argument(lowering, "variance", 1, &terms[2]));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x deviation = kpar_x_max(e, kpar_x_sqrt(e, kpar_x_input(e, 2)), kpar_x_constant(e, 1e-7));
+    kpar_x y = kpar_x_div(e, kpar_x_sub(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), deviation);
+    return kpar_lower_apply(lowering, e, y, terms, 3, output);
 }
 
 KPAR_LAYER(rescaling)

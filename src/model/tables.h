@@ -19,10 +19,11 @@ const kpar_layer_row *kpar_layer_rows(int *n);
 const kpar_layer_row *kpar_operation_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_operation_rows(int *n);
 
-/* Activations (activations.c): expressions of one input, or softmax, which mixes a row and has `formula` NULL. */
+/* Activations (activations.c): expressions of one input, or ops where a row mixes. */
 typedef struct kpar_activation_row {
     const char *name, *doc;
-    kpar_x (*formula)(kpar_expression_builder *e, kpar_x x);
+    kpar_x (*formula)(kpar_expression_builder *e, kpar_x x); /* NULL: `lower` */
+    kpar_status (*lower)(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *y);
 } kpar_activation_row;
 const kpar_activation_row *kpar_activation_rows(int *n);
 /* Applies the activation that `activation` names (NULL or null: linear). */

@@ -302,7 +302,8 @@ static kpar_status check_file(running *r)
     if (status == KPAR_OK) status = kpar_keras_check_weights(after, catalog, &has_optimizer);
     const double floor = optimizer_floor(r);
     for (int i = 0; i < catalog->n && status == KPAR_OK; i++)
-        status = check_variable(r, prefix, &catalog->variables[i], before, after, floor);
+        if (catalog->variables[i].kind != KPAR_VARIABLE_CONSTANT) /* these are in no file of weights */
+            status = check_variable(r, prefix, &catalog->variables[i], before, after, floor);
     if (before) kpar_keras_close(before);
     if (after) kpar_keras_close(after);
     return status;

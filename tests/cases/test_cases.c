@@ -77,7 +77,10 @@ static const kpar_case_options layouts[] = {
 };
 
 /* Rows of the tables of losses, metrics, schedules and optimizers: a mesh of each kind will do. */
-static const char *const rows[] = {"loss_bce",
+static const char *const rows[] = {"activations",
+                                   "shapes",
+                                   "operations",
+                                   "loss_bce",
                                    "loss_bce_logits_smooth",
                                    "loss_categorical_focal",
                                    "loss_categorical_hinge",

@@ -10,7 +10,7 @@ keras.config.set_floatx("float64")
 POINTS = [-90, -7, -3, -1, -0.5, 0, 0.3, 1, 2.5, 3, 6, 8, 90]
 ACTIVATIONS = ["linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "tanh", "sigmoid", "silu", "swish", "softplus",
                "softsign", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "exponential", "mish", "log_sigmoid",
-               "tanh_shrink", "squareplus"]
+               "tanh_shrink", "squareplus", "celu", "hard_shrink", "soft_shrink", "sparse_plus", "sparse_sigmoid"]
 LAYERS = [("ReLU", {}), ("ReLU", {"max_value": 6.0}), ("ReLU", {"max_value": 2.5, "negative_slope": 0.1, "threshold": 0.5}),
           ("ReLU", {"negative_slope": 0.1}), ("LeakyReLU", {}), ("LeakyReLU", {"negative_slope": 0.05}), ("ELU", {}),
           ("Rescaling", {"scale": 0.5, "offset": -1.0})]

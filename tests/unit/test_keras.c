@@ -150,9 +150,9 @@ START_TEST(what_is_not_supported_is_named_with_what_is)
     refused(FEED(LAYER("Dense", "{\"name\": \"d\", \"units\": 2, \"kernel_constraint\": \"NonNeg\"}")),
             KPAR_EUNSUPPORTED, "layer 'd' (Dense): argument 'kernel_constraint' = \"NonNeg\"", "units");
     refused(FEED(LAYER("Lambda", "{\"name\": \"l\"}")), KPAR_EUNSUPPORTED, "layer 'l' (Lambda)", "Rescaling");
-    refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Add\", \"config\": {\"name\": "
-                 "\"plus\"}}"),
-            KPAR_EUNSUPPORTED, "layer 'plus' (Add): operations", "Dense");
+    refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Sort\", \"config\": {\"name\": "
+                 "\"order\"}}"),
+            KPAR_EUNSUPPORTED, "layer 'order' (Sort): this operation", "TrueDivide");
     refused(FEED("{\"module\": null, \"class_name\": \"Mine\", \"config\": {\"name\": \"m\"}, "
                  "\"registered_name\": \"p>Mine\"}"),
             KPAR_EUNSUPPORTED, "layer 'm' (Mine)", "Python");
