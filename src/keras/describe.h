@@ -72,7 +72,7 @@ typedef struct kpar_result {
 /* A call of a member with these inputs; `args`: of an operation as they stand in the config. */
 kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
                                  const kpar_tensor_ref *inputs, int n_inputs, const json_t *args,
-                                 kpar_result *result) KPAR_MUST_USE;
+                                 const json_t *kwargs, kpar_result *result) KPAR_MUST_USE;
 bool kpar_is_input(const kpar_description *d, const kpar_member *member);
 /* The model's input number `number`, which is the InputLayer `member`. */
 kpar_status kpar_describe_input(kpar_description *d, const kpar_member *member, const kpar_expansion *call,

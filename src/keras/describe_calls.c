@@ -1,6 +1,8 @@
 /* Calls of a model's members: a layer's call becomes one of the description, a model's becomes those of its layers. */
 #include "keras/describe.h"
 
+#include "model/tables.h"
+
 #include <string.h>
 
 bool kpar_is_input(const kpar_description *d, const kpar_member *member)
@@ -24,10 +26,28 @@ static kpar_status call_model(kpar_description *d, const kpar_member *member, co
     return KPAR_OK;
 }
 
+/* A stored `training` is a default that fit and predict override; a mask of null is none. `known`: an argument that is true
+ * or false, or NULL. */
+static kpar_status check_arguments(const char *owner, const json_t *kwargs, const char *known)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
+    {
+        if (json_is_null(value) || json_is_false(value) || strcmp(key, "training") == 0) continue;
+        if (known && strcmp(known, key) == 0 && json_is_true(value)) continue;
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: is called with %s, which is not supported", owner, key);
+    }
+    return KPAR_OK;
+}
+
 kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
                                  const kpar_tensor_ref *inputs, int n_inputs, const json_t *args,
-                                 kpar_result *result)
+                                 const json_t *kwargs, kpar_result *result)
 {
+    const kpar_layer_row *row = d->layers[member->layer].row;
+    KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), kwargs,
+                             row ? row->call_argument : NULL));
     if (member->model) return call_model(d, member, inputs, n_inputs, result);
     const kpar_call call = {
         .layer = (int)member->layer,
@@ -35,6 +55,7 @@ kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
         .n_inputs = n_inputs,
         .inputs = kpar_arena_copy(d->model->arena, inputs, (size_t)n_inputs * sizeof *inputs),
         .args = args,
+        .kwargs = kwargs,
     };
     *result = (kpar_result){.call = (int)d->n_calls};
     KPAR_PUSH(d->calls, d->n_calls, d->calls_capacity) = call;
@@ -57,7 +78,7 @@ kpar_status kpar_describe_output(const char *owner, const kpar_result *result, i
 kpar_status kpar_describe_input(kpar_description *d, const kpar_member *member, const kpar_expansion *call,
                                 int number, kpar_result *result)
 {
-    if (!call->given) return kpar_describe_member(d, member, NULL, 0, NULL, result);
+    if (!call->given) return kpar_describe_member(d, member, NULL, 0, NULL, NULL, result);
     if (number >= call->n_given)
         return kpar_fail(KPAR_EFORMAT, "%s: a model within the model is called with %d inputs, it has more",
                          kpar_layer_owner(d, &d->layers[member->layer]), call->n_given);
@@ -89,7 +110,7 @@ kpar_status kpar_describe_chain(kpar_description *d, const kpar_scope *scope, kp
         if (i == 0 && has_input)
             KPAR_TRY(kpar_describe_input(d, member, call, 0, &result));
         else
-            KPAR_TRY(kpar_describe_member(d, member, &now, 1, NULL, &result));
+            KPAR_TRY(kpar_describe_member(d, member, &now, 1, NULL, NULL, &result));
         KPAR_TRY(kpar_describe_output(member->name, &result, 0, &now));
         if (i == 0) call->inputs = one_port(arena, member->name, now);
     }

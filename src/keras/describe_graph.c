@@ -16,6 +16,7 @@ typedef struct node {
     size_t member, first, count;
     int input;          /* number of the model's input that it is; -1: none */
     const json_t *args; /* of an operation */
+    const json_t *kwargs;
     bool placed;
     kpar_result result; /* once placed */
 } node;
@@ -88,19 +89,6 @@ static kpar_status collect(graph *g, const json_t *value, int depth)
     return KPAR_OK;
 }
 
-/* A stored `training` is a default that fit and predict override; a mask of null is none. */
-static kpar_status check_kwargs(const graph *g, const json_t *kwargs)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
-    {
-        if (json_is_null(value) || strcmp(key, "training") == 0) continue;
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: is called with %s, which is not supported", g->owner, key);
-    }
-    return KPAR_OK;
-}
-
 static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
 {
     node n = {.member = member, .first = g->n_sources, .input = -1};
@@ -110,7 +98,7 @@ static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
                          "%s: is called in the way of Keras 2; load and save the model with Keras 3",
                          g->owner);
     KPAR_TRY(collect(g, args, 0));
-    KPAR_TRY(check_kwargs(g, json_object_get(inbound, "kwargs")));
+    n.kwargs = json_object_get(inbound, "kwargs");
     n.count = g->n_sources - n.first;
     n.args = g->operation ? args : NULL;
     if (n.count == 0) return kpar_fail(KPAR_EFORMAT, "%s: is called without input", g->owner);
@@ -183,7 +171,7 @@ static kpar_status place(graph *g, node *n)
         const source *s = &g->sources[n->first + i];
         KPAR_TRY(kpar_describe_output(owner_of(g, n->member), &node_of(g, s)->result, s->tensor, &inputs[i]));
     }
-    return kpar_describe_member(g->d, member, inputs, (int)n->count, n->args, &n->result);
+    return kpar_describe_member(g->d, member, inputs, (int)n->count, n->args, n->kwargs, &n->result);
 }
 
 /* Sweeps until all have a place. Layers stand by depth, so that one sweep does unless layers are shared. */

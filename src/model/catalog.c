@@ -58,6 +58,15 @@ void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char 
     kpar_names_add(&catalog->group_paths, group->path);
 }
 
+void kpar_catalog_add_layer(kpar_catalog *catalog, const kpar_layer *layer)
+{
+    const char *part, *name;
+    if (!layer->group) return;
+    kpar_catalog_add_group(catalog, layer->group, layer->own_name);
+    for (int i = 0; kpar_layer_part(catalog->arena, layer->row, i, &part, &name); i++)
+        kpar_catalog_add_group(catalog, kpar_arena_printf(catalog->arena, "%s/%s", layer->group, part), name);
+}
+
 /* Inserts `index` into order[0..n), which stands by layer; equal layers stay in the order they came. */
 static void insert_by_layer(const kpar_catalog *catalog, int *order, int n, int index)
 {

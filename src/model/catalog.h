@@ -60,6 +60,9 @@ void kpar_catalog_destroy(kpar_catalog *catalog);
 /* Adds a variable (strings are copied) or finds the one of the same path, and returns its index. */
 int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable);
 int kpar_catalog_find(const kpar_catalog *catalog, const char *path); /* -1: none */
+/* The groups of a layer: its own, if it has one, and those of its parts. */
+struct kpar_layer;
+void kpar_catalog_add_layer(kpar_catalog *catalog, const struct kpar_layer *layer);
 void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char *name);
 
 /* Trained weights in Keras's order (layers in config order, each layer's own order): fills `order`, whose

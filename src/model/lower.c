@@ -42,9 +42,7 @@ static kpar_status add_groups(kpar_lowering *lowering)
     kpar_catalog *catalog = lowering->catalog;
     if (catalog->n_groups > 0) return KPAR_OK;
     kpar_catalog_add_group(catalog, "", model->name);
-    for (int i = 0; i < model->n_layers; i++)
-        if (model->layers[i].group)
-            kpar_catalog_add_group(catalog, model->layers[i].group, model->layers[i].own_name);
+    for (int i = 0; i < model->n_layers; i++) kpar_catalog_add_layer(catalog, &model->layers[i]);
     if (model->optimizer) {
         const char *name;
         KPAR_TRY(kpar_lower_optimizer_name(lowering, &name));
@@ -53,12 +51,19 @@ static kpar_status add_groups(kpar_lowering *lowering)
     return KPAR_OK;
 }
 
+void kpar_lower_part(kpar_lowering *lowering, const char *part)
+{
+    lowering->part = part;
+    lowering->layer_weights = 0;
+}
+
 kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight, kpar_value_id *value)
 {
     const kpar_layer *layer = lowering->layer;
     const char *owner = kpar_arena_printf(lowering->arena, "%s: %s", lowering->owner, weight->name);
     kpar_variable variable = {
-        .path = kpar_arena_printf(lowering->arena, "%s/vars/%d", layer->group, lowering->layer_weights++),
+        .path = kpar_arena_printf(lowering->arena, "%s%s%s/vars/%d", layer->group, lowering->part ? "/" : "",
+                                  lowering->part ? lowering->part : "", lowering->layer_weights++),
         .layer = layer->name,
         .name = weight->name,
         .kind = layer->trainable && !weight->frozen ? KPAR_VARIABLE_WEIGHT : KPAR_VARIABLE_FROZEN,
@@ -97,20 +102,6 @@ kpar_value_id kpar_lower_step(kpar_lowering *lowering)
                                                         .of = -1,
                                                     });
     return kpar_lower_variable(lowering, index);
-}
-
-/* Arguments of the call itself: only those that change nothing are understood. */
-static kpar_status check_call(const kpar_lowering *lowering, const kpar_call *call)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)call->kwargs, key,
-                        value) if (!json_is_null(value) &&
-                                   strcmp(key, "training") !=
-                                       0) return kpar_fail(KPAR_EUNSUPPORTED,
-                                                           "%s: call argument '%s' is not supported",
-                                                           lowering->owner, key);
-    return KPAR_OK;
 }
 
 /* kpar computes in float32: another policy would give another result. */
@@ -159,12 +150,11 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     const kpar_call *call = &lowering->model->calls[index];
     lowering->layer = &lowering->model->layers[call->layer];
     lowering->call = index;
-    lowering->layer_weights = 0;
+    kpar_lower_part(lowering, NULL);
     lowering->graph->layer = lowering->layer->name;
     lowering->owner = kpar_arena_printf(lowering->arena, "%s: layer '%s' (%s)", lowering->model->file,
                                         lowering->layer->name, lowering->layer->class_name);
     KPAR_TRY(check_layer(lowering));
-    KPAR_TRY(check_call(lowering, call));
     kpar_value_id *inputs = kpar_arena_alloc(lowering->arena, ((size_t)call->n_inputs + 1) * sizeof *inputs);
     KPAR_TRY(call_inputs(lowering, call, inputs));
     return lowering->layer->row->lower(lowering, inputs, call->n_inputs,

@@ -52,8 +52,9 @@ typedef struct kpar_lowering {
 
     /* While lowering. */
     const kpar_layer *layer;
-    int call;                   /* index of the call being lowered */
-    int layer_weights;          /* how many of the layer's weights this call has asked for */
+    int call;          /* index of the call being lowered */
+    int layer_weights; /* how many of the layer's weights, or of its part's, this call has asked for */
+    const char *part;  /* whose weights are asked for, "query_dense"; NULL: the layer's own */
     kpar_value_id *call_values; /* outputs of each call: [call * KPAR_CALL_OUTPUTS + output], -1: none */
     kpar_value_id *call_logits; /* what a softmax or a sigmoid made it of, or -1 */
     kpar_value_id logits;       /* likewise of the output whose loss or metric is lowered */
@@ -81,6 +82,9 @@ typedef struct kpar_weight {
     int64_t dims[KPAR_MAX_RANK];
     bool frozen; /* also where the layer is trained */
 } kpar_weight;
+
+/* The weights that follow belong to this part of the layer. */
+void kpar_lower_part(kpar_lowering *lowering, const char *part);
 
 /* For layers: the value of the weight, made at the first call. Weights are numbered in the order of these calls. */
 kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight,

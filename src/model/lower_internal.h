@@ -104,6 +104,8 @@ KPAR_LAYER(repeat_vector);
 KPAR_LAYER(normalization);
 KPAR_LAYER(up_sampling);
 KPAR_LAYER(dot);
+KPAR_LAYER(embedding);
+KPAR_LAYER(multi_head_attention);
 KPAR_LAYER(zero_padding);
 KPAR_LAYER(cropping);
 KPAR_LAYER(global_average_pooling);

@@ -10,7 +10,8 @@
 
 typedef struct kpar_layer_row kpar_layer_row; /* model/layer.h */
 
-typedef struct kpar_layer {
+typedef struct kpar_layer kpar_layer;
+struct kpar_layer {
     const char *class_name;
     const char *name;     /* no other layer's: "dense", or "tower/dense" within a model within the model */
     const char *own_name; /* within its model: "dense" */
@@ -20,7 +21,7 @@ typedef struct kpar_layer {
     bool is_operation;    /* on tensors, which stand in the call's arguments; else a layer */
     int n_calls;
     const kpar_layer_row *row; /* NULL: a model within the model, whose calls are those of its layers */
-} kpar_layer;
+};
 
 /* A tensor: output `tensor` of call `call`. */
 typedef struct kpar_tensor_ref {
@@ -37,7 +38,8 @@ typedef struct kpar_call {
     int n_inputs; /* 0 for an InputLayer, which is called once too */
     kpar_tensor_ref *inputs;
     const json_t *args; /* of an operation: inputs, numbers and arrays as they stand in the call; else NULL */
-    const json_t *kwargs; /* NULL: none that matter (a mask of null, a stored `training`) */
+    const json_t
+        *kwargs; /* arguments by name, among them what does not matter: a mask of null, a stored `training` */
 } kpar_call;
 
 /* An input or an output of the model. */

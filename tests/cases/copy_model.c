@@ -26,9 +26,7 @@ static void add_groups(kpar_catalog *catalog, const kpar_model *model)
     const json_t *optimizer = json_object_get(model->optimizer, "config");
     const char *name = json_string_value(json_object_get(optimizer, "name"));
     kpar_catalog_add_group(catalog, "", model->name);
-    for (int i = 0; i < model->n_layers; i++)
-        if (model->layers[i].group)
-            kpar_catalog_add_group(catalog, model->layers[i].group, model->layers[i].own_name);
+    for (int i = 0; i < model->n_layers; i++) kpar_catalog_add_layer(catalog, &model->layers[i]);
     if (name) kpar_catalog_add_group(catalog, "optimizer", name);
 }
 

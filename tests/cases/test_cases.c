@@ -37,6 +37,7 @@ static const char *const everywhere[] = {"opt_sgd",
                                          "outputs_by_name",
                                          "output_without_loss",
                                          "logits_of_either",
+                                         "adam_transformer",
                                          "nothing_to_train",
                                          "deep_mlp8",
                                          NULL};
