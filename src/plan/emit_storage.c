@@ -262,35 +262,32 @@ static int larger_first(const void *a, const void *b)
     return x->buffer - y->buffer;
 }
 
-static int by_offset(const void *a, const void *b)
+/* Lowest offset at which `buffer` overlaps nothing that lives at the same time. placed: in order of their offsets. */
+static size_t lowest_fit(const kpar_emitter *e, const int *placed, size_t n, const kpar_buffer *buffer)
 {
-    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* Lowest offset at which `buffer` overlaps nothing that lives at the same time. taken: {start, end} pairs. */
-static size_t lowest_fit(const kpar_emitter *e, const block *placed, size_t n, const kpar_buffer *buffer,
-                         size_t (*taken)[2])
-{
-    size_t count = 0, offset = 0;
+    size_t offset = 0;
     for (size_t i = 0; i < n; i++) {
-        const kpar_buffer *other = &e->buffers[placed[i].buffer];
+        const kpar_buffer *other = &e->buffers[placed[i]];
         if (other->last < buffer->first || other->first > buffer->last) continue;
-        taken[count][0] = other->offset;
-        taken[count++][1] = other->offset + other->bytes;
-    }
-    qsort(taken, count, sizeof *taken, by_offset);
-    for (size_t i = 0; i < count; i++) {
-        if (taken[i][0] >= offset + buffer->bytes) break;
-        if (taken[i][1] > offset) offset = taken[i][1];
+        if (other->offset >= offset + buffer->bytes) break;
+        if (other->offset + other->bytes > offset) offset = other->offset + other->bytes;
     }
     return offset;
+}
+
+/* Puts a buffer among those placed. */
+static void insert_by_offset(const kpar_emitter *e, int *placed, size_t n, int buffer)
+{
+    size_t at = n;
+    for (; at > 0 && e->buffers[placed[at - 1]].offset > e->buffers[buffer].offset; at--)
+        placed[at] = placed[at - 1];
+    placed[at] = buffer;
 }
 
 void kpar_emit_plan_memory(kpar_emitter *e)
 {
     block *blocks = kpar_alloc((e->n_buffers + 1) * sizeof *blocks);
-    size_t(*taken)[2] = kpar_alloc((e->n_buffers + 1) * sizeof *taken);
+    int *placed = kpar_alloc((e->n_buffers + 1) * sizeof *placed);
     size_t n = 0;
     for (size_t i = 0; i < e->n_buffers; i++)
         if (e->buffers[i].segment == KPAR_SEGMENT_STEP) blocks[n++] = (block){(int)i, e->buffers[i].bytes};
@@ -298,9 +295,10 @@ void kpar_emit_plan_memory(kpar_emitter *e)
     e->step_bytes = 0;
     for (size_t i = 0; i < n; i++) {
         kpar_buffer *buffer = &e->buffers[blocks[i].buffer];
-        buffer->offset = lowest_fit(e, blocks, i, buffer, taken);
+        buffer->offset = lowest_fit(e, placed, i, buffer);
+        insert_by_offset(e, placed, i, blocks[i].buffer);
         if (buffer->offset + buffer->bytes > e->step_bytes) e->step_bytes = buffer->offset + buffer->bytes;
     }
     kpar_free(blocks);
-    kpar_free(taken);
+    kpar_free(placed);
 }
