@@ -100,8 +100,7 @@ void kpar_graph_dump_text(const kpar_graph *graph, kpar_text *text)
         kpar_text_printf(text, "state %d: %%%d -> %%%d\n", graph->states[i].variable, graph->states[i].value,
                          graph->states[i].next);
     for (size_t i = 0; i < graph->n_outputs; i++)
-        kpar_text_printf(text, "%s %d: %%%d\n",
-                         output_names[graph->outputs[i].kind], graph->outputs[i].index,
+        kpar_text_printf(text, "%s %d: %%%d\n", output_names[graph->outputs[i].kind], graph->outputs[i].index,
                          graph->outputs[i].value);
 }
 

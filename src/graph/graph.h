@@ -157,7 +157,7 @@ typedef struct kpar_state {
 typedef enum kpar_output_kind {
     KPAR_OUTPUT_PREDICTION, /* `index`: number of the model output; (batch, ...), phase microbatch */
     KPAR_OUTPUT_REPORT,     /* `index`: number of the report entry; scalar, phase update */
-    KPAR_OUTPUT_GUARD,      /* `index`: the stage that looks at it, after the cut; scalar, phase update: states change
+    KPAR_OUTPUT_GUARD, /* `index`: the stage that looks at it, after the cut; scalar, phase update: states change
                                only in a step where it is finite */
     KPAR_OUTPUT_COUNT
 } kpar_output_kind;

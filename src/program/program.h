@@ -45,7 +45,8 @@ const char *kpar_lane_name(kpar_lane lane);
     X(COLLECTIVE, "collective",                                                                              \
       "a whole collective of the transport over `group`: `collective`, `places`, `counts`")                  \
     X(GUARD, "guard",                                                                                        \
-      "reads the scalar places[0] of `dtype`: if it is not finite, kernels behind it in its lane do nothing")
+      "reads the scalar places[0] of `dtype`: if it is not finite, kernels behind it in its lane do "        \
+      "nothing")
 typedef enum kpar_instruction_kind {
 #define KPAR_INSTRUCTION_ENUM(constant, name, doc) KPAR_INSTRUCTION_##constant,
     KPAR_INSTRUCTION_LIST(KPAR_INSTRUCTION_ENUM)

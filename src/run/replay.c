@@ -12,10 +12,10 @@ typedef struct replay {
     kpar_executor *executor;
     kpar_loaded *loaded;
     kpar_run_list *list;
-    int at[KPAR_LANE_COUNT]; /* positions in the list's lanes */
+    int at[KPAR_LANE_COUNT];      /* positions in the list's lanes */
     int guarded[KPAR_LANE_COUNT]; /* the guard behind which the lane's kernels do nothing, NONE: they run */
-    int left;                /* instructions not ended */
-    double idle_since;       /* 0: not idle */
+    int left;                     /* instructions not ended */
+    double idle_since;            /* 0: not idle */
 } replay;
 
 static const kpar_instruction *instruction_at(const replay *r, int index)

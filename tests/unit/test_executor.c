@@ -148,8 +148,8 @@ typedef struct job {
     kpar_program *programs[MAX_RANKS][2]; /* [rank][program] */
     int n_programs;
     kpar_executor_options options;
-    unsigned idle;        /* bit for a rank that makes its executor but does not run */
-    bool examine;         /* after the runs */
+    unsigned idle; /* bit for a rank that makes its executor but does not run */
+    bool examine;  /* after the runs */
     /* out */
     kpar_status status[MAX_RANKS];
     char error[MAX_RANKS][512];
@@ -528,9 +528,17 @@ static void write_infinite(kpar_program *p)
 static void guard(kpar_program *p, int slot)
 {
     const kpar_place scalar = {-1, own(slot).offset, sizeof(float)};
-    const kpar_instruction in = {
-        .kind = KPAR_INSTRUCTION_GUARD, .lane = KPAR_LANE_COMPUTE, .phase = KPAR_PHASE_UPDATE, .microbatch = -1,
-        .kernel = -1, .places = &scalar, .n_places = 1, .peer = -1, .dtype = KPAR_F32, .layer = "", .what = "guard"};
+    const kpar_instruction in = {.kind = KPAR_INSTRUCTION_GUARD,
+                                 .lane = KPAR_LANE_COMPUTE,
+                                 .phase = KPAR_PHASE_UPDATE,
+                                 .microbatch = -1,
+                                 .kernel = -1,
+                                 .places = &scalar,
+                                 .n_places = 1,
+                                 .peer = -1,
+                                 .dtype = KPAR_F32,
+                                 .layer = "",
+                                 .what = "guard"};
     kpar_program_append(p, &in);
 }
 
@@ -639,7 +647,4 @@ static Suite *suite(void)
     return s;
 }
 
-int main(void)
-{
-    return run_suite(suite());
-}
+int main(void) { return run_suite(suite()); }

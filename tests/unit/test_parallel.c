@@ -557,8 +557,7 @@ START_TEST(every_stage_has_the_loss_of_the_global_batch_as_its_guard)
         const kpar_value *v = &g->values[g->outputs[i].value];
         stages |= 1u << g->outputs[i].index;
         ck_assert_int_eq(v->placement[KPAR_AXIS_DATA].kind, KPAR_REPLICATED);
-        ck_assert_int_eq(g->ops[v->op].kind,
-                         g->outputs[i].index == 3 ? KPAR_OP_ALL_REDUCE : KPAR_OP_RECEIVE);
+        ck_assert_int_eq(g->ops[v->op].kind, g->outputs[i].index == 3 ? KPAR_OP_ALL_REDUCE : KPAR_OP_RECEIVE);
         if (g->ops[v->op].kind == KPAR_OP_RECEIVE) ck_assert_int_eq(g->ops[v->op].attributes.peer, 3);
     }
     ck_assert_uint_eq(stages, 15);
@@ -610,6 +609,7 @@ int main(void)
         buckets_hold_as_many_gradients_as_their_bytes_allow,
         gradients_are_joined_in_the_order_in_which_backward_completes_them,
         gradients_of_two_stages_share_no_bucket,
+        every_stage_has_the_loss_of_the_global_batch_as_its_guard,
         whole_shards_are_joined_in_the_order_of_their_owners,
     };
     Suite *suite = suite_create("parallel");
