@@ -118,6 +118,7 @@ static char *state_of(const kpar_trainer *t, size_t *bytes)
 static void set_state(const kpar_trainer *t, const char *state)
 {
     const kpar_slot *slot;
+    if (kpar_comm_barrier(t->comm) != KPAR_OK) return; /* ranks may have weights in common */
     for (size_t at = 0; (slot = next_variable(t, &at)); state += slot->place.bytes)
         memcpy(kpar_executor_memory(t->executor, &slot->place), state, slot->place.bytes);
 }
@@ -188,6 +189,7 @@ static char *trained(rank *r, bool bad_before, size_t *bytes)
         wrong(r, "training", kpar_error_message());
     else
         state = state_of(t, bytes);
+    if (kpar_comm_barrier(r->comm) != KPAR_OK) wrong(r, "at the end", kpar_error_message());
     kpar_trainer_destroy(t);
     return state;
 }
