@@ -13,6 +13,9 @@ static const char *const source_names[KPAR_SOURCE_COUNT] = {
 
 static const char *const axis_names[KPAR_AXIS_COUNT] = {"data", "tensor"};
 
+static const char *const output_names[KPAR_OUTPUT_COUNT] = {
+    [KPAR_OUTPUT_PREDICTION] = "prediction", [KPAR_OUTPUT_REPORT] = "report", [KPAR_OUTPUT_GUARD] = "guard"};
+
 static void print_placement(kpar_text *text, const kpar_value *v)
 {
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
@@ -97,9 +100,8 @@ void kpar_graph_dump_text(const kpar_graph *graph, kpar_text *text)
         kpar_text_printf(text, "state %d: %%%d -> %%%d\n", graph->states[i].variable, graph->states[i].value,
                          graph->states[i].next);
     for (size_t i = 0; i < graph->n_outputs; i++)
-        kpar_text_printf(text, "%s %d: %%%d\n",
-                         graph->outputs[i].kind == KPAR_OUTPUT_PREDICTION ? "prediction" : "report",
-                         graph->outputs[i].index, graph->outputs[i].value);
+        kpar_text_printf(text, "%s %d: %%%d\n", output_names[graph->outputs[i].kind], graph->outputs[i].index,
+                         graph->outputs[i].value);
 }
 
 static void dot_node(kpar_text *text, const kpar_graph *g, size_t i)

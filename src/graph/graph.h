@@ -153,10 +153,13 @@ typedef struct kpar_state {
     bool copy;           /* of the variable's compute copy instead of the variable itself */
 } kpar_state;
 
-/* A value that the host reads after a program ran. */
+/* A value that leaves the graph: the host reads it after a program ran, or it guards the update. */
 typedef enum kpar_output_kind {
     KPAR_OUTPUT_PREDICTION, /* `index`: number of the model output; (batch, ...), phase microbatch */
     KPAR_OUTPUT_REPORT,     /* `index`: number of the report entry; scalar, phase update */
+    KPAR_OUTPUT_GUARD, /* `index`: the stage that looks at it, after the cut; scalar, phase update: states change
+                               only in a step where it is finite */
+    KPAR_OUTPUT_COUNT
 } kpar_output_kind;
 
 typedef struct kpar_output {

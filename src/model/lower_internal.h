@@ -41,8 +41,10 @@ kpar_status kpar_lower_weighted(kpar_lowering *lowering, kpar_value_id values, k
 /* Sum over all elements of values (batch, ...) times weights (batch) times `factor` (scalar, -1: none). */
 kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
                                     kpar_value_id factor, kpar_value_id *out) KPAR_MUST_USE;
-/* The sum over microbatches of a value becomes a report output; *number is the number of its first element. */
-kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number) KPAR_MUST_USE;
+/* The sum over microbatches of a value becomes a report output; *number is the number of its first element, *sum the sum
+ * (NULL: not wanted). */
+kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number,
+                                    kpar_value_id *sum) KPAR_MUST_USE;
 void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int weight);
 void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first,
                                const kpar_expression *formula);

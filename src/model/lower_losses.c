@@ -127,7 +127,7 @@ kpar_status kpar_lower_losses(kpar_lowering *lowering)
 {
     const kpar_model *model = lowering->model;
     const size_t n_outputs = (size_t)model->n_outputs;
-    kpar_value_id *losses = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *losses), total;
+    kpar_value_id *losses = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *losses), total, sum;
     double *factors = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *factors);
     int *outputs = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *outputs);
     int n = 0, number;
@@ -143,10 +143,11 @@ kpar_status kpar_lower_losses(kpar_lowering *lowering)
 
     KPAR_TRY(total_loss(lowering, losses, factors, n, &total));
     if (lowering->mode == KPAR_MODE_TRAIN) lowering->loss = total;
-    KPAR_TRY(kpar_lower_report_value(lowering, total, &number));
+    KPAR_TRY(kpar_lower_report_value(lowering, total, &number, &sum));
+    if (lowering->mode == KPAR_MODE_TRAIN) kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_GUARD, 0, sum);
     kpar_lower_report(lowering, "loss", number, KPAR_WEIGH_ROWS);
     for (int i = 0; n > 1 && i < n; i++) {
-        KPAR_TRY(kpar_lower_report_value(lowering, losses[i], &number));
+        KPAR_TRY(kpar_lower_report_value(lowering, losses[i], &number, NULL));
         kpar_lower_report(lowering,
                           kpar_arena_printf(lowering->arena, "%s_loss", model->outputs[outputs[i]].name),
                           number, KPAR_WEIGH_BATCHES);

@@ -68,8 +68,8 @@ static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_
     KPAR_TRY(kpar_lower_weighted_sum(lowering, values, weights, -1, &sum));
     KPAR_TRY(kpar_build_affine(lowering->graph, sum, 1 / elements, 0, &sum));
     KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1, weights, &count));
-    KPAR_TRY(kpar_lower_report_value(lowering, sum, &value));
-    KPAR_TRY(kpar_lower_report_value(lowering, count, &weight));
+    KPAR_TRY(kpar_lower_report_value(lowering, sum, &value, NULL));
+    KPAR_TRY(kpar_lower_report_value(lowering, count, &weight, NULL));
     kpar_lower_report(lowering, name, value, weight);
     return KPAR_OK;
 }
@@ -83,7 +83,7 @@ static kpar_status report_sums(kpar_lowering *lowering, const metric *m, kpar_va
         sums.e ? kpar_expression_end(sums.e, lowering->arena, &sums.result, status == KPAR_OK) : NULL;
     const int first = lowering->n_report_values;
     for (int i = 0, number; i < sums.n && status == KPAR_OK; i++)
-        status = kpar_lower_report_value(lowering, sums.values[i], &number);
+        status = kpar_lower_report_value(lowering, sums.values[i], &number, NULL);
     if (status == KPAR_OK) kpar_lower_report_formula(lowering, name, first, formula);
     return status;
 }

@@ -167,13 +167,15 @@ kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id value
     return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, all, *out, out);
 }
 
-kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number)
+kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number,
+                                    kpar_value_id *sum)
 {
-    kpar_value_id sum;
-    KPAR_TRY(kpar_build_accumulate(lowering->graph, value, &sum));
+    kpar_value_id total;
+    KPAR_TRY(kpar_build_accumulate(lowering->graph, value, &total));
     *number = lowering->n_report_values;
     lowering->n_report_values += (int)kpar_lower_elements(kpar_lower_shape(lowering, value), 0);
-    kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_REPORT, *number, sum);
+    kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_REPORT, *number, total);
+    if (sum) *sum = total;
     return KPAR_OK;
 }
 

@@ -11,13 +11,16 @@ typedef struct member {
     size_t bytes;
 } member;
 
+/* Sums of gradients; what is complete with the forward pass does not wait for them. */
 static bool joins(const kpar_graph *g, const kpar_op *op)
 {
     if (op->phase != KPAR_PHASE_UPDATE || op->attributes.mesh_axis != KPAR_AXIS_DATA || op->n_inputs != 1)
         return false;
     if (op->kind != KPAR_OP_ALL_REDUCE && op->kind != KPAR_OP_REDUCE_SCATTER) return false;
     kpar_op_id sum = g->values[op->inputs[0]].op;
-    return sum >= 0 && g->ops[sum].kind == KPAR_OP_ACCUMULATE && g->values[g->ops[sum].inputs[0]].op >= 0;
+    if (sum < 0 || g->ops[sum].kind != KPAR_OP_ACCUMULATE) return false;
+    kpar_op_id completes = g->values[g->ops[sum].inputs[0]].op;
+    return completes >= 0 && g->ops[completes].part == KPAR_BACKWARD;
 }
 
 static member describe(const kpar_graph *g, kpar_op_id id)

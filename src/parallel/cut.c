@@ -156,7 +156,7 @@ static kpar_value_id *at_stage(cutting *c, kpar_value_id old, int stage)
 
 static void set_building(kpar_graph *g, const kpar_op *op, const char *layer, int stage)
 {
-    g->phase = KPAR_PHASE_MICROBATCH;
+    g->phase = op->phase;
     g->part = op->part;
     g->layer = layer;
     g->stage = stage;
@@ -209,6 +209,54 @@ static kpar_status cut_op(cutting *c, kpar_op_id id)
     return KPAR_OK;
 }
 
+/* The stage whose microbatches a value of the update needs, -1: none's. */
+static int home_of(const kpar_graph *g, kpar_value_id value)
+{
+    if (g->values[value].op < 0) return -1;
+    const kpar_op *op = &g->ops[g->values[value].op];
+    int home = op->stage;
+    for (int i = 0; home < 0 && i < op->n_inputs; i++) home = home_of(g, op->inputs[i]);
+    return home;
+}
+
+/* A scalar of the update on another stage than its own: it is sent as soon as it is there, so that its stage waits for no
+ * other. */
+static kpar_status pass_on_scalar(cutting *c, kpar_value_id value, int from, int to, kpar_value_id *there)
+{
+    kpar_graph *g = c->r.graph;
+    const kpar_value v = g->values[value];
+    const kpar_op maker = {.phase = v.phase, .part = KPAR_FORWARD};
+    set_building(g, &maker, v.layer, from);
+    KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &value, 1,
+                               &(kpar_attributes){.peer = to, .channel = c->n_transfers}, NULL));
+    set_building(g, &maker, v.layer, to);
+    const kpar_attributes attributes = {
+        .peer = from, .channel = c->n_transfers++, .shape = v.shape, .dtype = v.dtype};
+    KPAR_TRY(kpar_graph_append(g, KPAR_OP_RECEIVE, NULL, 0, &attributes, there));
+    memcpy(g->values[*there].placement, v.placement, sizeof v.placement);
+    return KPAR_OK;
+}
+
+/* Every stage looks at what guards the update. */
+static kpar_status pass_on_guards(cutting *c)
+{
+    kpar_graph *g = c->r.graph;
+    const size_t n = g->n_outputs;
+    for (size_t i = 0; i < n; i++) {
+        if (g->outputs[i].kind != KPAR_OUTPUT_GUARD) continue;
+        const kpar_value_id value = g->outputs[i].value;
+        const int home = home_of(g, value);
+        g->outputs[i].index = home < 0 ? 0 : home;
+        for (int stage = 0; stage < c->options->stages; stage++) {
+            kpar_value_id there = value;
+            if (stage == g->outputs[i].index) continue;
+            if (home >= 0) KPAR_TRY(pass_on_scalar(c, value, home, stage, &there));
+            kpar_graph_add_output(g, KPAR_OUTPUT_GUARD, stage, there);
+        }
+    }
+    return KPAR_OK;
+}
+
 static kpar_status cut_all(cutting *c)
 {
     KPAR_TRY(choose_stages(c));
@@ -225,6 +273,7 @@ kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, k
     kpar_rebuild_begin(&c.r, graph);
     kpar_status status = cut_all(&c);
     kpar_rebuild_end(&c.r);
+    if (status == KPAR_OK) status = pass_on_guards(&c);
     kpar_free(c.received);
     kpar_free(c.units);
     kpar_names_clear(&c.layers);

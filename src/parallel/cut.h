@@ -24,7 +24,7 @@ typedef struct kpar_cut_options {
 } kpar_cut_options;
 
 /* Cuts only between layers; the losses and metrics of the model are a unit of their own, so that a loss may be a stage. Sets
- * the stage of every op of the microbatch phase and inserts send and receive. Returns a new graph. KPAR_EUSAGE when there
+ * the stage of every op of the microbatch phase and inserts send and receive; a guard is passed on to every stage. Returns a new graph. KPAR_EUSAGE when there
  * are fewer layers than stages or a name is not a layer that can begin a stage. */
 kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options,
                      kpar_graph **cut) KPAR_MUST_USE;

@@ -315,6 +315,8 @@ static kpar_status place_output(placing *p, const kpar_output *output)
     kpar_value_id value = mapped(p, output->value, KPAR_PHASE_UPDATE);
     if (output->kind == KPAR_OUTPUT_PREDICTION)
         KPAR_TRY(convert(p, KPAR_AXIS_TENSOR, replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD, &value));
+    for (int axis = 0; output->kind == KPAR_OUTPUT_GUARD && axis < KPAR_AXIS_COUNT; axis++)
+        KPAR_TRY(convert(p, (kpar_axis)axis, replicated, KPAR_PHASE_UPDATE, KPAR_FORWARD, &value));
     kpar_graph_add_output(g, output->kind, output->index, value);
     return KPAR_OK;
 }

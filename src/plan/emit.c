@@ -11,6 +11,7 @@ typedef struct walk {
     bool *emitted;       /* by op of phases facts and update */
     bool *final;         /* by op: an accumulate that has all its microbatches */
     int *home;           /* by op: the stage whose microbatches it needs, -1: none's */
+    bool *guards;        /* by op of phase update: makes what guards the update, here or on another stage */
     kpar_op_id *waiting; /* collectives of the update that have not started, in order */
     size_t n_waiting;
     bool last; /* the last microbatch's backward is being written */
@@ -22,7 +23,7 @@ static void find_homes(const kpar_graph *g, int *home)
 {
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        home[i] = op->phase == KPAR_PHASE_MICROBATCH ? op->stage : -1;
+        home[i] = op->stage;
         for (int k = 0; op->phase != KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
             kpar_op_id maker = g->values[op->inputs[k]].op;
             if (maker >= 0 && home[maker] > home[i]) home[i] = home[maker];
@@ -77,8 +78,7 @@ static void find_needed(walk *w)
     kpar_emitter *e = w->e;
     const kpar_graph *g = e->graph;
     find_homes(g, w->home);
-    for (size_t i = 0; i < g->n_ops; i++)
-        e->needed[i] = g->ops[i].phase == KPAR_PHASE_MICROBATCH && g->ops[i].stage == e->me.pipeline;
+    for (size_t i = 0; i < g->n_ops; i++) e->needed[i] = g->ops[i].stage == e->me.pipeline;
     unsigned char *readers = find_readers(w);
     for (size_t i = 0; i < g->n_states; i++)
         if (stage_holds(w, readers, &g->states[i])) need(w, g->states[i].next);
@@ -86,9 +86,35 @@ static void find_needed(walk *w)
     for (size_t i = 0; i < g->n_outputs; i++) {
         kpar_op_id maker = g->values[g->outputs[i].value].op;
         int stage = maker >= 0 && w->home[maker] >= 0 ? w->home[maker] : 0;
-        if (g->outputs[i].kind == KPAR_OUTPUT_REPORT && stage == e->me.pipeline) need(w, g->outputs[i].value);
+        if (g->outputs[i].kind == KPAR_OUTPUT_GUARD) stage = g->outputs[i].index;
+        if (g->outputs[i].kind != KPAR_OUTPUT_PREDICTION && stage == e->me.pipeline)
+            need(w, g->outputs[i].value);
     }
     need_inputs(w);
+}
+
+static const kpar_output *own_guard(const kpar_emitter *e)
+{
+    for (size_t i = 0; i < e->graph->n_outputs; i++) {
+        const kpar_output *o = &e->graph->outputs[i];
+        if (o->kind == KPAR_OUTPUT_GUARD && o->index == e->me.pipeline) return o;
+    }
+    return NULL;
+}
+
+/* The own guard and what is passed on to other stages, with all of the update that they are made of. */
+static void find_guards(walk *w)
+{
+    const kpar_graph *g = w->e->graph;
+    const kpar_output *guard = own_guard(w->e);
+    const kpar_op_id maker = guard ? g->values[guard->value].op : -1;
+    for (size_t i = g->n_ops; i-- > 0;) {
+        const kpar_op *op = &g->ops[i];
+        if (!w->e->needed[i] || op->phase != KPAR_PHASE_UPDATE) continue;
+        w->guards[i] = w->guards[i] || (kpar_op_id)i == maker || op->kind == KPAR_OP_SEND;
+        for (int k = 0; w->guards[i] && k < op->n_inputs; k++)
+            if (g->values[op->inputs[k]].op >= 0) w->guards[g->values[op->inputs[k]].op] = true;
+    }
 }
 
 static void count_users(kpar_emitter *e)
@@ -149,7 +175,7 @@ static kpar_status emit_split(kpar_emitter *e, const kpar_op *op, int microbatch
  * before the step ends. */
 static void keep_sent(kpar_emitter *e, const kpar_op *op, int buffer, int microbatch)
 {
-    if (e->mode != KPAR_MODE_TRAIN || op->part == KPAR_BACKWARD) {
+    if (e->mode != KPAR_MODE_TRAIN || op->part == KPAR_BACKWARD || microbatch < 0) {
         e->buffers[buffer].last = KPAR_FOR_EVER;
         return;
     }
@@ -175,7 +201,8 @@ static kpar_status emit_transfer(kpar_emitter *e, const kpar_op *op, int microba
     else
         where = kpar_emit_target(e, value, microbatch);
     const kpar_draft_place place = kpar_emit_place(where, kpar_emit_value_bytes(e, value));
-    const char *what = kpar_arena_printf(e->arena, "%s/%s", op->layer, send ? "send" : "receive");
+    const char *name = send ? "send" : "receive";
+    const char *what = *op->layer ? kpar_arena_printf(e->arena, "%s/%s", op->layer, name) : name;
     kpar_draft *draft = kpar_emit_draft(e, send ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE,
                                         KPAR_LANE_COMM, op->layer, what, microbatch, &place, 1, !send);
     kpar_coordinate there = e->me;
@@ -266,6 +293,7 @@ static kpar_status start_ready_collectives(walk *w)
     kpar_status status = KPAR_OK;
     for (size_t i = 0; i < w->n_waiting; i++) {
         const kpar_op_id id = w->waiting[i];
+        if (w->emitted[id]) continue;
         if (status != KPAR_OK || !is_ready(w, id)) {
             w->waiting[kept++] = id;
             continue;
@@ -302,18 +330,36 @@ static kpar_status emit_replayed(walk *w, kpar_phase phase, kpar_part part, int 
     return KPAR_OK;
 }
 
-static kpar_status emit_once(walk *w, kpar_phase phase)
+/* All ops of a phase that is not replayed, or those of them in `only`. */
+static kpar_status emit_once(walk *w, kpar_phase phase, const bool *only)
 {
     const kpar_graph *g = w->e->graph;
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        if (!w->e->needed[i] || op->phase != phase || w->emitted[i]) continue;
+        if (!w->e->needed[i] || op->phase != phase || w->emitted[i] || (only && !only[i])) continue;
         w->emitted[i] = true;
         if (op->kind == KPAR_OP_ACCUMULATE)
             finish_sum(w, (kpar_op_id)i);
         else
             KPAR_TRY(emit_op(w->e, (kpar_op_id)i, -1));
     }
+    return KPAR_OK;
+}
+
+/* Nothing that follows in the lane of the kernels changes state unless the guard is finite. */
+static kpar_status emit_guard(walk *w)
+{
+    kpar_emitter *e = w->e;
+    const kpar_output *guard = own_guard(e);
+    kpar_storage where;
+    if (!guard) return KPAR_OK;
+    const kpar_value *v = &e->graph->values[guard->value];
+    KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE, w->guards));
+    KPAR_TRY(kpar_emit_find(e, guard->value, -1, &where));
+    const kpar_draft_place place = kpar_emit_place(where, kpar_emit_value_bytes(e, guard->value));
+    e->phase = KPAR_PHASE_UPDATE;
+    kpar_emit_draft(e, KPAR_INSTRUCTION_GUARD, KPAR_LANE_COMPUTE, v->layer, "guard", -1, &place, 1, 0)
+        ->instruction.dtype = v->dtype;
     return KPAR_OK;
 }
 
@@ -329,6 +375,8 @@ static kpar_status emit_schedule(walk *w)
             train && actions[i].part == KPAR_BACKWARD && actions[i].microbatch == shape.microbatches - 1;
         KPAR_TRY(emit_replayed(w, KPAR_PHASE_MICROBATCH, actions[i].part, actions[i].microbatch));
         if (actions[i].part == KPAR_BACKWARD) release_sent(e, actions[i].microbatch);
+        if (train && actions[i].part == KPAR_FORWARD && actions[i].microbatch == shape.microbatches - 1)
+            KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE, w->guards)); /* long before the update needs it */
     }
     w->last = false;
     return KPAR_OK;
@@ -408,7 +456,7 @@ static kpar_status add_output_slots(kpar_emitter *e, const int *home)
         const kpar_value *v = &g->values[o->value];
         const bool report = o->kind == KPAR_OUTPUT_REPORT;
         const int stage = v->op >= 0 && home[v->op] >= 0 ? home[v->op] : 0;
-        if (stage != e->me.pipeline) continue;
+        if (o->kind == KPAR_OUTPUT_GUARD || stage != e->me.pipeline) continue;
         for (int m = 0; m < (report ? 1 : e->microbatches); m++) {
             kpar_storage where;
             KPAR_TRY(kpar_emit_find(e, o->value, m, &where));
@@ -427,6 +475,7 @@ static kpar_status emit_walk(walk *w)
 {
     kpar_emitter *e = w->e;
     find_needed(w);
+    find_guards(w);
     count_users(e);
     number_collectives(w);
     KPAR_TRY(kpar_emit_accumulators(e));
@@ -434,9 +483,10 @@ static kpar_status emit_walk(walk *w)
     KPAR_TRY(kpar_emit_variables(e));
     for (int m = 0; m < e->microbatches; m++)
         KPAR_TRY(emit_replayed(w, KPAR_PHASE_FACTS_ROWS, KPAR_FORWARD, m));
-    KPAR_TRY(emit_once(w, KPAR_PHASE_FACTS));
+    KPAR_TRY(emit_once(w, KPAR_PHASE_FACTS, NULL));
     KPAR_TRY(emit_schedule(w));
-    KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE));
+    KPAR_TRY(emit_guard(w));
+    KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE, NULL));
     KPAR_TRY(settle_states(e));
     add_source_slots(e);
     return add_output_slots(e, w->home);
@@ -449,6 +499,7 @@ static kpar_status emit_program(kpar_emitter *e)
               .emitted = kpar_arena_alloc(e->arena, g->n_ops + 1),
               .final = kpar_arena_alloc(e->arena, g->n_ops + 1),
               .home = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(int)),
+              .guards = kpar_arena_alloc(e->arena, g->n_ops + 1),
               .waiting = kpar_arena_alloc(e->arena, (g->n_ops + 1) * sizeof(kpar_op_id))};
     const size_t n_storage = g->n_values * (size_t)(e->microbatches + 1);
     e->needed = kpar_arena_alloc(e->arena, g->n_ops + 1);

@@ -131,6 +131,17 @@ static kpar_status check_collective(const kpar_program *program, size_t index)
     return KPAR_OK;
 }
 
+static kpar_status check_guard(const kpar_program *program, size_t index)
+{
+    const kpar_instruction *in = &program->instructions[index];
+    if (in->dtype != KPAR_F32 && in->dtype != KPAR_F64)
+        return wrong(program, index, "a guard looks at float32 or float64");
+    if (in->n_places != 1 || in->n_writes != 0 || !is_own(program, &in->places[0]) ||
+        in->places[0].bytes != kpar_dtype_bytes(in->dtype))
+        return wrong(program, index, "expected one scalar in own memory, which is not written");
+    return KPAR_OK;
+}
+
 static kpar_status check_waits(const kpar_program *program, size_t index)
 {
     const kpar_instruction *in = &program->instructions[index];
@@ -147,6 +158,7 @@ static kpar_status (*const kind_checks[KPAR_INSTRUCTION_COUNT])(const kpar_progr
     [KPAR_INSTRUCTION_KERNEL] = check_kernel,   [KPAR_INSTRUCTION_SEND] = check_message,
     [KPAR_INSTRUCTION_RECEIVE] = check_message, [KPAR_INSTRUCTION_SIGNAL] = check_flag,
     [KPAR_INSTRUCTION_WAIT] = check_flag,       [KPAR_INSTRUCTION_COLLECTIVE] = check_collective,
+    [KPAR_INSTRUCTION_GUARD] = check_guard,
 };
 
 static kpar_status check_instruction(const kpar_program *program, size_t index)

@@ -4,7 +4,7 @@
  * execution. Instructions sit in lanes; within a lane they start in list order; across lanes only tokens order
  * them. This folder knows no op's meaning: a kernel is a specification that a device prepares.
  *
- * A kernel, a signal or a wait ends before the next instruction of its lane starts. Sends, receives and collectives
+ * A kernel, a guard, a signal or a wait ends before the next instruction of its lane starts. Sends, receives and collectives
  * are asynchronous: the next instruction of the lane starts once they are started, and one that needs their end waits
  * for it by a token, in their own lane too.
  *
@@ -43,7 +43,10 @@ const char *kpar_lane_name(kpar_lane lane);
       "sets own flag `channel` to the number of runs of its list; ranks sharing the window see it")          \
     X(WAIT, "wait", "waits until flag `channel` of rank `peer` has the number of runs of its own list")      \
     X(COLLECTIVE, "collective",                                                                              \
-      "a whole collective of the transport over `group`: `collective`, `places`, `counts`")
+      "a whole collective of the transport over `group`: `collective`, `places`, `counts`")                  \
+    X(GUARD, "guard",                                                                                        \
+      "reads the scalar places[0] of `dtype`: if it is not finite, kernels behind it in its lane do "        \
+      "nothing")
 typedef enum kpar_instruction_kind {
 #define KPAR_INSTRUCTION_ENUM(constant, name, doc) KPAR_INSTRUCTION_##constant,
     KPAR_INSTRUCTION_LIST(KPAR_INSTRUCTION_ENUM)
@@ -108,7 +111,7 @@ typedef struct kpar_instruction {
     int channel; /* SEND, RECEIVE: number that both ends use; SIGNAL, WAIT: flag number. A list signals a flag once */
     kpar_collective collective;
     kpar_reduction reduction;
-    kpar_dtype dtype;     /* COLLECTIVE */
+    kpar_dtype dtype;     /* COLLECTIVE, GUARD */
     int group;            /* COLLECTIVE: index in program->groups */
     const size_t *counts; /* COLLECTIVE: elements of each member's part; ALL_REDUCE: NULL */
     int n_waits;

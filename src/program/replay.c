@@ -101,6 +101,8 @@ static void start_kernel(kpar_replay_state *s, kpar_node node)
     end_after(s, s->now + seconds, node);
 }
 
+static void pass_guard(kpar_replay_state *s, kpar_node node) { end_node(s, node); }
+
 static double maximum(double a, double b) { return a > b ? a : b; }
 
 /* A message moves when both ends are started and both ranks' ports are free. */
@@ -159,6 +161,7 @@ static void (*const starters[KPAR_INSTRUCTION_COUNT])(kpar_replay_state *, kpar_
     [KPAR_INSTRUCTION_KERNEL] = start_kernel,   [KPAR_INSTRUCTION_SEND] = start_message,
     [KPAR_INSTRUCTION_RECEIVE] = start_message, [KPAR_INSTRUCTION_SIGNAL] = give_signal,
     [KPAR_INSTRUCTION_WAIT] = start_wait,       [KPAR_INSTRUCTION_COLLECTIVE] = start_collective,
+    [KPAR_INSTRUCTION_GUARD] = pass_guard,
 };
 
 static bool can_start(const kpar_replay_state *s, kpar_node node)

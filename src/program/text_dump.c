@@ -123,6 +123,9 @@ static void dump_particulars(kpar_text *text, const kpar_program *program, const
     case KPAR_INSTRUCTION_COLLECTIVE:
         dump_collective(text, program, in);
         break;
+    case KPAR_INSTRUCTION_GUARD:
+        kpar_text_printf(text, " type=%s", kpar_dtype_name(in->dtype));
+        break;
     default:
         kpar_text_printf(text, " peer=%d channel=%d", in->peer, in->channel);
         break;

@@ -196,6 +196,16 @@ kpar_status kpar_executor_run(kpar_executor *executor, int program)
     return kpar_executor_replay(executor, loaded, &loaded->lists[KPAR_LIST_RUN]);
 }
 
+kpar_status kpar_executor_examine(kpar_executor *executor, int program, int *source)
+{
+    executor->examines = true;
+    executor->source = -1;
+    kpar_status status = kpar_executor_run(executor, program);
+    executor->examines = false;
+    *source = executor->source;
+    return status;
+}
+
 void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place)
 {
     return resolve(executor, place);

@@ -18,10 +18,6 @@ typedef struct kpar_executor_options {
     uint64_t
         lane_seed; /* not 0: at each turn a lane that may go on is picked at random (Philox), and what is under
                              way between ranks moves only when it is picked */
-    size_t
-        finite_bytes; /* kernel outputs of float32 and float64 up to this size are looked at after each kernel: a value
-                             that is not finite is KPAR_ENUMERIC, naming layer and instruction. 0: none, SIZE_MAX: all,
-                             64: scalars such as the loss, before the update makes state of them */
 } kpar_executor_options;
 
 /* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective, with
@@ -38,18 +34,18 @@ void kpar_executor_destroy(kpar_executor *executor); /* NULL: nothing. Not colle
  * another program before its peers are in it only if that program's messages and flags order it: in doubt, a barrier. */
 kpar_status kpar_executor_start(kpar_executor *executor, int program) KPAR_MUST_USE;
 
-/* Runs the rest once. An error names layer and instruction; after one only kpar_executor_first_not_finite, memory and
- * destroy make sense. */
+/* Runs the rest once. KPAR_ENUMERIC: a guard was not finite; the run has ended as any other, but for the kernels behind the
+ * guard, and the next run may begin. Another error names layer and instruction; after it only memory and destroy make
+ * sense. */
 kpar_status kpar_executor_run(kpar_executor *executor, int program) KPAR_MUST_USE;
 
 /* Own memory at a place; valid between runs. */
 void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place);
 
-/* Replays, in list order, the kernels up to the update that read own memory only, on what lies in memory now, and returns
- * the index of the first instruction that writes a float that is not finite, -1 if none; that of the receive where it came
- * so from another rank. For messages after a loss that is not finite. Overwrites memory; what was received is taken as it lies there; memory that was used again since, and
- * state that the update has already spoiled, mislead it: best after a run that ended with KPAR_ENUMERIC. */
-int kpar_executor_first_not_finite(kpar_executor *executor, int program);
+/* As kpar_executor_run, and looks at what every kernel before the update reads and writes: *source is the first instruction
+ * of this rank whose result is not finite though nothing was so that another instruction or rank made in this run; -1 if
+ * there is none. Slow. For messages, after a run that ended with KPAR_ENUMERIC. */
+kpar_status kpar_executor_examine(kpar_executor *executor, int program, int *source) KPAR_MUST_USE;
 
 typedef struct kpar_executor_times {
     double total_seconds;   /* in kpar_executor_run */

@@ -44,6 +44,8 @@ struct kpar_executor {
     kpar_under_way *under_way;
     int n_under_way;
     uint64_t turns; /* for random lanes */
+    bool examines;  /* each kernel of the run */
+    int source;     /* the first instruction found by that, -1: none */
     kpar_executor_times times;
 };
 
@@ -58,8 +60,11 @@ kpar_status kpar_executor_make_groups(kpar_executor *executor) KPAR_MUST_USE;
 kpar_status kpar_executor_stalled(const kpar_executor *executor, const kpar_loaded *loaded,
                                   const int heads[KPAR_LANE_COUNT], double seconds) KPAR_MUST_USE;
 
-/* The number of the output of a kernel instruction that has a float that is not finite, -1 if none. Outputs of more than
- * `bytes` bytes are not looked at. */
-int kpar_not_finite_output(const kpar_loaded *loaded, int index, size_t bytes);
+/* finite.c */
+bool kpar_guard_passes(const kpar_loaded *loaded, int index);
+/* Asked before a kernel of the run: whether values that are not finite in its outputs would come from it, that is, none are
+ * among what it reads but those that were there before the run. Never of the update or the comm lane. */
+bool kpar_may_be_source(const kpar_loaded *loaded, int index);
+bool kpar_outputs_are_finite(const kpar_loaded *loaded, int index);
 
 #endif

@@ -1,4 +1,4 @@
-/* Where a value that is not finite comes from. */
+/* Values that are not finite: whether a guard lets pass, and which instruction such values come from. */
 #include "run/executor_internal.h"
 
 #include <math.h>
@@ -17,65 +17,58 @@ static bool all_finite_f64(const double *values, int64_t n)
     return true;
 }
 
-static bool is_finite(const kpar_tensor_spec *tensor, const void *values, size_t bytes)
+static bool is_finite(kpar_dtype dtype, const void *values, int64_t n)
 {
-    int64_t n = kpar_count(tensor->rank, tensor->dims);
-    if ((size_t)n > bytes / kpar_dtype_bytes(tensor->dtype)) return true;
-    if (tensor->dtype == KPAR_F32) return all_finite_f32(values, n);
-    if (tensor->dtype == KPAR_F64) return all_finite_f64(values, n);
+    if (dtype == KPAR_F32) return all_finite_f32(values, n);
+    if (dtype == KPAR_F64) return all_finite_f64(values, n);
     return true;
 }
 
-int kpar_not_finite_output(const kpar_loaded *loaded, int index, size_t bytes)
+bool kpar_guard_passes(const kpar_loaded *loaded, int index)
+{
+    return is_finite(loaded->program->instructions[index].dtype, loaded->places[index][0], 1);
+}
+
+static bool tensor_is_finite(const kpar_loaded *loaded, int index, int place)
 {
     const kpar_kernel_spec *kernel = &loaded->program->kernels[loaded->program->instructions[index].kernel];
-    for (int i = 0; i < kernel->n_outputs; i++) {
-        int place = kernel->n_inputs + i;
-        if (!is_finite(&kernel->tensors[place], loaded->places[index][place], bytes)) return i;
-    }
-    return -1;
+    const kpar_tensor_spec *tensor = &kernel->tensors[place];
+    return is_finite(tensor->dtype, loaded->places[index][place], kpar_count(tensor->rank, tensor->dims));
 }
 
-static bool is_local_forward(const kpar_instruction *in)
+static bool overlap(const kpar_place *a, const kpar_place *b)
 {
-    if (in->kind != KPAR_INSTRUCTION_KERNEL || in->phase == KPAR_PHASE_UPDATE) return false;
-    for (int i = 0; i < in->n_places; i++)
-        if (in->places[i].rank >= 0) return false;
+    return a->rank == b->rank && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+}
+
+/* Whether an instruction of the list before `index` writes any of the place. */
+static bool was_written(const kpar_loaded *loaded, int index, const kpar_place *place)
+{
+    for (int i = (int)loaded->program->n_start; i < index; i++) {
+        const kpar_instruction *in = &loaded->program->instructions[i];
+        for (int p = in->n_places - in->n_writes; p < in->n_places; p++)
+            if (overlap(&in->places[p], place)) return true;
+    }
+    return false;
+}
+
+bool kpar_may_be_source(const kpar_loaded *loaded, int index)
+{
+    const kpar_instruction *in = &loaded->program->instructions[index];
+    const kpar_kernel_spec *kernel = &loaded->program->kernels[in->kernel];
+    const int n_read = kernel->attributes.accumulate ? in->n_places : kernel->n_inputs;
+    if (in->phase == KPAR_PHASE_UPDATE || in->lane != KPAR_LANE_COMPUTE) return false;
+    for (int i = 0; i < n_read; i++)
+        if (!tensor_is_finite(loaded, index, i) &&
+            (in->places[i].rank >= 0 || was_written(loaded, index, &in->places[i])))
+            return false;
     return true;
 }
 
-static bool contains(const kpar_place *outer, const kpar_place *inner)
+bool kpar_outputs_are_finite(const kpar_loaded *loaded, int index)
 {
-    return outer->rank == inner->rank && outer->offset <= inner->offset &&
-           inner->offset + inner->bytes <= outer->offset + outer->bytes;
-}
-
-/* The receive before instruction `index` that brought it an input which is not finite; -1 if none. */
-static int bringing_receive(const kpar_loaded *loaded, int first, int index)
-{
-    const kpar_instruction *all = loaded->program->instructions, *in = &all[index];
-    const kpar_kernel_spec *kernel = &loaded->program->kernels[in->kernel];
-    for (int i = 0; i < kernel->n_inputs; i++) {
-        if (is_finite(&kernel->tensors[i], loaded->places[index][i], SIZE_MAX)) continue;
-        for (int r = index - 1; r >= first; r--)
-            if (all[r].kind == KPAR_INSTRUCTION_RECEIVE && contains(&all[r].places[0], &in->places[i]))
-                return r;
-    }
-    return -1;
-}
-
-int kpar_executor_first_not_finite(kpar_executor *executor, int program)
-{
-    const kpar_loaded *loaded = &executor->programs[program];
-    const kpar_run_list *list = &loaded->lists[KPAR_LIST_RUN];
-    for (int i = list->first; i < list->end; i++) {
-        const kpar_instruction *in = &loaded->program->instructions[i];
-        if (!is_local_forward(in)) continue;
-        const int receive =
-            bringing_receive(loaded, list->first, i); /* the output may take an input's place */
-        if (executor->class->run(executor->device, loaded->kernels[in->kernel], loaded->places[i]) != KPAR_OK)
-            return i;
-        if (kpar_not_finite_output(loaded, i, SIZE_MAX) >= 0) return receive >= 0 ? receive : i;
-    }
-    return -1;
+    const kpar_kernel_spec *kernel = &loaded->program->kernels[loaded->program->instructions[index].kernel];
+    for (int i = 0; i < kernel->n_outputs; i++)
+        if (!tensor_is_finite(loaded, index, kernel->n_inputs + i)) return false;
+    return true;
 }

@@ -12,9 +12,10 @@ typedef struct replay {
     kpar_executor *executor;
     kpar_loaded *loaded;
     kpar_run_list *list;
-    int at[KPAR_LANE_COUNT]; /* positions in the list's lanes */
-    int left;                /* instructions not ended */
-    double idle_since;       /* 0: not idle */
+    int at[KPAR_LANE_COUNT];      /* positions in the list's lanes */
+    int guarded[KPAR_LANE_COUNT]; /* the guard behind which the lane's kernels do nothing, NONE: they run */
+    int left;                     /* instructions not ended */
+    double idle_since;            /* 0: not idle */
 } replay;
 
 static const kpar_instruction *instruction_at(const replay *r, int index)
@@ -55,14 +56,15 @@ static kpar_status fail_in(const replay *r, int index, kpar_status status)
 static kpar_status run_kernel(replay *r, int index)
 {
     kpar_executor *executor = r->executor;
+    if (r->guarded[instruction_at(r, index)->lane] != NONE) return KPAR_OK;
+    const bool examine =
+        executor->examines && executor->source == NONE && kpar_may_be_source(r->loaded, index);
     double start = kpar_seconds();
     kpar_status status = executor->class->run(
         executor->device, r->loaded->kernels[instruction_at(r, index)->kernel], r->loaded->places[index]);
     executor->times.compute_seconds += kpar_seconds() - start;
-    if (status != KPAR_OK || executor->options.finite_bytes == 0) return status;
-    int output = kpar_not_finite_output(r->loaded, index, executor->options.finite_bytes);
-    return output == NONE ? KPAR_OK
-                          : kpar_fail(KPAR_ENUMERIC, "output %d has a value that is not finite", output);
+    if (status == KPAR_OK && examine && !kpar_outputs_are_finite(r->loaded, index)) executor->source = index;
+    return status;
 }
 
 static size_t collective_elements(const replay *r, const kpar_instruction *in)
@@ -105,7 +107,18 @@ static kpar_status execute(replay *r, int index)
     if (in->kind == KPAR_INSTRUCTION_KERNEL) KPAR_TRY(run_kernel(r, index));
     if (in->kind == KPAR_INSTRUCTION_SIGNAL)
         kpar_comm_flag_set(r->executor->comm, r->list->flag_base + in->channel, r->list->runs);
+    if (in->kind == KPAR_INSTRUCTION_GUARD && !kpar_guard_passes(r->loaded, index))
+        r->guarded[in->lane] = index;
     set_ended(r, index);
+    return KPAR_OK;
+}
+
+/* A run with a guard that was not finite. */
+static kpar_status tell_guarded(const replay *r)
+{
+    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++)
+        if (r->guarded[lane] != NONE)
+            return fail_in(r, r->guarded[lane], kpar_fail(KPAR_ENUMERIC, "the value is not finite"));
     return KPAR_OK;
 }
 
@@ -205,11 +218,12 @@ kpar_status kpar_executor_replay(kpar_executor *executor, kpar_loaded *loaded, k
 {
     replay r = {.executor = executor, .loaded = loaded, .list = list, .left = list->end - list->first};
     double start = kpar_seconds();
+    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) r.guarded[lane] = NONE;
     list->runs++;
     if (r.left > 0) memset(loaded->ended + list->first, 0, (size_t)r.left * sizeof *loaded->ended);
     kpar_status status = run_all(&r);
     end_idleness(&r);
     executor->times.total_seconds += kpar_seconds() - start;
     executor->times.sent_bytes += list->moved_bytes;
-    return status;
+    return status == KPAR_OK ? tell_guarded(&r) : status;
 }

@@ -115,12 +115,8 @@ static kpar_status prove_programs(kpar_trainer *t)
 
 static kpar_status make_executor(kpar_trainer *t)
 {
-    enum {
-        SCALARS_BYTES = sizeof(double)
-    }; /* looked at after each kernel: a loss that is not finite never reaches the weights */
     const kpar_program *programs[KPAR_MODE_COUNT];
     int n = 0;
-    t->options.executor.finite_bytes = SCALARS_BYTES;
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++) {
         t->program_index[mode] = t->programs[mode] ? n : -1;
         if (t->programs[mode]) programs[n++] = t->programs[mode];

@@ -54,7 +54,8 @@ const char *kpar_trainer_config(const kpar_trainer *trainer, size_t *length);
 kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch) KPAR_MUST_USE;
 
 /* trainer_step.c: fills, runs, and sums the report values over all ranks; *stop: any rank was asked to stop. sums has
- * the number of report values of the mode. Collective. */
+ * the number of report values of the mode. KPAR_ENUMERIC, on all ranks with one message, when the loss of a training step is
+ * not finite; the state is then as before the step. Collective. */
 kpar_status kpar_trainer_step(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch, double *sums,
                               bool *stop) KPAR_MUST_USE;
 

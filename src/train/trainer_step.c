@@ -2,7 +2,6 @@
 #include "train/trainer_internal.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop_asked;
@@ -20,27 +19,50 @@ static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
     }
 }
 
-/* What another rank sent may come from any layer before the one that it sent. */
-static void tell_source(const kpar_instruction *in, char *text, size_t capacity)
+/* The rank that tells where the first values that are not finite come from: of those that have found a source, the first of
+ * the lowest stage; rank 0 if none has. */
+static kpar_status choose_teller(kpar_trainer *t, bool found, int *teller)
 {
-    if (!*in->layer) return;
-    if (in->kind == KPAR_INSTRUCTION_RECEIVE)
-        snprintf(text, capacity, "layer '%s' or one before it (received from rank %d)", in->layer, in->peer);
-    else
-        snprintf(text, capacity, "layer '%s'", in->layer);
+    const int size = kpar_comm_size(t->comm);
+    int *stages = kpar_alloc((size_t)size * sizeof *stages);
+    const int none = t->options.plan.mesh.pipeline, own = found ? t->me.pipeline : none;
+    kpar_status status = kpar_comm_all_gather(t->comm, &own, stages, sizeof own);
+    *teller = 0;
+    for (int i = 1; i < size && status == KPAR_OK; i++)
+        if (stages[i] < stages[*teller]) *teller = i;
+    kpar_free(stages);
+    return status;
 }
 
-/* A run that met a value that is not finite has stopped before the update: which layer does it come from? */
-static kpar_status explain_not_finite(kpar_trainer *t, kpar_mode mode, kpar_status status)
+static kpar_status tell_source(const kpar_trainer *t, const char *layer)
 {
-    if (status != KPAR_ENUMERIC) return status;
-    const int index = kpar_executor_first_not_finite(t->executor, t->program_index[mode]);
-    char source[512] = "the loss itself";
-    if (index >= 0) tell_source(&t->programs[mode]->instructions[index], source, sizeof source);
-    return kpar_fail(status,
-                     "step %lld: the loss is not finite; the first values that are not finite come from %s; "
-                     "lower the learning rate or look at the data",
-                     (long long)t->steps_done + 1, source);
+    const bool known = layer && *layer;
+    return kpar_fail(KPAR_ENUMERIC,
+                     "step %lld: the loss is not finite; the first values that are not finite come from "
+                     "%s%s%s; lower the learning rate or look at the data",
+                     (long long)t->steps_done + 1, known ? "layer '" : "the loss itself", known ? layer : "",
+                     known ? "'" : "");
+}
+
+/* The others are inside the step. */
+static kpar_status abort_step(kpar_trainer *t, kpar_status status)
+{
+    if (status != KPAR_OK) kpar_comm_abort(t->comm, status);
+    return status;
+}
+
+/* A step whose loss is not finite has changed no state: it is run again, looking at every kernel. Collective. */
+static kpar_status explain_not_finite(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch)
+{
+    int source, teller;
+    KPAR_TRY(abort_step(t, kpar_trainer_fill(t, mode, batch)));
+    kpar_status status = kpar_executor_examine(t->executor, t->program_index[mode], &source);
+    if (status != KPAR_ENUMERIC) KPAR_TRY(abort_step(t, status));
+    KPAR_TRY(choose_teller(t, source >= 0, &teller));
+    status = KPAR_OK;
+    if (kpar_comm_rank(t->comm) == teller)
+        status = tell_source(t, source >= 0 ? t->programs[mode]->instructions[source].layer : NULL);
+    return kpar_comm_agree(t->comm, status);
 }
 
 kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch, double *sums,
@@ -48,16 +70,15 @@ kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch 
 {
     int n, values;
     kpar_plan_reports(t->plan, mode, &n, &values);
-    memset(t->sums, 0, (size_t)(values + 1) * sizeof *t->sums);
-    kpar_status status = kpar_trainer_fill(t, mode, batch);
-    if (status != KPAR_OK) kpar_comm_abort(t->comm, status); /* the others are inside the step */
-    KPAR_TRY(status);
-    status = explain_not_finite(t, mode, kpar_executor_run(t->executor, t->program_index[mode]));
-    if (status != KPAR_OK) kpar_comm_abort(t->comm, status);
-    KPAR_TRY(status);
+    memset(t->sums, 0, (size_t)values * sizeof *t->sums);
+    KPAR_TRY(abort_step(t, kpar_trainer_fill(t, mode, batch)));
+    kpar_status status = kpar_executor_run(t->executor, t->program_index[mode]);
+    if (status != KPAR_ENUMERIC) KPAR_TRY(abort_step(t, status));
     read_reports(t, mode, t->sums);
     t->sums[values] = stop_asked;
-    KPAR_TRY(kpar_comm_sum(t->comm, t->sums, values + 1));
+    t->sums[values + 1] = status == KPAR_ENUMERIC;
+    KPAR_TRY(kpar_comm_sum(t->comm, t->sums, values + 2));
+    if (t->sums[values + 1] != 0) return explain_not_finite(t, mode, batch);
     memcpy(sums, t->sums, (size_t)values * sizeof *sums);
     if (stop) *stop = t->sums[values] != 0;
     if (mode == KPAR_MODE_TRAIN) t->steps_done++;

@@ -197,10 +197,12 @@ bad "truncated data" 1 "short.npz" "$model" --data "$work/short.npz"
 bad "data that do not fit the model" 1 "(40, 13)" "$model" --data "$work/wide"
 bad "empty data" 1 "no rows" "$model" --data "$work/empty"
 bad "labels out of range" 1 "row 37 has label 5" "$model" --data "$work/labels"
-bad "values that are no numbers" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense" \
+bad "values that are no numbers" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
     "$model" --data "$work/nan" --batch-size 40
-bad "values that are no numbers, in a pipeline" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense' or one before" \
-    "$model" --data "$work/nan" --batch-size 40 --pipeline 2
+bad "values that are no numbers, in a pipeline" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
+    "$model" --data "$work/nan" --batch-size 40 --pipeline 2 --microbatches 4
+bad "values that are no numbers, in a pipeline of four stages" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
+    "$model" --data "$work/nan" --batch-size 40 --pipeline 4 --microbatches 4 --schedule gpipe
 bad "a mesh that does not multiply to the ranks" 2 "mesh: 3 data x 1 pipeline x 1 tensor is 3 ranks, there are 4" \
     "$model" --data "$data" --data-parallel 3
 five "more stages than the model can be cut into" 2 "stages" "$model" --data "$data" --pipeline 5

@@ -17,6 +17,7 @@ include tests/unit/plan.mk
 include tests/unit/plan_report.mk
 include tests/unit/executor.mk
 include tests/unit/train.mk
+include tests/unit/guard.mk
 include tests/unit/save.mk
 include tests/unit/launch.mk
 include tests/unit/bench.mk

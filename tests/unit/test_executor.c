@@ -148,13 +148,13 @@ typedef struct job {
     kpar_program *programs[MAX_RANKS][2]; /* [rank][program] */
     int n_programs;
     kpar_executor_options options;
-    unsigned idle;        /* bit for a rank that makes its executor but does not run */
-    bool find_not_finite; /* after the runs */
+    unsigned idle; /* bit for a rank that makes its executor but does not run */
+    bool examine;  /* after the runs */
     /* out */
     kpar_status status[MAX_RANKS];
     char error[MAX_RANKS][512];
     float memory[MAX_RANKS][SLOTS][FLOATS];
-    int not_finite[MAX_RANKS];
+    int source[MAX_RANKS];
     size_t allocated; /* in all runs but the first, by all ranks */
     kpar_executor_times times[MAX_RANKS];
 } job;
@@ -201,10 +201,13 @@ static void *run_rank(void *argument)
     if (status == KPAR_OK) {
         status = run_programs(j, rank, executor, t->comm);
         if (status != KPAR_OK) snprintf(j->error[rank], sizeof j->error[rank], "%s", kpar_error_message());
+        if (j->examine && (status == KPAR_OK || status == KPAR_ENUMERIC)) {
+            kpar_status again = kpar_executor_examine(executor, 0, &j->source[rank]);
+            ck_assert_int_eq(again, status);
+        }
         const kpar_place all = {-1, 0, SLOTS * BYTES};
         memcpy(j->memory[rank], kpar_executor_memory(executor, &all), sizeof j->memory[rank]);
         j->times[rank] = kpar_executor_times_get(executor);
-        if (j->find_not_finite) j->not_finite[rank] = kpar_executor_first_not_finite(executor, 0);
     } else {
         snprintf(j->error[rank], sizeof j->error[rank], "%s", kpar_error_message());
     }
@@ -513,6 +516,7 @@ START_TEST(windows_that_cannot_be_reached_are_refused_by_all)
 }
 END_TEST
 
+/* Slot 1 is 6e38, slot 4 the sum of that and slot 2; then the guard on slot 4 and a kernel behind it, into slot 5. */
 static void write_infinite(kpar_program *p)
 {
     const kpar_place both[] = {own(1), own(1)};
@@ -521,29 +525,64 @@ static void write_infinite(kpar_program *p)
     add(p, 0, 2, 4);
 }
 
-START_TEST(values_that_are_not_finite_are_found)
+static void guard(kpar_program *p, int slot)
+{
+    const kpar_place scalar = {-1, own(slot).offset, sizeof(float)};
+    const kpar_instruction in = {.kind = KPAR_INSTRUCTION_GUARD,
+                                 .lane = KPAR_LANE_COMPUTE,
+                                 .phase = KPAR_PHASE_UPDATE,
+                                 .microbatch = -1,
+                                 .kernel = -1,
+                                 .places = &scalar,
+                                 .n_places = 1,
+                                 .peer = -1,
+                                 .dtype = KPAR_F32,
+                                 .layer = "",
+                                 .what = "guard"};
+    kpar_program_append(p, &in);
+}
+
+static void write_guarded(kpar_program *p)
+{
+    write_infinite(p);
+    guard(p, 4);
+    add(p, 1, 5, 5);
+}
+
+START_TEST(kernels_behind_a_guard_that_is_not_finite_do_nothing)
 {
     static job j;
-    make_job(&j, 1, write_infinite);
-    j.find_not_finite = true;
-    run_well(&j);
-    ck_assert_int_eq(j.not_finite[0], 1);
-    j.options.finite_bytes = 64;
+    make_job(&j, 1, write_guarded);
+    j.examine = true;
     run_job(&j);
     ck_assert_int_eq(j.status[0], KPAR_ENUMERIC);
-    ck_assert_ptr_nonnull(strstr(j.error[0], "layer 'dense_2': instruction 1"));
-    j.options.finite_bytes = 63; /* smaller than the outputs */
-    run_well(&j);
-    free_job(&j);
-    make_job(&j, 1, write_pipeline);
-    j.find_not_finite = true;
-    run_well(&j);
-    ck_assert_int_eq(j.not_finite[0], -1);
+    ck_assert_ptr_nonnull(strstr(j.error[0], "(guard 'guard')"));
+    ck_assert_float_eq(j.memory[0][5][0], 1);
+    ck_assert_int_eq(j.source[0], 1);
     free_job(&j);
 }
 END_TEST
 
-/* Rank 0 sends what is no longer finite; rank 1 only works with it. */
+static void write_finite(kpar_program *p)
+{
+    add(p, 2, 3, 4);
+    guard(p, 4);
+    add(p, 1, 5, 5);
+}
+
+START_TEST(a_guard_that_is_finite_lets_kernels_run)
+{
+    static job j;
+    make_job(&j, 1, write_finite);
+    j.examine = true;
+    run_well(&j);
+    ck_assert_float_eq(j.memory[0][5][0], 1 + 3 + 1); /* three runs, and the one that examines */
+    ck_assert_int_eq(j.source[0], -1);
+    free_job(&j);
+}
+END_TEST
+
+/* Rank 0 sends what is no longer finite; rank 1 only works with it, in place. */
 static void write_infinite_pipeline(kpar_program *p)
 {
     const kpar_place received[] = {own(0), own(0)};
@@ -553,21 +592,18 @@ static void write_infinite_pipeline(kpar_program *p)
     } else {
         add(p, 1, 3, 1);
         message(p, KPAR_INSTRUCTION_RECEIVE, 0, 0, 0);
-        kernel(p, KPAR_LANE_COMPUTE, 0, 2, received, 0); /* in place */
+        kernel(p, KPAR_LANE_COMPUTE, 0, 2, received, 0);
     }
 }
 
-START_TEST(values_that_are_not_finite_are_traced_to_the_receive_that_brought_them)
+START_TEST(values_that_are_not_finite_come_from_the_rank_that_made_them)
 {
     static job j;
     make_job(&j, 2, write_infinite_pipeline);
-    j.find_not_finite = true;
+    j.examine = true;
     run_well(&j);
-    for (int rank = 0; rank < 2; rank++) {
-        const kpar_instruction *found = &j.programs[rank][0]->instructions[j.not_finite[rank]];
-        ck_assert_int_eq(found->kind, rank ? KPAR_INSTRUCTION_RECEIVE : KPAR_INSTRUCTION_KERNEL);
-    }
-    ck_assert_int_eq(j.programs[1][0]->instructions[j.not_finite[1]].peer, 0);
+    ck_assert_int_eq(j.source[0], 1);
+    ck_assert_int_eq(j.source[1], -1);
     free_job(&j);
 }
 END_TEST
@@ -598,8 +634,9 @@ static Suite *suite(void)
         a_stalled_rank_says_for_whom_it_waits,
         a_failing_kernel_is_named_with_its_layer,
         windows_that_cannot_be_reached_are_refused_by_all,
-        values_that_are_not_finite_are_found,
-        values_that_are_not_finite_are_traced_to_the_receive_that_brought_them,
+        kernels_behind_a_guard_that_is_not_finite_do_nothing,
+        a_guard_that_is_finite_lets_kernels_run,
+        values_that_are_not_finite_come_from_the_rank_that_made_them,
         nothing_is_left_behind,
     };
     Suite *s = suite_create("executor");
@@ -610,7 +647,4 @@ static Suite *suite(void)
     return s;
 }
 
-int main(void)
-{
-    return run_suite(suite());
-}
+int main(void) { return run_suite(suite()); }

@@ -210,7 +210,8 @@ START_TEST(a_split_batch_sums_gradients_once_in_the_update)
     ASSERT_PLANNED(p);
     const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
     const kpar_axis axis = KPAR_AXIS_DATA;
-    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_UPDATE, KPAR_FORWARD), 4);
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_UPDATE, KPAR_FORWARD),
+                     4 + 1); /* and the loss, which guards the update */
     ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_FORWARD), 0);
     ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_BACKWARD), 0);
     planned_free(&p);
@@ -474,9 +475,10 @@ static kpar_graph *without_buckets(planned *p, int data, int pipeline, int zero)
     return (kpar_graph *)kpar_plan_graph(p->plan, KPAR_MODE_TRAIN);
 }
 
+/* Sums of gradients: all but that of the loss. */
 static int count_of_gradients(const kpar_graph *g)
 {
-    return count_moves(g, KPAR_OP_ALL_REDUCE, KPAR_AXIS_DATA, KPAR_PHASE_UPDATE, KPAR_FORWARD);
+    return count_moves(g, KPAR_OP_ALL_REDUCE, KPAR_AXIS_DATA, KPAR_PHASE_UPDATE, KPAR_FORWARD) - 1;
 }
 
 static int most_inputs(const kpar_graph *g, int kind)
@@ -542,6 +544,27 @@ START_TEST(gradients_of_two_stages_share_no_bucket)
 }
 END_TEST
 
+/* The sum over replicas of the loss comes first, then each stage has it. */
+START_TEST(every_stage_has_the_loss_of_the_global_batch_as_its_guard)
+{
+    kpar_plan_options o = options_of(2, 4, 1);
+    planned p = plan_dense(6, (int[]){8, 8, 4, 0}, &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    unsigned stages = 0;
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        if (g->outputs[i].kind != KPAR_OUTPUT_GUARD) continue;
+        const kpar_value *v = &g->values[g->outputs[i].value];
+        stages |= 1u << g->outputs[i].index;
+        ck_assert_int_eq(v->placement[KPAR_AXIS_DATA].kind, KPAR_REPLICATED);
+        ck_assert_int_eq(g->ops[v->op].kind, g->outputs[i].index == 3 ? KPAR_OP_ALL_REDUCE : KPAR_OP_RECEIVE);
+        if (g->ops[v->op].kind == KPAR_OP_RECEIVE) ck_assert_int_eq(g->ops[v->op].attributes.peer, 3);
+    }
+    ck_assert_uint_eq(stages, 15);
+    planned_free(&p);
+}
+END_TEST
+
 START_TEST(whole_shards_are_joined_in_the_order_of_their_owners)
 {
     planned p;
@@ -586,6 +609,7 @@ int main(void)
         buckets_hold_as_many_gradients_as_their_bytes_allow,
         gradients_are_joined_in_the_order_in_which_backward_completes_them,
         gradients_of_two_stages_share_no_bucket,
+        every_stage_has_the_loss_of_the_global_batch_as_its_guard,
         whole_shards_are_joined_in_the_order_of_their_owners,
     };
     Suite *suite = suite_create("parallel");
