@@ -142,10 +142,14 @@ static kpar_status prepare(const kpar_context *context, const char *model_path,
 }
 
 /* Reproducible runs compute with one thread unless told otherwise: another number may change bits. */
-static kpar_status choose_threads(kpar_comm *comm, const kpar_training_options *options, int *threads)
+static kpar_status choose_threads(kpar_comm *comm, const kpar_training_options *own,
+                                  kpar_trainer_options *translated)
 {
-    if (!options->threads && !options->reproducible) return kpar_default_threads(comm, threads);
-    *threads = options->threads ? options->threads : 1;
+    kpar_threads threads;
+    const int compute = own->threads ? own->threads : own->reproducible ? 1 : 0;
+    KPAR_TRY(kpar_default_threads(comm, compute, KPAR_PROGRESS_AUTO, &threads));
+    translated->device.threads = threads.compute;
+    translated->executor.progress_thread = threads.progress;
     return KPAR_OK;
 }
 
@@ -160,7 +164,7 @@ kpar_status kpar_training_load(kpar_context *context, const char *model_path,
         return kpar_fail(KPAR_EUSAGE, "kpar_training_load: expected a place for the training, found NULL");
     *training = NULL;
     KPAR_TRY(kpar_comm_agree(context->comm, prepare(context, model_path, options, &own, &translated)));
-    KPAR_TRY(choose_threads(context->comm, &own, &translated.device.threads));
+    KPAR_TRY(choose_threads(context->comm, &own, &translated));
     KPAR_TRY(kpar_trainer_create(context->comm, model_path, &translated, &trainer));
     kpar_training *made = kpar_alloc_zeroed(1, sizeof *made);
     *made = (kpar_training){.context = context,

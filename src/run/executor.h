@@ -2,8 +2,9 @@
  * nothing and decides nothing.
  *
  * Each lane has a position in the list. The compute lane runs kernels on the calling thread; the comm lane starts
- * messages and collectives as soon as what they wait for has ended, any number under way. After each kernel and
- * in every wait the communicator is progressed. Every run ends with everything of its own done. */
+ * messages and collectives as soon as what they wait for has ended, any number under way. It belongs to the calling
+ * thread too, which after each kernel and in every wait moves what is under way; or to a progress thread, which
+ * then makes all calls of the communicator while a run lasts. Every run ends with everything of its own done. */
 #ifndef KPAR_RUN_EXECUTOR_H
 #define KPAR_RUN_EXECUTOR_H
 
@@ -22,6 +23,9 @@ typedef struct kpar_executor_options {
         finite_bytes; /* kernel outputs of float32 and float64 up to this size are looked at after each kernel: a value
                              that is not finite is KPAR_ENUMERIC, naming layer and instruction. 0: none, SIZE_MAX: all,
                              64: scalars such as the loss, before the update makes state of them */
+    bool
+        progress_thread; /* the comm lane has a thread of its own, parked between runs; its kernels take one thread.
+                             KPAR_EUNSUPPORTED where the communicator does not move on any thread. With random lanes: not */
 } kpar_executor_options;
 
 /* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective, with
@@ -52,10 +56,11 @@ void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place);
 int kpar_executor_first_not_finite(kpar_executor *executor, int program);
 
 typedef struct kpar_executor_times {
-    double total_seconds;   /* in kpar_executor_run */
-    double compute_seconds; /* of that, in kernels */
-    double wait_seconds;    /* of that, waiting for other ranks */
-    size_t sent_bytes;      /* messages sent and peers' memory read */
+    double total_seconds; /* in kpar_executor_run */
+    double
+        compute_seconds; /* of that, in kernels; those of a progress thread run beside it and do not count */
+    double wait_seconds; /* of that, waiting for other ranks: the calling thread has nothing to go on with */
+    size_t sent_bytes;   /* messages sent and peers' memory read */
 } kpar_executor_times;
 kpar_executor_times kpar_executor_times_get(const kpar_executor *executor);
 

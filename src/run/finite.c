@@ -73,8 +73,7 @@ int kpar_executor_first_not_finite(kpar_executor *executor, int program)
         if (!is_local_forward(in)) continue;
         const int receive =
             bringing_receive(loaded, list->first, i); /* the output may take an input's place */
-        if (executor->class->run(executor->device, loaded->kernels[in->kernel], loaded->places[i]) != KPAR_OK)
-            return i;
+        if (kpar_executor_run_kernel(executor, loaded, i) != KPAR_OK) return i;
         if (kpar_not_finite_output(loaded, i, SIZE_MAX) >= 0) return receive >= 0 ? receive : i;
     }
     return -1;
