@@ -1,6 +1,7 @@
 /* The executor over the local transport: ranks are threads, programs are written by hand. The device of these tests has
  * one kernel: the sum of its inputs, element by element, plus the attribute `value`. All tests are run twice: without and
  * with a progress thread a rank. */
+#include "comm/transport.h"
 #include "run/executor.h"
 #include "unit.h"
 
@@ -151,6 +152,7 @@ typedef struct job {
     kpar_executor_options options;
     unsigned idle;        /* bit for a rank that makes its executor but does not run */
     bool find_not_finite; /* after the runs */
+    bool one_thread_only; /* may call the communicator */
     /* out */
     kpar_status status[MAX_RANKS];
     char error[MAX_RANKS][512];
@@ -222,6 +224,7 @@ static void run_job(job *j)
     ck_assert_int_eq(kpar_comm_local_create(j->n, j->ranks_per_node, comms), KPAR_OK);
     for (int rank = 0; rank < j->n; rank++) {
         threads[rank] = (rank_thread){.job = j, .comm = comms[rank]};
+        if (j->one_thread_only) comms[rank]->any_thread = false;
         ck_assert_int_eq(pthread_create(&threads[rank].thread, NULL, run_rank, &threads[rank]), 0);
     }
     for (int rank = 0; rank < j->n; rank++) pthread_join(threads[rank].thread, NULL);
@@ -578,6 +581,20 @@ START_TEST(messages_belong_to_the_comm_lane)
 }
 END_TEST
 
+START_TEST(a_communicator_of_one_thread_has_no_progress_thread)
+{
+    static job j;
+    make_job(&j, 2, write_pipeline);
+    j.one_thread_only = true;
+    run_job(&j);
+    for (int rank = 0; rank < 2; rank++) {
+        ck_assert_int_eq(j.status[rank], with_progress_thread ? KPAR_EUNSUPPORTED : KPAR_OK);
+        if (with_progress_thread) ck_assert_ptr_nonnull(strstr(j.error[rank], "MPI_THREAD_SERIALIZED"));
+    }
+    free_job(&j);
+}
+END_TEST
+
 START_TEST(windows_that_cannot_be_reached_are_refused_by_all)
 {
     static job j;
@@ -680,6 +697,7 @@ static Suite *suite(void)
         a_failing_kernel_of_the_comm_lane_ends_the_compute_lane,
         a_failing_message_is_named_by_both_its_ends,
         messages_belong_to_the_comm_lane,
+        a_communicator_of_one_thread_has_no_progress_thread,
         windows_that_cannot_be_reached_are_refused_by_all,
         values_that_are_not_finite_are_found,
         values_that_are_not_finite_are_traced_to_the_receive_that_brought_them,
