@@ -89,7 +89,8 @@ static const kpar_option rows[] = {
      .sought_as = "threads num-threads"},
     {"progress-thread", FIELD(progress_thread), .choices = kpar_progress_wishes, .preset = "auto",
      .doc = "A thread of each rank that only communicates; auto: where a rank has 4 cores or more and one of "
-            "them does not compute"},
+            "them does not compute",
+     .sought_as = "async-progress"},
     {"transport", FIELD(transport), .choices = transports, .preset = "auto",
      .doc = "shared: ranks of a node share memory, or it is an error; mpi: messages only; auto: memory where "
             "it can be shared"},
