@@ -94,7 +94,8 @@ static kpar_status load(kpar_executor *executor, kpar_loaded *loaded)
     return KPAR_OK;
 }
 
-/* Random lanes take turns on one thread. What a lane computes beside the compute lane takes one thread. */
+/* Random lanes take turns on one thread. Kernels beside the compute lane's take one thread. The progress thread comes
+ * last: it takes over how the devices have set this thread's arithmetic (denormals). */
 static kpar_status create_devices(kpar_executor *executor, const kpar_device_options *options)
 {
     const kpar_device_options one = {.threads = 1};

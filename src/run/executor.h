@@ -24,7 +24,7 @@ typedef struct kpar_executor_options {
                              that is not finite is KPAR_ENUMERIC, naming layer and instruction. 0: none, SIZE_MAX: all,
                              64: scalars such as the loss, before the update makes state of them */
     bool
-        progress_thread; /* the comm lane has a thread of its own, parked between runs; its kernels take one thread.
+        progress_thread; /* the comm lane has a thread of its own, asleep between runs; its kernels take one thread.
                              KPAR_EUNSUPPORTED where the communicator does not move on any thread. With random lanes: not */
 } kpar_executor_options;
 
@@ -56,11 +56,10 @@ void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place);
 int kpar_executor_first_not_finite(kpar_executor *executor, int program);
 
 typedef struct kpar_executor_times {
-    double total_seconds; /* in kpar_executor_run */
-    double
-        compute_seconds; /* of that, in kernels; those of a progress thread run beside it and do not count */
-    double wait_seconds; /* of that, waiting for other ranks: the calling thread has nothing to go on with */
-    size_t sent_bytes;   /* messages sent and peers' memory read */
+    double total_seconds;   /* in kpar_executor_run */
+    double compute_seconds; /* of that, in kernels on the calling thread */
+    double wait_seconds;    /* of that, with nothing to go on with before other ranks do */
+    size_t sent_bytes;      /* messages sent and peers' memory read */
 } kpar_executor_times;
 kpar_executor_times kpar_executor_times_get(const kpar_executor *executor);
 

@@ -38,8 +38,7 @@ typedef struct kpar_under_way {
 struct kpar_executor {
     kpar_comm *comm;
     const kpar_device_class *class;
-    kpar_device
-        *devices[KPAR_LANE_COUNT]; /* one a lane where lanes have threads of their own, else one for all */
+    kpar_device *devices[KPAR_LANE_COUNT]; /* see kpar_executor_device_of */
     int n_devices;
     kpar_progress_thread *progress; /* runs the comm lane; NULL: the calling thread does */
     kpar_executor_options options;
@@ -53,6 +52,7 @@ struct kpar_executor {
     kpar_executor_times times;
 };
 
+/* A device is one thread's: there is one a lane beside a progress thread, else one for all lanes. */
 static inline int kpar_executor_device_of(const kpar_executor *executor, kpar_lane lane)
 {
     return executor->n_devices > 1 ? (int)lane : 0;
