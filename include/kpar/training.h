@@ -55,6 +55,10 @@ typedef struct kpar_training_options {
     int threads;            /* a rank computes with; 0, the preset: its share of the cores */
     double stall_seconds;   /* a longer wait for another rank is KPAR_ESTALL; preset 60 */
     uint64_t seed;          /* of shuffling, dropout and initial weights; preset 0 */
+
+    /* A thread of each rank that only communicates: "on", "off", or "auto", where a rank has 4 cores or more and one of
+     * them does not compute; preset NULL: auto. It takes an MPI with MPI_THREAD_SERIALIZED. */
+    const char *progress_thread;
 } kpar_training_options;
 
 /* `bytes` is sizeof *options. */

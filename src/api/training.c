@@ -82,6 +82,14 @@ static kpar_status find_schedule(const char *name, const kpar_schedule **schedul
     return status;
 }
 
+/* -1: there is none of this name. */
+static int find_progress_wish(const char *name)
+{
+    for (int wish = 0; name && kpar_progress_wishes[wish]; wish++)
+        if (strcmp(name, kpar_progress_wishes[wish]) == 0) return wish;
+    return name ? -1 : KPAR_PROGRESS_AUTO;
+}
+
 static kpar_status choose_mesh(const kpar_training_options *o, int ranks, kpar_mesh *mesh)
 {
     const long long others = (long long)o->pipeline * o->tensor,
@@ -120,6 +128,10 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
         if (o->uses & uses[mode]) t->modes |= 1u << mode;
     KPAR_TRY(find_device(o->device, &t->plan.device));
     KPAR_TRY(find_schedule(o->schedule, &t->plan.schedule));
+    if (find_progress_wish(o->progress_thread) < 0)
+        return kpar_fail(KPAR_EUSAGE,
+                         "kpar_training_options: progress_thread: expected auto, on or off, found '%s'",
+                         o->progress_thread);
     KPAR_TRY(choose_mesh(o, kpar_comm_size(comm), &t->plan.mesh));
     if (!o->reproducible)
         t->plan.microbatches =
@@ -142,10 +154,15 @@ static kpar_status prepare(const kpar_context *context, const char *model_path,
 }
 
 /* Reproducible runs compute with one thread unless told otherwise: another number may change bits. */
-static kpar_status choose_threads(kpar_comm *comm, const kpar_training_options *options, int *threads)
+static kpar_status choose_threads(kpar_comm *comm, const kpar_training_options *own,
+                                  kpar_trainer_options *translated)
 {
-    if (!options->threads && !options->reproducible) return kpar_default_threads(comm, threads);
-    *threads = options->threads ? options->threads : 1;
+    kpar_threads threads;
+    const int compute = own->threads ? own->threads : own->reproducible ? 1 : 0;
+    const kpar_progress_wish wish = (kpar_progress_wish)find_progress_wish(own->progress_thread);
+    KPAR_TRY(kpar_default_threads(comm, compute, wish, &threads));
+    translated->device.threads = threads.compute;
+    translated->executor.progress_thread = threads.progress;
     return KPAR_OK;
 }
 
@@ -160,7 +177,7 @@ kpar_status kpar_training_load(kpar_context *context, const char *model_path,
         return kpar_fail(KPAR_EUSAGE, "kpar_training_load: expected a place for the training, found NULL");
     *training = NULL;
     KPAR_TRY(kpar_comm_agree(context->comm, prepare(context, model_path, options, &own, &translated)));
-    KPAR_TRY(choose_threads(context->comm, &own, &translated.device.threads));
+    KPAR_TRY(choose_threads(context->comm, &own, &translated));
     KPAR_TRY(kpar_trainer_create(context->comm, model_path, &translated, &trainer));
     kpar_training *made = kpar_alloc_zeroed(1, sizeof *made);
     *made = (kpar_training){.context = context,

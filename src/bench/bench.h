@@ -6,6 +6,7 @@
 #include "base/options.h"
 #include "comm/algorithm.h"
 #include "comm/comm.h"
+#include "train/defaults.h"
 
 typedef enum kpar_bench_against { KPAR_BENCH_NOTHING, KPAR_BENCH_MPI } kpar_bench_against;
 
@@ -18,6 +19,7 @@ typedef struct kpar_bench_settings {
     unsigned against;
     const char *choice, *json;
     int ranks_per_node, threads_per_rank;
+    unsigned progress_thread; /* kpar_progress_wish */
     bool windows, help, help_man, help_markdown, version;
 } kpar_bench_settings;
 

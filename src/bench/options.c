@@ -30,7 +30,10 @@ static const kpar_option rows[] = {
     {"ranks-per-node", FIELD(ranks_per_node), .placeholder = "N", .least = 1, .most = 1 << 20,
      .preset_doc = "all of a machine", .doc = "Pretend that so many ranks make a node"},
     {"threads-per-rank", FIELD(threads_per_rank), .placeholder = "N", .preset = "1", .least = 1, .most = 4096,
-     .doc = "Threads that add"},
+     .doc = "Threads that add; with a progress thread one does"},
+    {"progress-thread", FIELD(progress_thread), .choices = kpar_progress_wishes, .preset = "auto",
+     .doc = "A thread of each rank that only communicates; auto: where a rank has 4 cores or more and one of "
+            "them does not add"},
     {"json", FIELD(json), .placeholder = "FILE", .group = "Output", .doc = "Figures for programs"},
     {"help", FIELD(help), .short_names = "h", .doc = "Print this text and end"},
     {"help-man", FIELD(help_man), .doc = "Print the man page and end"},

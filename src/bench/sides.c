@@ -32,8 +32,11 @@ static void own_destroy(kpar_bench_side *side)
 static kpar_status own_create(own_side *own, kpar_comm *comm, const kpar_bench_settings *settings,
                               const kpar_bench_case *c)
 {
-    const kpar_device_options device = {.threads = settings->threads_per_rank};
-    const kpar_executor_options options = {0};
+    kpar_threads threads;
+    KPAR_TRY(kpar_default_threads(comm, settings->threads_per_rank,
+                                  (kpar_progress_wish)settings->progress_thread, &threads));
+    const kpar_device_options device = {.threads = threads.compute};
+    const kpar_executor_options options = {.progress_thread = threads.progress};
     const kpar_place all = {-1, 0, c->total * sizeof(float)};
     kpar_place result;
     KPAR_TRY(kpar_comm_agree(comm, kpar_bench_program_create(c, &own->program, &result)));

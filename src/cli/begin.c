@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FACTS = 8 };
+enum { FACTS = 9 };
 
 static int64_t count_parameters(const kpar_catalog *catalog)
 {
@@ -61,10 +61,10 @@ static const char *mesh_text(const kpar_job *job)
 static const char *mesh_line(const kpar_job *job)
 {
     const int ranks = kpar_comm_size(job->comm), nodes = count_nodes(job->comm);
-    return kpar_arena_printf(job->arena, "%d rank%s on %d node%s: %s, %s with %d thread%s each, transport %s",
-                             ranks, ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", mesh_text(job),
-                             kpar_settings_device(job->settings), job->threads, job->threads == 1 ? "" : "s",
-                             transport_text(job));
+    return kpar_arena_printf(job->arena, "%d rank%s on %d node%s: %s, %s with %s each, transport %s", ranks,
+                             ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", mesh_text(job),
+                             kpar_settings_device(job->settings),
+                             kpar_threads_text(job->arena, &job->threads), transport_text(job));
 }
 
 static bool has_replicas(const kpar_job *job)
@@ -163,7 +163,8 @@ static size_t make_facts(const kpar_job *job, kpar_named_text facts[FACTS])
         {"data", kpar_dataset_path(job->data)},
         {"mesh", mesh_text(job)},
         {"ranks", kpar_arena_printf(job->arena, "%d", kpar_comm_size(job->comm))},
-        {"threads_per_rank", kpar_arena_printf(job->arena, "%d", job->threads)},
+        {"threads_per_rank", kpar_arena_printf(job->arena, "%d", job->threads.compute)},
+        {"progress_thread", job->threads.progress ? "on" : "off"},
         {"batch_size", kpar_arena_printf(job->arena, "%" PRId64, o->batch_size)},
         {"device", kpar_settings_device(job->settings)},
         {"transport", transport_text(job)},
@@ -178,7 +179,7 @@ static kpar_status predict(const kpar_job *job, kpar_event *event)
 {
     kpar_plan_report *report;
     if (!job->settings->json) return KPAR_OK;
-    KPAR_TRY(kpar_plan_report_create(kpar_trainer_plan(job->trainer), job->threads, &report));
+    KPAR_TRY(kpar_plan_report_create(kpar_trainer_plan(job->trainer), job->threads.compute, &report));
     const kpar_plan_value *values = kpar_plan_report_values(report, &event->n_plan);
     kpar_named_value *copies = kpar_arena_alloc(job->arena, event->n_plan * sizeof *copies);
     for (size_t i = 0; i < event->n_plan; i++)

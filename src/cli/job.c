@@ -57,7 +57,9 @@ static kpar_status make_trainer(kpar_job *job)
 {
     const kpar_settings *s = job->settings;
     kpar_trainer_options options = {
-        .modes = modes(s), .device.threads = job->threads, .executor.stall_seconds = s->stall_timeout};
+        .modes = modes(s),
+        .device.threads = job->threads.compute,
+        .executor = {.stall_seconds = s->stall_timeout, .progress_thread = job->threads.progress}};
     KPAR_TRY(kpar_layout_choose(job->arena, s, kpar_comm_size(job->comm), &options.plan));
     options.plan.windows = job->windows;
     KPAR_TRY(kpar_comm_agree(job->comm, kpar_config_override(job->arena, s, &options.config)));

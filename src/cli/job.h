@@ -15,7 +15,7 @@ typedef struct kpar_job {
     const kpar_settings *settings;
     kpar_comm *comm;
     kpar_arena *arena;
-    int threads;
+    kpar_threads threads;
     bool windows;
     kpar_trainer *trainer;
     kpar_dataset *data, *validation_data; /* validation_data NULL: none of its own */
@@ -34,7 +34,10 @@ kpar_status kpar_job_run(kpar_comm *comm, const kpar_settings *settings) KPAR_MU
 
 /* threads.c. Collective. */
 kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings,
-                                    int *threads) KPAR_MUST_USE;
+                                    kpar_threads *threads) KPAR_MUST_USE;
+
+/* "3 threads and a progress thread" */
+const char *kpar_threads_text(kpar_arena *arena, const kpar_threads *threads);
 
 /* threads.c: to be called before MPI starts, with the number of ranks of this node. Threads that wait for work spin,
  * which takes the processors from the other ranks' threads where they are too few for all. OpenMP asks how to wait when
@@ -73,7 +76,8 @@ kpar_status kpar_job_try_predictions(kpar_job *job) KPAR_MUST_USE;
 kpar_status kpar_job_predict(kpar_job *job) KPAR_MUST_USE;
 
 /* plan.c: --plan. `ranks_started` and `threads` are those of the job; not collective. */
-kpar_status kpar_plan_print(const kpar_settings *settings, int ranks_started, int threads) KPAR_MUST_USE;
+kpar_status kpar_plan_print(const kpar_settings *settings, int ranks_started,
+                            const kpar_threads *threads) KPAR_MUST_USE;
 
 /* dump.c: --dump-graph (rank 0) and --dump-program of `rank`, of the first mode planned. */
 kpar_status kpar_dump_graph(const kpar_settings *settings, const kpar_plan *plan) KPAR_MUST_USE;

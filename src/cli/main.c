@@ -100,18 +100,20 @@ static bool is_alone(const kpar_settings *s) { return s->compare || (s->plan && 
 
 static int run_alone(const kpar_settings *s, const launcher *by)
 {
+    const kpar_threads threads = {.compute = s->threads_per_rank ? s->threads_per_rank : 1,
+                                  .progress = s->progress_thread == KPAR_PROGRESS_ON && s->ranks > 1};
     if (by->rank > 0) return DONE;
-    return s->compare ? compare(s, by) : say_failure(s, by, kpar_plan_print(s, s->ranks, 1));
+    return s->compare ? compare(s, by) : say_failure(s, by, kpar_plan_print(s, s->ranks, &threads));
 }
 
 /* --- with the others --- */
 
 static kpar_status plan(kpar_comm *comm, const kpar_settings *s)
 {
-    int threads;
+    kpar_threads threads;
     KPAR_TRY(kpar_job_choose_threads(comm, s, &threads));
-    return kpar_comm_agree(comm, kpar_comm_rank(comm) == 0 ? kpar_plan_print(s, kpar_comm_size(comm), threads)
-                                                           : KPAR_OK);
+    return kpar_comm_agree(
+        comm, kpar_comm_rank(comm) == 0 ? kpar_plan_print(s, kpar_comm_size(comm), &threads) : KPAR_OK);
 }
 
 /* `status` is what came of the settings: also an error ends all ranks together. */

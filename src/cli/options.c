@@ -87,6 +87,10 @@ static const kpar_option rows[] = {
      .preset_doc = "its cores, shared with the other ranks of the node; 1 with --reproducible",
      .doc = "Threads that a rank computes with; where they outnumber the processors, those that wait sleep",
      .sought_as = "threads num-threads"},
+    {"progress-thread", FIELD(progress_thread), .choices = kpar_progress_wishes, .preset = "auto",
+     .doc = "A thread of each rank that only communicates; auto: where a rank has 4 cores or more and one of "
+            "them does not compute",
+     .sought_as = "async-progress"},
     {"transport", FIELD(transport), .choices = transports, .preset = "auto",
      .doc = "shared: ranks of a node share memory, or it is an error; mpi: messages only; auto: memory where "
             "it can be shared"},

@@ -11,7 +11,7 @@ typedef struct planning {
     kpar_catalog *catalog;
     kpar_plan *plan;
     kpar_plan_report *report;
-    int threads;
+    kpar_threads threads;
 } planning;
 
 static kpar_status describe_model(planning *p)
@@ -49,10 +49,9 @@ static void print(const planning *p, int ranks)
     const int nodes = s->ranks_per_node ? (ranks + s->ranks_per_node - 1) / s->ranks_per_node : 1;
     kpar_text text = {0};
     kpar_text_printf(
-        &text,
-        "%s: %d rank%s on %d node%s (%d data x %d pipeline x %d tensor), %d thread%s each, global batch %lld",
+        &text, "%s: %d rank%s on %d node%s (%d data x %d pipeline x %d tensor), %s each, global batch %lld",
         s->model, ranks, ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", o->mesh.data, o->mesh.pipeline,
-        o->mesh.tensor, p->threads, p->threads == 1 ? "" : "s", (long long)o->batch_size);
+        o->mesh.tensor, kpar_threads_text(p->arena, &p->threads), (long long)o->batch_size);
     if (o->microbatches > 1) kpar_text_printf(&text, ", %d microbatches", o->microbatches);
     if (o->leaves) kpar_text_printf(&text, ", %d leaves", o->leaves);
     kpar_text_printf(&text, "\n\n");
@@ -89,17 +88,15 @@ static kpar_status plan_and_print(planning *p, int ranks)
     KPAR_TRY(make_plan(p, ranks));
     KPAR_TRY(kpar_dump_graph(p->settings, p->plan));
     for (int rank = 0; rank < ranks; rank++) KPAR_TRY(kpar_dump_program(p->settings, p->plan, rank));
-    KPAR_TRY(kpar_plan_report_create(p->plan, p->threads, &p->report));
+    KPAR_TRY(kpar_plan_report_create(p->plan, p->threads.compute, &p->report));
     KPAR_TRY(write_values(p));
     print(p, ranks);
     return KPAR_OK;
 }
 
-kpar_status kpar_plan_print(const kpar_settings *settings, int ranks_started, int threads)
+kpar_status kpar_plan_print(const kpar_settings *settings, int ranks_started, const kpar_threads *threads)
 {
-    planning p = {.settings = settings,
-                  .arena = kpar_arena_create(),
-                  .threads = settings->threads_per_rank ? settings->threads_per_rank : threads};
+    planning p = {.settings = settings, .arena = kpar_arena_create(), .threads = *threads};
     kpar_status status = plan_and_print(&p, settings->ranks ? settings->ranks : ranks_started);
     kpar_plan_report_destroy(p.report);
     kpar_plan_destroy(p.plan);

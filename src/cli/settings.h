@@ -3,6 +3,7 @@
 #define KPAR_CLI_SETTINGS_H
 
 #include "base/options.h"
+#include "train/defaults.h"
 #include "train/trainer.h"
 
 typedef enum kpar_transport_wish {
@@ -41,6 +42,7 @@ typedef struct kpar_settings {
 
     unsigned device, transport;
     int threads_per_rank, ranks_per_node;
+    unsigned progress_thread; /* kpar_progress_wish */
     const char *choice;
     double stall_timeout;
     kpar_strings without_pass;

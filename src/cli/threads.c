@@ -1,18 +1,23 @@
-/* How many threads a rank computes with, and how they wait for work. */
+/* How many threads a rank has, and how they wait for work. */
 #include "cli/job.h"
-
-#include "train/defaults.h"
 
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Reproducible runs use one unless told otherwise: another number may change bits. */
-kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings, int *threads)
+/* Reproducible runs compute with one unless told otherwise: another number may change bits. */
+kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings, kpar_threads *threads)
 {
-    *threads = settings->threads_per_rank ? settings->threads_per_rank : 1;
-    return settings->threads_per_rank || settings->reproducible ? KPAR_OK
-                                                                : kpar_default_threads(comm, threads);
+    const int compute = settings->threads_per_rank ? settings->threads_per_rank
+                        : settings->reproducible   ? 1
+                                                   : 0;
+    return kpar_default_threads(comm, compute, (kpar_progress_wish)settings->progress_thread, threads);
+}
+
+const char *kpar_threads_text(kpar_arena *arena, const kpar_threads *threads)
+{
+    return kpar_arena_printf(arena, "%d thread%s%s", threads->compute, threads->compute == 1 ? "" : "s",
+                             threads->progress ? " and a progress thread" : "");
 }
 
 static int own_processors(void)
@@ -30,8 +35,8 @@ static bool is_said(void)
 
 void kpar_job_share_processors(const kpar_settings *settings, int ranks, char **argv)
 {
-    const int threads = settings->threads_per_rank, processors = own_processors();
-    if (threads < 2 || ranks < 2 || processors == 0 || (int64_t)ranks * threads <= processors || is_said())
-        return;
+    const int computing = settings->threads_per_rank, processors = own_processors();
+    const int64_t all = (int64_t)ranks * (computing + (settings->progress_thread == KPAR_PROGRESS_ON));
+    if (computing < 2 || ranks < 2 || processors == 0 || all <= processors || is_said()) return;
     if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);
 }

@@ -15,6 +15,7 @@ int kpar_comm_node(const kpar_comm *comm, int rank) { return comm->nodes[rank]; 
 int kpar_comm_local_rank(const kpar_comm *comm) { return comm->local_rank; }
 int kpar_comm_local_size(const kpar_comm *comm) { return comm->local_size; }
 const char *kpar_comm_transport(const kpar_comm *comm) { return comm->transport->name; }
+bool kpar_comm_moves_on_any_thread(const kpar_comm *comm) { return comm->any_thread; }
 
 void kpar_comm_begin(kpar_comm *comm, const kpar_transport *transport, int rank, int size, const int *nodes)
 {

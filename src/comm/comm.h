@@ -19,6 +19,10 @@ int kpar_comm_node(const kpar_comm *comm, int rank); /* number of the node that 
 int kpar_comm_local_rank(const kpar_comm *comm);     /* index among the ranks of its node */
 int kpar_comm_local_size(const kpar_comm *comm);
 const char *kpar_comm_transport(const kpar_comm *comm); /* "local", "mpi", ... */
+
+/* Whether calls may come from any thread, one at a time: true but for an MPI that gives less than
+ * MPI_THREAD_SERIALIZED. */
+bool kpar_comm_moves_on_any_thread(const kpar_comm *comm);
 void kpar_comm_destroy(kpar_comm *comm);
 
 /* Control plane. */

@@ -244,7 +244,7 @@ kpar_status kpar_comm_local_create(int n, int ranks_per_node, kpar_comm **comms)
     for (int r = 0; r < n; r++) {
         local_comm *local = kpar_alloc_zeroed(1, sizeof *local);
         local->world = world;
-        local->base.shares = true;
+        local->base.shares = local->base.any_thread = true;
         local->base.oversubscribed = n > sysconf(_SC_NPROCESSORS_ONLN);
         kpar_comm_begin(&local->base, &local_transport, r, n, nodes);
         comms[r] = &local->base;

@@ -134,7 +134,7 @@ static const kpar_transport mpi_transport = {
     .progress = kpar_mpi_progress,
 };
 
-static kpar_status initialize(bool *finalizes)
+static kpar_status initialize(bool *finalizes, bool *any_thread)
 {
     int initialized = 0, finalized = 0, provided = MPI_THREAD_SINGLE;
     MPI_Initialized(&initialized);
@@ -148,6 +148,7 @@ static kpar_status initialize(bool *finalizes)
     if (provided < MPI_THREAD_FUNNELED)
         return kpar_fail(KPAR_ECOMM,
                          "MPI was initialized for one thread only: ask for MPI_THREAD_FUNNELED or more");
+    *any_thread = provided >= MPI_THREAD_SERIALIZED;
     return KPAR_OK;
 }
 
@@ -235,15 +236,16 @@ static kpar_status begin(mpi_comm *mpi, const kpar_mpi_options *options)
 kpar_status kpar_comm_mpi_create(const kpar_mpi_options *options, kpar_comm **comm)
 {
     *comm = NULL;
-    bool finalizes = false;
+    bool finalizes = false, any_thread = false;
     if (options->ranks_per_node < 0)
         return kpar_fail(KPAR_EUSAGE, "%d ranks on a node: expected 0 or more", options->ranks_per_node);
     if (options->chunk_bytes > CHUNK_BYTES)
         return kpar_fail(KPAR_EUSAGE, "messages of %zu bytes: expected at most %d", options->chunk_bytes,
                          CHUNK_BYTES);
-    KPAR_TRY(initialize(&finalizes));
+    KPAR_TRY(initialize(&finalizes, &any_thread));
     mpi_comm *mpi = kpar_alloc_zeroed(1, sizeof *mpi);
     mpi->finalizes = finalizes;
+    mpi->base.any_thread = any_thread;
     mpi->chunk_bytes = options->chunk_bytes ? options->chunk_bytes : CHUNK_BYTES;
     mpi->control.file = -1;
     kpar_status status = begin(mpi, options);

@@ -75,6 +75,7 @@ struct kpar_comm {
     int local_rank, local_size;
     bool shares;         /* ranks of a node reach each other's memory */
     bool oversubscribed; /* more ranks than cores */
+    bool any_thread;     /* may make its calls, one at a time */
     kpar_known_group *groups;
     size_t n_groups, groups_capacity;
 

@@ -1,4 +1,5 @@
-/* The device interface: prepare an op for fixed shapes, run it. One narrow struct of functions a device. */
+/* The device interface: prepare an op for fixed shapes, run it. One narrow struct of functions a device. One thread at a
+ * time uses a device and its kernels; several devices may run side by side. */
 #ifndef KPAR_DEVICE_DEVICE_H
 #define KPAR_DEVICE_DEVICE_H
 

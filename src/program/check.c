@@ -168,6 +168,8 @@ static kpar_status check_instruction(const kpar_program *program, size_t index)
     if ((unsigned)in->lane >= KPAR_LANE_COUNT) return wrong(program, index, "there is no such lane");
     if ((unsigned)in->phase >= KPAR_PHASE_COUNT) return wrong(program, index, "there is no such phase");
     if (!in->layer || !in->what) return wrong(program, index, "is without words");
+    if (kpar_instruction_is_asynchronous(in->kind) && in->lane != KPAR_LANE_COMM)
+        return wrong(program, index, "moves between ranks outside the comm lane");
     KPAR_TRY(check_places(program, index));
     KPAR_TRY(kind_checks[in->kind](program, index));
     return check_waits(program, index);

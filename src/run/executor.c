@@ -63,6 +63,23 @@ static void fill_list(kpar_executor *executor, const kpar_program *program, kpar
     }
 }
 
+/* Two threads may not run one kernel at a time: a device prepares those that its lanes run. */
+static kpar_status prepare_kernels(kpar_executor *executor, kpar_loaded *loaded, int device)
+{
+    const kpar_program *program = loaded->program;
+    kpar_kernel **kernels = kpar_arena_alloc(executor->arena, program->n_kernels * sizeof *kernels);
+    loaded->kernels[device] = kernels;
+    for (size_t i = 0; i < program->n_instructions; i++) {
+        const kpar_instruction *in = &program->instructions[i];
+        if (in->kind != KPAR_INSTRUCTION_KERNEL || kpar_executor_device_of(executor, in->lane) != device ||
+            kernels[in->kernel])
+            continue;
+        KPAR_TRY(executor->class->prepare(executor->devices[device], &program->kernels[in->kernel],
+                                          &kernels[in->kernel]));
+    }
+    return KPAR_OK;
+}
+
 /* Everything of a program that needs no other rank. */
 static kpar_status load(kpar_executor *executor, kpar_loaded *loaded)
 {
@@ -70,12 +87,26 @@ static kpar_status load(kpar_executor *executor, kpar_loaded *loaded)
     size_t n = program->n_instructions;
     KPAR_TRY(kpar_program_check(program));
     loaded->ended = kpar_arena_alloc(executor->arena, n * sizeof *loaded->ended);
-    loaded->kernels = kpar_arena_alloc(executor->arena, program->n_kernels * sizeof(kpar_kernel *));
     fill_list(executor, program, &loaded->lists[KPAR_LIST_START], 0, (int)program->n_start);
     fill_list(executor, program, &loaded->lists[KPAR_LIST_RUN], (int)program->n_start, (int)n);
-    for (size_t i = 0; i < program->n_kernels; i++)
-        KPAR_TRY(executor->class->prepare(executor->device, &program->kernels[i], &loaded->kernels[i]));
+    for (int device = 0; device < executor->n_devices; device++)
+        KPAR_TRY(prepare_kernels(executor, loaded, device));
     return KPAR_OK;
+}
+
+/* Random lanes take turns on one thread. Kernels beside the compute lane's take one thread. The progress thread comes
+ * last: it takes over how the devices have set this thread's arithmetic (denormals). */
+static kpar_status create_devices(kpar_executor *executor, const kpar_device_options *options)
+{
+    const kpar_device_options one = {.threads = 1};
+    const bool own_thread = executor->options.progress_thread && !executor->options.lane_seed;
+    if (own_thread && !kpar_comm_moves_on_any_thread(executor->comm))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "no progress thread: MPI gives less than MPI_THREAD_SERIALIZED here");
+    executor->n_devices = own_thread ? KPAR_LANE_COUNT : 1;
+    for (int i = 0; i < executor->n_devices; i++)
+        KPAR_TRY(executor->class->create(i == KPAR_LANE_COMPUTE ? options : &one, &executor->devices[i]));
+    return own_thread ? kpar_progress_thread_create(&executor->progress) : KPAR_OK;
 }
 
 static int count_asynchronous(const kpar_program *program)
@@ -89,7 +120,7 @@ static int count_asynchronous(const kpar_program *program)
 static kpar_status load_all(kpar_executor *executor, const kpar_device_options *device_options)
 {
     int most = 0;
-    KPAR_TRY(executor->class->create(device_options, &executor->device));
+    KPAR_TRY(create_devices(executor, device_options));
     for (int i = 0; i < executor->n_programs; i++) {
         int n = count_asynchronous(executor->programs[i].program);
         if (n > most) most = n;
@@ -165,17 +196,24 @@ kpar_status kpar_executor_create(kpar_comm *comm, const kpar_device_class *devic
     return status;
 }
 
-static void release_kernels(kpar_executor *executor, kpar_loaded *loaded)
+static void release_kernels(kpar_executor *executor, kpar_loaded *loaded, int device)
 {
-    for (size_t i = 0; loaded->kernels && i < loaded->program->n_kernels; i++)
-        if (loaded->kernels[i]) executor->class->release(executor->device, loaded->kernels[i]);
+    kpar_kernel **kernels = loaded->kernels[device];
+    for (size_t i = 0; kernels && i < loaded->program->n_kernels; i++)
+        if (kernels[i]) executor->class->release(executor->devices[device], kernels[i]);
+}
+
+static void destroy_device(kpar_executor *executor, int device)
+{
+    for (int i = 0; i < executor->n_programs; i++) release_kernels(executor, &executor->programs[i], device);
+    if (executor->devices[device]) executor->class->destroy(executor->devices[device]);
 }
 
 void kpar_executor_destroy(kpar_executor *executor)
 {
     if (!executor) return;
-    for (int i = 0; i < executor->n_programs; i++) release_kernels(executor, &executor->programs[i]);
-    if (executor->device) executor->class->destroy(executor->device);
+    kpar_progress_thread_destroy(executor->progress);
+    for (int device = 0; device < executor->n_devices; device++) destroy_device(executor, device);
     if (executor->memory) kpar_comm_window_destroy(executor->comm);
     kpar_arena_destroy(executor->arena);
     kpar_free(executor);

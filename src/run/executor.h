@@ -2,8 +2,9 @@
  * nothing and decides nothing.
  *
  * Each lane has a position in the list. The compute lane runs kernels on the calling thread; the comm lane starts
- * messages and collectives as soon as what they wait for has ended, any number under way. After each kernel and
- * in every wait the communicator is progressed. Every run ends with everything of its own done. */
+ * messages and collectives as soon as what they wait for has ended, any number under way. It belongs to the calling
+ * thread too, which after each kernel and in every wait moves what is under way; or to a progress thread, which
+ * then makes all calls of the communicator while a run lasts. Every run ends with everything of its own done. */
 #ifndef KPAR_RUN_EXECUTOR_H
 #define KPAR_RUN_EXECUTOR_H
 
@@ -18,6 +19,9 @@ typedef struct kpar_executor_options {
     uint64_t
         lane_seed; /* not 0: at each turn a lane that may go on is picked at random (Philox), and what is under
                              way between ranks moves only when it is picked */
+    bool
+        progress_thread; /* the comm lane has a thread of its own, asleep between runs; its kernels take one thread.
+                             KPAR_EUNSUPPORTED where the communicator does not move on any thread. With random lanes: not */
 } kpar_executor_options;
 
 /* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective, with
@@ -49,8 +53,8 @@ kpar_status kpar_executor_examine(kpar_executor *executor, int program, int *sou
 
 typedef struct kpar_executor_times {
     double total_seconds;   /* in kpar_executor_run */
-    double compute_seconds; /* of that, in kernels */
-    double wait_seconds;    /* of that, waiting for other ranks */
+    double compute_seconds; /* of that, in kernels on the calling thread */
+    double wait_seconds;    /* of that, with nothing to go on with before other ranks do */
     size_t sent_bytes;      /* messages sent and peers' memory read */
 } kpar_executor_times;
 kpar_executor_times kpar_executor_times_get(const kpar_executor *executor);

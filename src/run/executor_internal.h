@@ -3,6 +3,9 @@
 #define KPAR_RUN_EXECUTOR_INTERNAL_H
 
 #include "run/executor.h"
+#include "run/progress_thread.h"
+
+#include <stdatomic.h>
 
 /* One of a program's two lists: the start or the run. */
 typedef struct kpar_run_list {
@@ -19,10 +22,10 @@ enum { KPAR_LIST_START, KPAR_LIST_RUN, KPAR_LISTS };
 /* A program ready to run. */
 typedef struct kpar_loaded {
     const kpar_program *program;
-    kpar_kernel **kernels;
-    void ***places; /* [instruction][place] */
-    int *groups;    /* the communicator's number of each group */
-    bool *ended;    /* [instruction]: in this run */
+    kpar_kernel **kernels[KPAR_LANE_COUNT]; /* [device][kernel]; NULL: no lane of the device runs it */
+    void ***places;                         /* [instruction][place] */
+    int *groups;                            /* the communicator's number of each group */
+    atomic_bool *ended; /* [instruction]: in this run, with release order after all that it wrote */
     kpar_run_list lists[KPAR_LISTS];
 } kpar_loaded;
 
@@ -35,7 +38,9 @@ typedef struct kpar_under_way {
 struct kpar_executor {
     kpar_comm *comm;
     const kpar_device_class *class;
-    kpar_device *device;
+    kpar_device *devices[KPAR_LANE_COUNT]; /* see kpar_executor_device_of */
+    int n_devices;
+    kpar_progress_thread *progress; /* runs the comm lane; NULL: the calling thread does */
     kpar_executor_options options;
     kpar_arena *arena; /* of bookkeeping */
     void *memory;      /* own window */
@@ -48,6 +53,22 @@ struct kpar_executor {
     int source;     /* the first instruction found by that, -1: none */
     kpar_executor_times times;
 };
+
+/* A device is one thread's: there is one a lane beside a progress thread, else one for all lanes. */
+static inline int kpar_executor_device_of(const kpar_executor *executor, kpar_lane lane)
+{
+    return executor->n_devices > 1 ? (int)lane : 0;
+}
+
+/* Runs a kernel instruction, on the device of its lane. */
+static inline kpar_status kpar_executor_run_kernel(const kpar_executor *executor, const kpar_loaded *loaded,
+                                                   int index)
+{
+    const kpar_instruction *in = &loaded->program->instructions[index];
+    const int device = kpar_executor_device_of(executor, in->lane);
+    return executor->class->run(executor->devices[device], loaded->kernels[device][in->kernel],
+                                loaded->places[index]);
+}
 
 /* Runs a list once, from beginning to end. */
 kpar_status kpar_executor_replay(kpar_executor *executor, kpar_loaded *loaded,

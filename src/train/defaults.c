@@ -62,13 +62,33 @@ static double share_of_cores(const kpar_comm *comm, const cpu_set_t *all)
     return share;
 }
 
-kpar_status kpar_default_threads(kpar_comm *comm, int *threads)
+static kpar_status count_cores(kpar_comm *comm, int *cores)
 {
     cpu_set_t own, *all = kpar_alloc((size_t)kpar_comm_size(comm) * sizeof *all);
     own_cores(&own);
     kpar_status status = kpar_comm_all_gather(comm, &own, all, sizeof own);
     const double share = status == KPAR_OK ? share_of_cores(comm, all) : 1;
-    *threads = share < 1 ? 1 : (int)(share + 1e-6);
+    *cores = share < 1 ? 1 : (int)(share + 1e-6);
     kpar_free(all);
     return status;
+}
+
+const char *const kpar_progress_wishes[] = {"auto", "on", "off", NULL};
+
+/* A core of several may wait for messages; of few it had better compute. */
+static bool wants_progress_thread(const kpar_comm *comm, kpar_progress_wish wish, int compute, int cores)
+{
+    enum { MANY = 4 };
+    if (wish != KPAR_PROGRESS_AUTO || kpar_comm_size(comm) == 1)
+        return wish == KPAR_PROGRESS_ON && kpar_comm_size(comm) > 1;
+    return cores >= MANY && compute < cores && kpar_comm_moves_on_any_thread(comm);
+}
+
+kpar_status kpar_default_threads(kpar_comm *comm, int compute, kpar_progress_wish wish, kpar_threads *threads)
+{
+    int cores = 1;
+    KPAR_TRY(count_cores(comm, &cores));
+    threads->progress = wants_progress_thread(comm, wish, compute, cores);
+    threads->compute = compute ? compute : cores > 1 && threads->progress ? cores - 1 : cores;
+    return KPAR_OK;
 }

@@ -313,7 +313,8 @@ static kpar_status make_trainer(running *r)
 {
     const kpar_case_options *o = r->options;
     char model[1024];
-    kpar_trainer_options t = {.modes = 7, .executor = {.lane_seed = o->lane_seed}, .device = {.threads = 1}};
+    kpar_trainer_options t = {.modes = 7, .device = {.threads = 1}};
+    t.executor = (kpar_executor_options){.lane_seed = o->lane_seed, .progress_thread = o->progress_thread};
     t.plan = (kpar_plan_options){
         .mesh = o->mesh,
         .batch_size = json_integer_value(json_object_get(r->description, "batch_size")),
@@ -411,11 +412,12 @@ kpar_status kpar_case_run_local(const kpar_case_options *options, double *worst)
 void kpar_case_title(const kpar_case_options *o, char *text, size_t capacity)
 {
     const char *name = strrchr(o->folder, '/');
-    snprintf(text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder,
+    snprintf(text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder,
              o->mesh.data, o->mesh.pipeline, o->mesh.tensor, o->microbatches ? o->microbatches : 1,
              o->schedule ? " " : "", o->schedule ? o->schedule : "", o->zero,
              o->leaves ? " reproducible" : "", o->split_features ? " split-features" : "",
              o->choice ? " " : "", o->choice ? o->choice : "", o->device ? " " : "",
              o->device ? o->device : "", o->no_windows ? " no-windows" : "",
-             o->without_passes ? " without " : "", o->without_passes ? o->without_passes : "");
+             o->progress_thread ? " progress-thread" : "", o->without_passes ? " without " : "",
+             o->without_passes ? o->without_passes : "");
 }

@@ -23,7 +23,7 @@ static kpar_status create(fit_rank *r)
         .plan = run->plan,
         .config = run->config,
         .device = {.threads = 1},
-        .executor = {.lane_seed = run->lane_seed},
+        .executor = {.lane_seed = run->lane_seed, .progress_thread = run->progress_thread},
         .modes = (1 << KPAR_MODE_COUNT) - 1,
     };
     KPAR_TRY(kpar_trainer_create(r->comm, run->model, &options, &r->trainer));

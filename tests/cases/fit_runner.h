@@ -11,6 +11,7 @@ typedef struct kpar_fit_run {
     kpar_plan_options plan;
     int64_t epochs; /* shuffled; 0: no training */
     uint64_t lane_seed;
+    bool progress_thread;
 } kpar_fit_run;
 
 enum { KPAR_FIT_LOGS = 8 };

@@ -152,6 +152,21 @@ static const kpar_case_options mesh_kinds[] = {{.mesh = {1, 1, 1}},
                                                {.mesh = {1, 1, 2}},
                                                {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2}};
 
+/* Lanes, flags, messages and whole collectives with a progress thread a rank. */
+static const char *const threaded[] = {"opt_adam", "functional_branches", "deep_mlp8", NULL};
+static const kpar_case_options threaded_layouts[] = {
+    {.mesh = {2, 1, 1}, .zero = 1, .progress_thread = true},
+    {.mesh = {2, 1, 1}, .zero = 1, .no_windows = true, .progress_thread = true},
+    {.mesh = {2, 1, 1},
+     .choice = "all_reduce:whole,reduce_scatter:whole,all_gather:whole",
+     .progress_thread = true},
+    {.mesh = {1, 2, 1}, .microbatches = 4, .progress_thread = true},
+    {.mesh = {1, 1, 2}, .progress_thread = true},
+    {.mesh = {2, 2, 1}, .leaves = 8, .progress_thread = true},
+    {.mesh = {4, 1, 1}, .choice = "all_reduce:ring", .progress_thread = true},
+    {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2, .progress_thread = true},
+};
+
 typedef struct totals {
     int passed, failed;
     const char *filter, *data, *folder;
@@ -205,6 +220,9 @@ static void run_all(totals *t)
     for (int i = 0; deep[i]; i++)
         for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
             run_one(t, deep[i], deep_layouts[k]);
+    for (int i = 0; threaded[i]; i++)
+        for (size_t k = 0; k < sizeof threaded_layouts / sizeof threaded_layouts[0]; k++)
+            run_one(t, threaded[i], threaded_layouts[k]);
     run_without_passes(t);
 }
 

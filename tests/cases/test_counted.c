@@ -1,7 +1,7 @@
 /* What is counted on each rank: bytes of data and weights that it reads, blocks that a replay allocates. */
+#include "../unit/unit.h"
 #include "base/memory.h"
 #include "train/trainer_internal.h"
-#include "../unit/unit.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -15,6 +15,7 @@ typedef struct rank {
     pthread_t thread;
     kpar_comm *comm;
     const kpar_plan_options *plan;
+    bool progress_thread;
     kpar_trainer *trainer;
     kpar_dataset *dataset;
     size_t weight_bytes, slice_bytes, kernel_bytes; /* read, held of all weights, held of the first kernel */
@@ -72,8 +73,10 @@ static kpar_status replay(rank *r)
 
 static kpar_status train(rank *r)
 {
-    const kpar_trainer_options options = {
-        .plan = *r->plan, .device = {.threads = 1}, .modes = 1u << KPAR_MODE_TRAIN};
+    const kpar_trainer_options options = {.plan = *r->plan,
+                                          .device = {.threads = 1},
+                                          .executor.progress_thread = r->progress_thread,
+                                          .modes = 1u << KPAR_MODE_TRAIN};
     char path[LONGEST];
     KPAR_TRY(kpar_trainer_create(r->comm, case_file(path, "model.keras"), &options, &r->trainer));
     r->weight_bytes = kpar_keras_bytes_read(r->trainer->file);
@@ -96,7 +99,7 @@ static void *run(void *context)
     return NULL;
 }
 
-static void run_all(rank *ranks, kpar_mesh mesh, bool split_features)
+static void run_all(rank *ranks, kpar_mesh mesh, bool split_features, bool progress_thread)
 {
     const int n = kpar_mesh_size(mesh);
     const kpar_plan_options plan = {
@@ -112,7 +115,7 @@ static void run_all(rank *ranks, kpar_mesh mesh, bool split_features)
     kpar_comm *comms[RANKS];
     ck_assert_int_eq(kpar_comm_local_create(n, 0, comms), KPAR_OK);
     for (int i = 0; i < n; i++) {
-        ranks[i] = (rank){.comm = comms[i], .plan = &plan};
+        ranks[i] = (rank){.comm = comms[i], .plan = &plan, .progress_thread = progress_thread};
         ck_assert_int_eq(pthread_create(&ranks[i].thread, NULL, run, &ranks[i]), 0);
     }
     for (int i = 0; i < n; i++) pthread_join(ranks[i].thread, NULL);
@@ -125,8 +128,8 @@ static void run_all(rank *ranks, kpar_mesh mesh, bool split_features)
 START_TEST(with_split_features_a_rank_reads_its_columns_and_its_slices_only)
 {
     rank whole[RANKS], split[RANKS];
-    run_all(whole, (kpar_mesh){1, 1, 1}, false);
-    run_all(split, (kpar_mesh){1, 1, 2}, true);
+    run_all(whole, (kpar_mesh){1, 1, 1}, false, false);
+    run_all(split, (kpar_mesh){1, 1, 2}, true, false);
     const size_t x_bytes = ROWS * COLUMNS * sizeof(float), y_bytes = whole[0].data_bytes - x_bytes;
     ck_assert_uint_eq(whole[0].weight_bytes, whole[0].slice_bytes);
     ck_assert_uint_eq(y_bytes, ROWS * sizeof(int32_t));
@@ -142,8 +145,8 @@ END_TEST
 START_TEST(a_stage_reads_its_weights_and_what_it_needs_of_the_data_only)
 {
     rank whole[RANKS], stages[RANKS];
-    run_all(whole, (kpar_mesh){1, 1, 1}, false);
-    run_all(stages, (kpar_mesh){1, 2, 1}, false);
+    run_all(whole, (kpar_mesh){1, 1, 1}, false, false);
+    run_all(stages, (kpar_mesh){1, 2, 1}, false, false);
     for (int i = 0; i < 2; i++) ck_assert_uint_eq(stages[i].weight_bytes, stages[i].slice_bytes);
     ck_assert_uint_eq(stages[0].data_bytes + stages[1].data_bytes, whole[0].data_bytes);
     ck_assert_uint_gt(stages[0].data_bytes, stages[1].data_bytes);
@@ -155,7 +158,7 @@ START_TEST(a_replay_allocates_nothing)
     static const kpar_mesh meshes[] = {{1, 1, 1}, {2, 1, 1}, {1, 2, 1}, {1, 1, 2}, {2, 2, 1}};
     for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++) {
         rank ranks[RANKS];
-        run_all(ranks, meshes[i], false);
+        run_all(ranks, meshes[i], false, _i);
         ck_assert_msg(ranks[0].allocated == 0, "%d x %d x %d: %zu blocks in %d replays", meshes[i].data,
                       meshes[i].pipeline, meshes[i].tensor, ranks[0].allocated, STEPS);
     }
@@ -169,7 +172,7 @@ int main(void)
     tcase_set_timeout(all, 120);
     tcase_add_test(all, with_split_features_a_rank_reads_its_columns_and_its_slices_only);
     tcase_add_test(all, a_stage_reads_its_weights_and_what_it_needs_of_the_data_only);
-    tcase_add_test(all, a_replay_allocates_nothing);
+    tcase_add_loop_test(all, a_replay_allocates_nothing, 0, 2); /* without and with a progress thread */
     suite_add_tcase(suite, all);
     return run_suite(suite);
 }

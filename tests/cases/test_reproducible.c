@@ -1,4 +1,4 @@
-/* What does not depend on the layout: with a fixed number of leaves the bits of the trained file, without them the
+/* What does not depend on the layout, or on who moves messages: with a fixed number of leaves the bits of the trained file, without them the
  * values; and dropout, whose numbers belong to the rows. */
 #include "case_runner.h"
 #include "fit_runner.h"
@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 enum { LEAVES = 8, SEEDS = 100 };
+
+static bool with_progress_thread;
 
 static char folder[] = "/tmp/kpar-reproducible-XXXXXX";
 
@@ -71,8 +73,9 @@ static kpar_plan_options plan_of(const layout *l, int leaves, const char *device
 
 static void title_of(const layout *l, char *text, size_t capacity)
 {
-    snprintf(text, capacity, "%dx%dx%d zero%d m%d batch %d %s", l->mesh.data, l->mesh.pipeline,
-             l->mesh.tensor, l->zero, l->microbatches, l->batch, l->schedule ? l->schedule : "");
+    snprintf(text, capacity, "%dx%dx%d zero%d m%d batch %d %s%s", l->mesh.data, l->mesh.pipeline,
+             l->mesh.tensor, l->zero, l->microbatches, l->batch, l->schedule ? l->schedule : "",
+             with_progress_thread ? " with a progress thread" : "");
 }
 
 /* Three epochs of the model with dropout `rate`. */
@@ -88,6 +91,7 @@ static kpar_fit_result fitted(const layout *l, int leaves, const char *device, u
         .plan = plan_of(l, leaves, device),
         .epochs = epochs,
         .lane_seed = lane_seed,
+        .progress_thread = with_progress_thread,
     };
     title_of(l, title, sizeof title);
     ck_assert_msg(kpar_fit_run_local(&run, &result) == KPAR_OK, "%s: %s", title, kpar_error_message());
@@ -137,9 +141,17 @@ static void run_case(const layout *l, const char *output)
         .leaves = LEAVES,
         .zero = l->zero,
         .schedule = l->schedule,
+        .progress_thread = with_progress_thread,
     };
     title_of(l, title, sizeof title);
     ck_assert_msg(kpar_case_run_local(&options, NULL) == KPAR_OK, "%s: %s", title, kpar_error_message());
+}
+
+/* All layouts, then all with a progress thread. */
+static const layout *next_layout(int i)
+{
+    with_progress_thread = i >= LAYOUTS;
+    return &layouts[i % LAYOUTS];
 }
 
 START_TEST(a_keras_case_trains_to_the_same_bits_on_every_layout)
@@ -148,9 +160,10 @@ START_TEST(a_keras_case_trains_to_the_same_bits_on_every_layout)
     snprintf(first, sizeof first, "%s/first.keras", folder);
     snprintf(other, sizeof other, "%s/other.keras", folder);
     run_case(&layouts[0], first);
-    for (int i = 1; i < LAYOUTS; i++) {
-        run_case(&layouts[i], other);
-        title_of(&layouts[i], title, sizeof title);
+    for (int i = 1; i < 2 * LAYOUTS; i++) {
+        const layout *l = next_layout(i);
+        run_case(l, other);
+        title_of(l, title, sizeof title);
         assert_equal_files(first, other, title);
     }
     unlink(first);
@@ -163,9 +176,10 @@ START_TEST(shuffled_epochs_with_dropout_train_to_the_same_bits_on_every_layout)
     snprintf(first, sizeof first, "%s/first.keras", folder);
     snprintf(other, sizeof other, "%s/other.keras", folder);
     kpar_fit_result whole = fitted(&layouts[0], LEAVES, "cpu", 0, 0.5, 3, first);
-    for (int i = 1; i < LAYOUTS; i++) {
-        kpar_fit_result result = fitted(&layouts[i], LEAVES, "cpu", 0, 0.5, 3, other);
-        title_of(&layouts[i], title, sizeof title);
+    for (int i = 1; i < 2 * LAYOUTS; i++) {
+        const layout *l = next_layout(i);
+        kpar_fit_result result = fitted(l, LEAVES, "cpu", 0, 0.5, 3, other);
+        title_of(l, title, sizeof title);
         assert_equal_files(first, other, title);
         ck_assert_double_eq(largest_difference(&whole, &result), 0);
         kpar_array_destroy(&result.predictions);

@@ -12,7 +12,7 @@ report() { # report NAME CODE
 }
 
 for ranks in 1 2 4 8; do
-    for options in "" --no-windows "--ranks-per-node 2 --chunk-bytes 1000"; do
+    for options in "" --no-windows "--ranks-per-node 2 --chunk-bytes 1000" --funneled; do
         # shellcheck disable=SC2086 # words on purpose
         "$run" $ranks $program $options
         report "$ranks ranks ${options:-with windows}" $?

@@ -1,13 +1,15 @@
 /* Transport `mpi`: what every transport must do, and how a job is ended. Started by test_comm.sh:
  *
- *     test_comm_mpi [--no-windows] [--ranks-per-node N] [--chunk-bytes N] [END]
+ *     test_comm_mpi [--no-windows] [--ranks-per-node N] [--chunk-bytes N] [--funneled] [END]
  *
+ * --funneled: MPI is initialized here, for calls of this thread alone.
  * END is one of the ways to fail in ends[]; the job then ends with one line. */
 #include "../unit/comm_cases.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,8 +24,19 @@ static kpar_status a_window_larger_than_memory_is_an_error(kpar_comm *comm)
     return kpar_fail(KPAR_EINTERNAL, "a huge window: status %s, expected ENOMEM", kpar_status_name(status));
 }
 
+/* A progress thread must not call an MPI that listens to one thread alone. */
+static kpar_status threads_are_what_mpi_gives(kpar_comm *comm)
+{
+    int provided;
+    MPI_Query_thread(&provided);
+    if (kpar_comm_moves_on_any_thread(comm) == (provided >= MPI_THREAD_SERIALIZED)) return KPAR_OK;
+    return kpar_fail(KPAR_EINTERNAL, "MPI's thread level %d: moves on %s thread", provided,
+                     kpar_comm_moves_on_any_thread(comm) ? "any" : "one");
+}
+
 static kpar_status run_cases(kpar_comm *comm)
 {
+    KPAR_TRY(kpar_comm_agree(comm, threads_are_what_mpi_gives(comm)));
     KPAR_TRY(kpar_comm_agree(comm, a_window_larger_than_memory_is_an_error(comm)));
     int n;
     const comm_case *cases = comm_cases(&n);
@@ -78,9 +91,17 @@ static kpar_status run(kpar_comm *comm, const char *end)
     return run_cases(comm);
 }
 
+/* As an application that has MPI of its own. */
+static bool initialize_funneled(void)
+{
+    int provided;
+    return MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) == MPI_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     kpar_mpi_options options = {.windows = true};
+    bool own_mpi = false;
     const char *end = NULL;
     kpar_comm *comm;
     kpar_log_program("test_comm_mpi");
@@ -91,6 +112,8 @@ int main(int argc, char **argv)
             options.ranks_per_node = atoi(argv[++i]);
         else if (strcmp(argv[i], "--chunk-bytes") == 0 && i + 1 < argc)
             options.chunk_bytes = (size_t)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--funneled") == 0)
+            own_mpi = initialize_funneled();
         else
             end = argv[i];
     }
@@ -102,6 +125,7 @@ int main(int argc, char **argv)
     kpar_status status = run(comm, end);
     if (status != KPAR_OK) kpar_comm_abort(comm, status);
     kpar_comm_destroy(comm);
+    if (own_mpi) MPI_Finalize();
     if (kpar_alloc_live() == before) return 0;
     kpar_log("%zu blocks of memory are left", kpar_alloc_live() - before);
     return 1;

@@ -45,6 +45,18 @@ contains "the run file has the plan's predictions" '"step_seconds"' "$(cat "$wor
 alone --compare "$work/one.keras" "$work/four.keras"
 equal "reproducible runs on one rank and on four have the same bits" 0 $code
 
+train 2 --output "$work/thread.keras" --reproducible 8 --progress-thread on --json "$work/thread.json"
+equal "two ranks with progress threads train" 0 $code
+contains "the first lines name the progress thread" "1 thread and a progress thread each" "$(cat "$work/out")"
+contains "the run file names the progress thread" '"progress_thread": "on"' "$(cat "$work/thread.json")"
+alone --compare "$work/one.keras" "$work/thread.keras"
+equal "a progress thread changes no bits" 0 $code
+train 4 --output "$work/thread.keras" --reproducible 8 --progress-thread on --transport mpi
+alone --compare "$work/one.keras" "$work/thread.keras"
+equal "nor does one that moves messages alone, on four ranks" 0 $code
+train 4 --pipeline 2 --tensor 2 --progress-thread on --threads-per-rank 2
+equal "progress threads beside two computing ones train a pipeline of split matrices" 0 $code
+
 train 4 --pipeline 2 --output "$work/pipeline.keras"
 equal "a pipeline of two stages with two replicas trains" 0 $code
 train 4 --tensor 2 --transport mpi --zero 0 --output "$work/tensor.keras"

@@ -1,5 +1,7 @@
 /* The executor over the local transport: ranks are threads, programs are written by hand. The device of these tests has
- * one kernel: the sum of its inputs, element by element, plus the attribute `value`. */
+ * one kernel: the sum of its inputs, element by element, plus the attribute `value`. All tests are run twice: without and
+ * with a progress thread a rank. */
+#include "comm/transport.h"
 #include "run/executor.h"
 #include "unit.h"
 
@@ -150,6 +152,7 @@ typedef struct job {
     kpar_executor_options options;
     unsigned idle; /* bit for a rank that makes its executor but does not run */
     bool examine;  /* after the runs */
+    bool one_thread_only; /* may call the communicator */
     /* out */
     kpar_status status[MAX_RANKS];
     char error[MAX_RANKS][512];
@@ -224,6 +227,7 @@ static void run_job(job *j)
     ck_assert_int_eq(kpar_comm_local_create(j->n, j->ranks_per_node, comms), KPAR_OK);
     for (int rank = 0; rank < j->n; rank++) {
         threads[rank] = (rank_thread){.job = j, .comm = comms[rank]};
+        if (j->one_thread_only) comms[rank]->any_thread = false;
         ck_assert_int_eq(pthread_create(&threads[rank].thread, NULL, run_rank, &threads[rank]), 0);
     }
     for (int rank = 0; rank < j->n; rank++) pthread_join(threads[rank].thread, NULL);
@@ -237,11 +241,16 @@ static void run_well(job *j)
         ck_assert_msg(j->status[rank] == KPAR_OK, "rank %d: %s", rank, j->error[rank]);
 }
 
+static bool with_progress_thread;
+
+static void use_progress_thread(void) { with_progress_thread = true; }
+
 /* Orders what was written, and lets the checker see it unless there are several programs. */
 static void make_job(job *j, int n, void (*write)(kpar_program *))
 {
     memset(j, 0, sizeof *j);
-    *j = (job){.n = n, .runs = 3, .n_programs = 1, .options = {.stall_seconds = 20}};
+    *j = (job){.n = n, .runs = 3, .n_programs = 1};
+    j->options = (kpar_executor_options){.stall_seconds = 20, .progress_thread = with_progress_thread};
     const kpar_program *programs[MAX_RANKS];
     for (int rank = 0; rank < n; rank++) {
         programs[rank] = j->programs[rank][0] = program(rank, n);
@@ -502,6 +511,93 @@ START_TEST(a_failing_kernel_is_named_with_its_layer)
 }
 END_TEST
 
+/* A kernel that fails at once beside a receive of what never comes. */
+static void write_failing_beside_a_receive(kpar_program *p)
+{
+    message(p, p->rank ? KPAR_INSTRUCTION_SEND : KPAR_INSTRUCTION_RECEIVE, 1 - p->rank, 0, 0);
+    if (p->rank == 0) add(p, -1e9, 5, 6);
+}
+
+START_TEST(a_failing_kernel_does_not_wait_for_messages)
+{
+    static job j;
+    make_job(&j, 2, write_failing_beside_a_receive);
+    j.idle = 2;
+    run_job(&j);
+    ck_assert_int_eq(j.status[0], KPAR_EDATA);
+    ck_assert_str_eq(j.error[0],
+                     "layer 'dense_2': instruction 1 (kernel 'dense_2/sum'): this value is too small");
+    free_job(&j);
+}
+END_TEST
+
+static void write_failing_in_the_comm_lane(kpar_program *p)
+{
+    const kpar_place place = own(0);
+    kernel(p, KPAR_LANE_COMM, -1e9, 1, &place, 1);
+    add(p, 1, 1, 2);
+}
+
+START_TEST(a_failing_kernel_of_the_comm_lane_ends_the_compute_lane)
+{
+    static job j;
+    make_job(&j, 1, write_failing_in_the_comm_lane);
+    run_job(&j);
+    ck_assert_int_eq(j.status[0], KPAR_EDATA);
+    ck_assert_str_eq(j.error[0],
+                     "layer 'dense_2': instruction 0 (kernel 'dense_2/sum'): this value is too small");
+    free_job(&j);
+}
+END_TEST
+
+START_TEST(a_failing_message_is_named_by_both_its_ends)
+{
+    static job j;
+    static const kpar_place half = {-1, 0, BYTES / 2};
+    make_job(&j, 2, write_pipeline);
+    kpar_instruction *receive = &j.programs[1][0]->instructions[0];
+    ck_assert_int_eq(receive->kind, KPAR_INSTRUCTION_RECEIVE);
+    receive->places = &half;
+    run_job(&j);
+    for (int rank = 0; rank < 2; rank++) {
+        ck_assert_int_eq(j.status[rank], KPAR_ECOMM);
+        ck_assert_ptr_nonnull(strstr(j.error[rank], rank ? "instruction 0 (receive 'dense_2/receive')"
+                                                         : "(send 'dense_2/send')"));
+        ck_assert_ptr_nonnull(strstr(j.error[rank], rank ? "32 bytes at one end, 64 at the other"
+                                                         : "64 bytes at one end, 32 at the other"));
+    }
+    free_job(&j);
+}
+END_TEST
+
+START_TEST(messages_belong_to_the_comm_lane)
+{
+    static job j;
+    make_job(&j, 2, write_pipeline);
+    j.programs[1][0]->instructions[0].lane = KPAR_LANE_COMPUTE;
+    run_job(&j);
+    for (int rank = 0; rank < 2; rank++) {
+        ck_assert_int_eq(j.status[rank], KPAR_EINTERNAL);
+        ck_assert_ptr_nonnull(strstr(j.error[rank], "outside the comm lane"));
+    }
+    free_job(&j);
+}
+END_TEST
+
+START_TEST(a_communicator_of_one_thread_has_no_progress_thread)
+{
+    static job j;
+    make_job(&j, 2, write_pipeline);
+    j.one_thread_only = true;
+    run_job(&j);
+    for (int rank = 0; rank < 2; rank++) {
+        ck_assert_int_eq(j.status[rank], with_progress_thread ? KPAR_EUNSUPPORTED : KPAR_OK);
+        if (with_progress_thread) ck_assert_ptr_nonnull(strstr(j.error[rank], "MPI_THREAD_SERIALIZED"));
+    }
+    free_job(&j);
+}
+END_TEST
+
 START_TEST(windows_that_cannot_be_reached_are_refused_by_all)
 {
     static job j;
@@ -633,6 +729,11 @@ static Suite *suite(void)
         a_run_allocates_nothing,
         a_stalled_rank_says_for_whom_it_waits,
         a_failing_kernel_is_named_with_its_layer,
+        a_failing_kernel_does_not_wait_for_messages,
+        a_failing_kernel_of_the_comm_lane_ends_the_compute_lane,
+        a_failing_message_is_named_by_both_its_ends,
+        messages_belong_to_the_comm_lane,
+        a_communicator_of_one_thread_has_no_progress_thread,
         windows_that_cannot_be_reached_are_refused_by_all,
         kernels_behind_a_guard_that_is_not_finite_do_nothing,
         a_guard_that_is_finite_lets_kernels_run,
@@ -640,10 +741,13 @@ static Suite *suite(void)
         nothing_is_left_behind,
     };
     Suite *s = suite_create("executor");
-    TCase *c = tcase_create("executor");
-    tcase_set_timeout(c, 120);
-    for (size_t t = 0; t < sizeof tests / sizeof tests[0]; t++) tcase_add_test(c, tests[t]);
-    suite_add_tcase(s, c);
+    for (int with = 0; with < 2; with++) {
+        TCase *c = tcase_create(with ? "with a progress thread" : "on one thread");
+        tcase_set_timeout(c, 120);
+        if (with) tcase_add_checked_fixture(c, use_progress_thread, NULL);
+        for (size_t t = 0; t < sizeof tests / sizeof tests[0]; t++) tcase_add_test(c, tests[t]);
+        suite_add_tcase(s, c);
+    }
     return s;
 }
 

@@ -21,8 +21,8 @@
 /* KPAR_INDEPENDENT in front of a loop: no element depends on one that another turn writes. Pointers may be equal. */
 
 /* For static functions, whose names no other file uses: clang's clones cannot be called from other files, but
- * their resolvers are seen there. */
-#if defined __x86_64__ && defined __GLIBC__
+ * their resolvers are seen there. Not under ThreadSanitizer, which begins after the resolvers have run. */
+#if defined __x86_64__ && defined __GLIBC__ && !defined __SANITIZE_THREAD__
 #define KPAR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define KPAR_CLONES
