@@ -42,20 +42,15 @@ static kpar_status fail_in(const kpar_run *r, int index, kpar_status status)
 static kpar_status run_kernel(kpar_run *r, int index)
 {
     kpar_executor *executor = r->executor;
-    kpar_lane_state *lane = &r->lanes[instruction_at(r, index)->lane];
-    if (lane->guard != KPAR_RUN_NONE) return KPAR_OK;
-    const bool examine = executor->examines && lane == &r->lanes[KPAR_LANE_COMPUTE] &&
+    const kpar_lane lane = instruction_at(r, index)->lane;
+    if (r->lanes[lane].guard != KPAR_RUN_NONE) return KPAR_OK;
+    const bool examine = executor->examines && lane == KPAR_LANE_COMPUTE &&
                          executor->source == KPAR_RUN_NONE && kpar_may_be_source(r->loaded, index);
     double start = kpar_seconds();
     kpar_status status = kpar_executor_run_kernel(executor, r->loaded, index);
-    lane->kernel_seconds += kpar_seconds() - start;
+    r->lanes[lane].kernel_seconds += kpar_seconds() - start;
     if (status == KPAR_OK && examine && !kpar_outputs_are_finite(r->loaded, index)) executor->source = index;
     return status;
-}
-
-kpar_status kpar_run_guarded(const kpar_run *r, int guard)
-{
-    return fail_in(r, guard, kpar_fail(KPAR_ENUMERIC, "the value is not finite"));
 }
 
 static size_t collective_elements(const kpar_run *r, const kpar_instruction *in)
@@ -101,6 +96,14 @@ static kpar_status execute(kpar_run *r, int index)
     if (in->kind == KPAR_INSTRUCTION_GUARD && !kpar_guard_passes(r->loaded, index))
         r->lanes[in->lane].guard = index;
     set_ended(r, index);
+    return KPAR_OK;
+}
+
+kpar_status kpar_run_guarded(const kpar_run *r)
+{
+    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++)
+        if (r->lanes[lane].guard != KPAR_RUN_NONE)
+            return fail_in(r, r->lanes[lane].guard, kpar_fail(KPAR_ENUMERIC, "the value is not finite"));
     return KPAR_OK;
 }
 

@@ -28,8 +28,8 @@ typedef struct kpar_run {
 /* The instruction that a lane comes to next, or KPAR_RUN_NONE. */
 int kpar_run_head(const kpar_run *r, int lane);
 
-/* KPAR_ENUMERIC, naming the guard whose value is not finite. */
-kpar_status kpar_run_guarded(const kpar_run *r, int guard) KPAR_MUST_USE;
+/* KPAR_ENUMERIC, naming it, where a guard was not finite in a run that has ended. */
+kpar_status kpar_run_guarded(const kpar_run *r) KPAR_MUST_USE;
 
 /* *went is set to true where something has gone on. */
 

@@ -109,22 +109,14 @@ static kpar_status run_own_lanes(kpar_run *r)
     return KPAR_OK;
 }
 
-/* A run with a guard that was not finite. */
-static kpar_status tell_guarded(const kpar_run *r)
-{
-    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++)
-        if (r->lanes[lane].guard != KPAR_RUN_NONE) return kpar_run_guarded(r, r->lanes[lane].guard);
-    return KPAR_OK;
-}
-
 /* A list without a comm lane is the calling thread's, which also listens to other ranks then. */
 kpar_status kpar_executor_replay(kpar_executor *executor, kpar_loaded *loaded, kpar_run_list *list)
 {
     kpar_run r = {.executor = executor, .loaded = loaded, .list = list, .seen_left = list->end - list->first};
     double start = kpar_seconds();
-    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) r.lanes[lane].guard = KPAR_RUN_NONE;
     atomic_init(&r.left, r.seen_left);
     atomic_init(&r.failed, KPAR_RUN_NONE);
+    for (int lane = 0; lane < KPAR_LANE_COUNT; lane++) r.lanes[lane].guard = KPAR_RUN_NONE;
     if (list->n_lane[KPAR_LANE_COMM] > 0) r.progress = executor->progress;
     list->runs++;
     for (int i = list->first; i < list->end; i++)
@@ -136,5 +128,5 @@ kpar_status kpar_executor_replay(kpar_executor *executor, kpar_loaded *loaded, k
     if (!r.progress) executor->times.compute_seconds += r.lanes[KPAR_LANE_COMM].kernel_seconds;
     executor->times.total_seconds += kpar_seconds() - start;
     executor->times.sent_bytes += list->moved_bytes;
-    return status == KPAR_OK ? tell_guarded(&r) : status;
+    return status == KPAR_OK ? kpar_run_guarded(&r) : status;
 }

@@ -150,8 +150,8 @@ typedef struct job {
     kpar_program *programs[MAX_RANKS][2]; /* [rank][program] */
     int n_programs;
     kpar_executor_options options;
-    unsigned idle; /* bit for a rank that makes its executor but does not run */
-    bool examine;  /* after the runs */
+    unsigned idle;        /* bit for a rank that makes its executor but does not run */
+    bool examine;         /* after the runs */
     bool one_thread_only; /* may call the communicator */
     /* out */
     kpar_status status[MAX_RANKS];
