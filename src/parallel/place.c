@@ -183,15 +183,48 @@ static int *last_conversion(placing *p, kpar_value_id value)
     return &p->last_conversion[value];
 }
 
+static bool is_reshape(const kpar_graph *g, kpar_value_id value)
+{
+    const kpar_op_id maker = g->values[value].op;
+    return maker >= 0 && g->ops[maker].kind == KPAR_OP_RESHAPE;
+}
+
+/* Whether a variable that is another shape's is free along the tensor axis like the variable: every way to cut it is one to
+ * cut the variable. */
+static bool stays_open(const placing *p, kpar_value_id variable, kpar_value_id reshaped)
+{
+    const kpar_graph *g = p->r.graph;
+    const kpar_shape *from = &g->values[variable].shape, *to = &g->values[reshaped].shape;
+    const int extent = p->options->mesh.tensor;
+    for (int i = 0; i < to->rank; i++) {
+        const int dim = kpar_reshaped_dim(to, from, i);
+        if (to->dims[i].size % extent == 0 && (dim < 0 || from->dims[dim].size % extent != 0)) return false;
+    }
+    return true;
+}
+
+/* A variable takes the placement of its first use; one that is reshaped first, that of the first use of its other shape. */
+static void settle(placing *p, kpar_axis axis, kpar_placement to, kpar_value_id value)
+{
+    kpar_graph *g = p->r.graph;
+    if (is_reshape(g, value)) {
+        const kpar_value_id variable = g->ops[g->values[value].op].inputs[0];
+        const int dim = kpar_reshaped_dim(&g->values[value].shape, &g->values[variable].shape, to.dim);
+        settle(p, axis, kpar_split_on(dim), variable);
+    }
+    g->values[value].placement[axis] = to;
+}
+
 /* The value with placement `to` along `axis`, by an op appended now or earlier. */
 static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part,
                            kpar_value_id *value)
 {
     kpar_value *v = &p->r.graph->values[*value];
     if (kpar_placement_equal(v->placement[axis], to)) return KPAR_OK;
-    if (v->phase == KPAR_PHASE_STATE && v->placement[axis].kind == KPAR_REPLICATED &&
-        (axis == KPAR_AXIS_DATA ? to.kind == KPAR_SHARD : is_open(p, *value))) {
-        v->placement[axis] = to; /* a variable takes the placement of its first use */
+    if (v->placement[axis].kind == KPAR_REPLICATED &&
+        (axis == KPAR_AXIS_DATA ? v->phase == KPAR_PHASE_STATE && to.kind == KPAR_SHARD
+                                : to.kind == KPAR_SPLIT && is_open(p, *value))) {
+        settle(p, axis, to, *value);
         return KPAR_OK;
     }
     const kpar_value_id from = *value;
@@ -267,6 +300,7 @@ static kpar_status place_op(placing *p, kpar_op_id id)
         else
             KPAR_TRY(place_along(p, op, (kpar_axis)axis, inputs, &results[axis]));
     }
+    const bool open = op->kind == KPAR_OP_RESHAPE && is_open(p, inputs[0]);
     for (int i = 0; i < op->n_inputs; i++) set_open(p, inputs[i], false);
 
     kpar_value_id first;
@@ -282,6 +316,7 @@ static kpar_status place_op(placing *p, kpar_op_id id)
         for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = results[axis];
         p->r.value[op->outputs[i]] = outputs[i];
     }
+    if (open) set_open(p, outputs[0], stays_open(p, inputs[0], outputs[0]));
     return KPAR_OK;
 }
 

@@ -199,6 +199,18 @@ static int64_t elements_before(const kpar_shape *shape, int dim, int *batches)
     return product;
 }
 
+int kpar_reshaped_dim(const kpar_shape *from, const kpar_shape *to, int dim)
+{
+    int batches, others;
+    const int64_t before = elements_before(from, dim, &batches);
+    for (int i = 0; i < to->rank; i++)
+        if (elements_before(to, i, &others) == before && others == batches &&
+            to->dims[i].batch == from->dims[dim].batch &&
+            (to->dims[i].size != 1 || from->dims[dim].size == 1))
+            return i;
+    return -1;
+}
+
 /* A split survives where the same number of elements stands before the dimension and it still divides. */
 static bool rule_reshape(kpar_rule *r)
 {

@@ -22,6 +22,9 @@ typedef struct kpar_rule {
 /* True if the rule has an answer; false: everything replicated. */
 bool kpar_rule_apply(kpar_rule *rule);
 
+/* The dimension of `to`, a reshape of `from`, that begins where `dim` does: with as many elements before it; -1: none. */
+int kpar_reshaped_dim(const kpar_shape *from, const kpar_shape *to, int dim);
+
 static inline kpar_placement kpar_split_on(int dim)
 {
     return (kpar_placement){.kind = KPAR_SPLIT, .dim = dim, .owner = -1};

@@ -138,6 +138,9 @@ static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},
                                                        {.mesh = {2, 2, 2}, .zero = 1},
                                                        {.mesh = {2, 1, 1}, .zero = 1, .no_windows = true}};
 
+/* As many tensor ranks as heads of attention: each has a head. */
+static const kpar_case_options headed_layouts[] = {{.mesh = {1, 1, 3}}, {.mesh = {1, 2, 3}, .microbatches = 2}};
+
 /* Deeper pipelines need deeper models. */
 static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
 static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}},
@@ -217,6 +220,8 @@ static void run_all(totals *t)
     for (int i = 0; batch_wide[i]; i++)
         for (size_t k = 0; k < sizeof batch_wide_layouts / sizeof batch_wide_layouts[0]; k++)
             run_one(t, batch_wide[i], batch_wide_layouts[k]);
+    for (size_t k = 0; k < sizeof headed_layouts / sizeof headed_layouts[0]; k++)
+        run_one(t, "adam_transformer", headed_layouts[k]);
     for (int i = 0; deep[i]; i++)
         for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
             run_one(t, deep[i], deep_layouts[k]);
