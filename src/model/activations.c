@@ -50,13 +50,13 @@ static kpar_x selu(kpar_expression_builder *e, kpar_x x)
     return times(e, kpar_x_elu(e, x, 1.6732632423543772848170429916717), 1.0507009873554804934193349852946);
 }
 
-static kpar_x gelu(kpar_expression_builder *e, kpar_x x)
+kpar_x kpar_x_gelu(kpar_expression_builder *e, kpar_x x)
 {
     kpar_x phi = plus(e, kpar_x_erf(e, times(e, x, 0.70710678118654752440)), 1);
     return kpar_x_mul(e, times(e, x, 0.5), phi);
 }
 
-static kpar_x silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, x, kpar_x_sigmoid(e, x)); }
+kpar_x kpar_x_silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, x, kpar_x_sigmoid(e, x)); }
 
 /* log(1 + e^x) without overflow, whose derivative is sigmoid(x) everywhere, at 0 too. */
 kpar_x kpar_x_softplus(kpar_expression_builder *e, kpar_x x)
@@ -168,11 +168,11 @@ static const kpar_activation_row rows[] = {
     {"leaky_relu", "x, or 0.2 x below 0", leaky_relu, NULL},
     {"elu", "x, or exp(x) - 1 below 0", elu, NULL},
     {"selu", "scaled elu that keeps mean and variance", selu, NULL},
-    {"gelu", "x times the normal distribution function (by erf)", gelu, NULL},
+    {"gelu", "x times the normal distribution function (by erf)", kpar_x_gelu, NULL},
     {"tanh", "hyperbolic tangent", kpar_x_tanh, NULL},
     {"sigmoid", "1 / (1 + exp(-x))", kpar_x_sigmoid, NULL},
-    {"silu", "x sigmoid(x)", silu, NULL},
-    {"swish", "the older name of silu", silu, NULL},
+    {"silu", "x sigmoid(x)", kpar_x_silu, NULL},
+    {"swish", "the older name of silu", kpar_x_silu, NULL},
     {"softplus", "log(1 + exp(x))", kpar_x_softplus, NULL},
     {"softsign", "x / (1 + |x|)", softsign, NULL},
     {"hard_sigmoid", "relu6(x + 3) / 6", hard_sigmoid, NULL},

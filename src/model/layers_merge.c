@@ -61,14 +61,10 @@ KPAR_LAYER(dot)
 KPAR_LAYER(concatenate)
 {
     int64_t axis;
+    int dim;
     kpar_value_id *real;
     KPAR_TRY(real_inputs(lowering, inputs, n_inputs, 0, &real));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
-    const int rank = kpar_lower_shape(lowering, inputs[0])->rank;
-    if (axis < 0) axis += rank;
-    if (axis < 1 || axis >= rank)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: argument 'axis' is %lld; expected a dimension after the batch", lowering->owner,
-                         (long long)axis);
-    return kpar_build_concat(lowering->graph, (int)axis, real, n_inputs, output);
+    KPAR_TRY(kpar_lower_dim(lowering, axis, kpar_lower_shape(lowering, inputs[0])->rank, &dim));
+    return kpar_build_concat(lowering->graph, dim, real, n_inputs, output);
 }

@@ -101,35 +101,6 @@ static kpar_status apply_affine(kpar_lowering *lowering, const affine *a, kpar_v
     return KPAR_OK;
 }
 
-/* A dimension of a sample, counted from the end if negative. */
-static kpar_status check_axis(const kpar_lowering *lowering, int rank, int64_t axis, int *dim)
-{
-    *dim = (int)(axis < 0 ? axis + rank : axis);
-    if (*dim >= 1 && *dim < rank) return KPAR_OK;
-    return kpar_fail(
-        KPAR_EUNSUPPORTED,
-        "%s: argument 'axis' is %lld; expected a dimension after the batch of an input of rank %d",
-        lowering->owner, (long long)axis, rank);
-}
-
-/* The dimensions that the argument 'axis', a number or a list, names. */
-static kpar_status read_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
-{
-    const json_t *json = json_object_get(lowering->layer->config, "axis");
-    int dim;
-    *axes = 0;
-    for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
-        KPAR_TRY(check_axis(lowering, rank, json_integer_value(json_array_get(json, i)), &dim));
-        *axes |= 1u << dim;
-    }
-    if (*axes) return KPAR_OK;
-    int64_t axis;
-    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
-    KPAR_TRY(check_axis(lowering, rank, axis, &dim));
-    *axes = 1u << dim;
-    return KPAR_OK;
-}
-
 static kpar_status begin(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs, double *epsilon,
                          double by_default, kpar_value_id *x, kpar_shape *shape)
 {
@@ -215,7 +186,7 @@ KPAR_LAYER(batch_normalization)
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "momentum", 0.99, &momentum));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
-    KPAR_TRY(check_axis(lowering, shape.rank, axis, &dim));
+    KPAR_TRY(kpar_lower_dim(lowering, axis, shape.rank, &dim));
     const unsigned axes = ((1u << shape.rank) - 1) & ~(1u << dim);
     KPAR_TRY(read_affine(lowering, &shape, axes, &a));
     KPAR_TRY(lower_moving(
@@ -251,7 +222,7 @@ KPAR_LAYER(layer_normalization)
     kpar_shape shape;
     affine a;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
-    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
     KPAR_TRY(read_affine(lowering, &shape, ((1u << shape.rank) - 1) & ~axes, &a));
     KPAR_TRY(mean_over(lowering, axes, x, &mean));
     KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
@@ -272,7 +243,7 @@ KPAR_LAYER(group_normalization)
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "groups", 32, &groups));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
-    KPAR_TRY(check_axis(lowering, shape.rank, axis, &dim));
+    KPAR_TRY(kpar_lower_dim(lowering, axis, shape.rank, &dim));
     const int last = shape.rank - 1;
     const int64_t channels = shape.dims[last].size;
     if (groups == -1) groups = channels;
@@ -305,7 +276,7 @@ KPAR_LAYER(rms_normalization)
     kpar_value_id x, squares, scale;
     kpar_shape shape;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-6, &x, &shape));
-    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
     KPAR_TRY(weight_along(lowering, &shape, ((1u << shape.rank) - 1) & ~axes,
                           (kpar_weight){.name = "scale", .initializer = "", .by_default = "Ones"}, &scale));
     KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
@@ -322,7 +293,7 @@ KPAR_LAYER(unit_normalization)
     kpar_value_id x, squares;
     kpar_shape shape;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-12, &x, &shape));
-    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
     KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
     KPAR_TRY(sum_over(lowering, axes, squares, &squares));
     kpar_expression_builder *e = kpar_expression_begin(1);

@@ -68,6 +68,10 @@ kpar_status kpar_lower_hoisted_map(kpar_lowering *lowering, const kpar_expressio
                                    const kpar_value_id *inputs, int n_inputs,
                                    kpar_value_id *outs) KPAR_MUST_USE;
 
+/* A dimension after the batch of a tensor of rank `rank`, counted from the end if negative; and those that the config's
+ * 'axis', a number or a list of them, names. */
+kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank, int *dim) KPAR_MUST_USE;
+kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes) KPAR_MUST_USE;
 /* An array that the config holds, as nested lists of numbers. */
 kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value) KPAR_MUST_USE;
 /* Output of a call: kpar_tensor_ref to value. */

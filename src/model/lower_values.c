@@ -48,6 +48,33 @@ kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_v
     return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, value, one, real);
 }
 
+kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank, int *dim)
+{
+    *dim = (int)(axis < 0 ? axis + rank : axis);
+    if (*dim >= 1 && *dim < rank) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EUNSUPPORTED,
+        "%s: argument 'axis' is %lld; expected a dimension after the batch of a tensor of rank %d",
+        lowering->owner, (long long)axis, rank);
+}
+
+kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
+{
+    const json_t *json = json_object_get(lowering->layer->config, "axis");
+    int64_t axis;
+    int dim;
+    *axes = 0;
+    for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
+        KPAR_TRY(kpar_lower_dim(lowering, json_integer_value(json_array_get(json, i)), rank, &dim));
+        *axes |= 1u << dim;
+    }
+    if (*axes) return KPAR_OK;
+    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
+    KPAR_TRY(kpar_lower_dim(lowering, axis, rank, &dim));
+    *axes = 1u << dim;
+    return KPAR_OK;
+}
+
 /* Sizes of nested lists, by the first of each; false: too deep. */
 static bool list_dims(const json_t *list, kpar_variable *array)
 {

@@ -45,22 +45,12 @@ static kpar_status operand(kpar_lowering *lowering, const kpar_value_id *inputs,
                      number + 1);
 }
 
-/* A config number that names a dimension, counted from the end if negative. */
-static kpar_status dimension(const kpar_lowering *lowering, int64_t axis, int rank, int *dim)
-{
-    *dim = (int)(axis < 0 ? axis + rank : axis);
-    if (*dim >= 1 && *dim < rank) return KPAR_OK;
-    return kpar_fail(KPAR_EUNSUPPORTED,
-                     "%s: axis %lld: expected a dimension after the batch of a tensor of rank %d",
-                     lowering->owner, (long long)axis, rank);
-}
-
 static kpar_status read_axis(const kpar_lowering *lowering, const char *key, int64_t by_default, int rank,
                              int *dim)
 {
     int64_t axis;
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, key, by_default, &axis));
-    return dimension(lowering, axis, rank, dim);
+    return kpar_lower_dim(lowering, axis, rank, dim);
 }
 
 /* --- element by element --- */
@@ -95,7 +85,6 @@ static kpar_x not_equal(kpar_expression_builder *e, kpar_x a, kpar_x b)
 }
 static kpar_x reciprocal(kpar_expression_builder *e, kpar_x x) { return kpar_x_div(e, constant(e, 1), x); }
 static kpar_x inverse_root(kpar_expression_builder *e, kpar_x x) { return reciprocal(e, kpar_x_sqrt(e, x)); }
-static kpar_x silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, x, kpar_x_sigmoid(e, x)); }
 static kpar_x ones(kpar_expression_builder *e, kpar_x x)
 {
     (void)x;
@@ -107,13 +96,7 @@ static kpar_x zeros(kpar_expression_builder *e, kpar_x x)
     return constant(e, 0);
 }
 
-/* Exact, or by Hendrycks and Gimpel's tanh. */
-static kpar_x exact_gelu(kpar_expression_builder *e, kpar_x x)
-{
-    kpar_x phi =
-        kpar_x_add(e, kpar_x_erf(e, kpar_x_mul(e, x, constant(e, 0.70710678118654752440))), constant(e, 1));
-    return kpar_x_mul(e, kpar_x_mul(e, x, constant(e, 0.5)), phi);
-}
+/* Hendrycks and Gimpel's approximation. */
 static kpar_x tanh_gelu(kpar_expression_builder *e, kpar_x x)
 {
     kpar_x cube = kpar_x_mul(e, kpar_x_mul(e, kpar_x_square(e, x), x), constant(e, 0.044715));
@@ -138,7 +121,7 @@ static kpar_x tanh_gelu(kpar_expression_builder *e, kpar_x x)
 UNARY(negative, kpar_x_neg) UNARY(absolute, kpar_x_abs) UNARY(square, kpar_x_square) UNARY(square_root, kpar_x_sqrt)
 UNARY(exponential, kpar_x_exp) UNARY(logarithm, kpar_x_log) UNARY(logarithm_of_one_more, kpar_x_log1p) UNARY(sine, kpar_x_sin)
 UNARY(cosine, kpar_x_cos) UNARY(tangent_h, kpar_x_tanh) UNARY(sigmoid_of, kpar_x_sigmoid) UNARY(relu_of, kpar_x_relu)
-UNARY(silu_of, silu) UNARY(softplus_of, kpar_x_softplus) UNARY(floor_of, kpar_x_floor) UNARY(sign_of, kpar_x_sign)
+UNARY(silu_of, kpar_x_silu) UNARY(softplus_of, kpar_x_softplus) UNARY(floor_of, kpar_x_floor) UNARY(sign_of, kpar_x_sign)
 UNARY(reciprocal_of, reciprocal) UNARY(inverse_root_of, inverse_root) UNARY(error_function, kpar_x_erf)
 UNARY(ones_like, ones) UNARY(zeros_like, zeros)
 BINARY(sum_of, kpar_x_add) BINARY(difference, kpar_x_sub) BINARY(product, kpar_x_mul) BINARY(quotient, kpar_x_div)
@@ -153,7 +136,7 @@ BINARY(is_equal, kpar_x_eq) BINARY(is_not_equal, not_equal)
     (void)n_inputs;
     KPAR_TRY(
         kpar_config_boolean(lowering->owner, lowering->layer->config, "approximate", true, &approximate));
-    return apply_unary(lowering, inputs, approximate ? tanh_gelu : exact_gelu, output);
+    return apply_unary(lowering, inputs, approximate ? tanh_gelu : kpar_x_gelu, output);
 }
 
 static KPAR_OPERATION(clip)
@@ -181,25 +164,6 @@ static KPAR_OPERATION(where)
 
 /* --- over dimensions --- */
 
-/* The dimensions that the argument 'axis', a number or a list, names; null: all after the batch, if `all`. */
-static kpar_status read_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
-{
-    const json_t *json = json_object_get(lowering->layer->config, "axis");
-    int dim;
-    *axes = 0;
-    for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
-        KPAR_TRY(dimension(lowering, json_integer_value(json_array_get(json, i)), rank, &dim));
-        *axes |= 1u << dim;
-    }
-    if (*axes) return KPAR_OK;
-    if (!json_is_integer(json))
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis': expected dimensions after the batch",
-                         lowering->owner);
-    KPAR_TRY(dimension(lowering, json_integer_value(json), rank, &dim));
-    *axes = 1u << dim;
-    return KPAR_OK;
-}
-
 static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, kpar_reduction kind,
                           bool mean, kpar_value_id *output)
 {
@@ -209,7 +173,11 @@ static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, 
     double count = 1;
     KPAR_TRY(operand(lowering, inputs, 0, &x));
     kpar_shape shape = *kpar_lower_shape(lowering, x);
-    KPAR_TRY(read_axes(lowering, shape.rank, &axes));
+    if (json_is_null(json_object_get(lowering->layer->config, "axis")))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: over all dimensions, the batch too; give an axis after the batch",
+                         lowering->owner);
+    KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
     KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, &keep));
     KPAR_TRY(kpar_build_reduce(lowering->graph, kind, axes, x, output));
     for (int i = 0; i < shape.rank; i++)
@@ -331,8 +299,8 @@ static KPAR_OPERATION(transpose)
                          "%s: argument 'axes': expected 0 and the %d dimensions after the batch",
                          lowering->owner, rank - 1);
     for (int i = 1; i < rank; i++)
-        KPAR_TRY(
-            dimension(lowering, json_integer_value(json_array_get(axes, (size_t)i)), rank, &permutation[i]));
+        KPAR_TRY(kpar_lower_dim(lowering, json_integer_value(json_array_get(axes, (size_t)i)), rank,
+                                &permutation[i]));
     return kpar_build_transpose(lowering->graph, permutation, x, output);
 }
 

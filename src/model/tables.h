@@ -37,6 +37,8 @@ kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activat
                                   kpar_value_id *y) KPAR_MUST_USE;
 
 /* Formulas that layers and losses share (activations.c). */
+kpar_x kpar_x_gelu(kpar_expression_builder *e, kpar_x x); /* by erf */
+kpar_x kpar_x_silu(kpar_expression_builder *e, kpar_x x);
 kpar_x kpar_x_softplus(kpar_expression_builder *e, kpar_x x);
 kpar_x kpar_x_leaky_relu(kpar_expression_builder *e, kpar_x x, double negative_slope);
 kpar_x kpar_x_elu(kpar_expression_builder *e, kpar_x x, double alpha);
