@@ -16,7 +16,7 @@
 /* tests/cases/data/NAME/model.keras */
 static inline const char *case_model(const char *name)
 {
-    static char path[PATH_BYTES];
+    static _Thread_local char path[PATH_BYTES];
     const char *source = getenv("srcdir");
     snprintf(path, sizeof path, "%s/tests/cases/data/%s/model.keras", source ? source : ".", name);
     return path;
