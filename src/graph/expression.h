@@ -83,6 +83,10 @@ kpar_x kpar_x_select(kpar_expression_builder *e, kpar_x condition, kpar_x then, 
 void kpar_x_inline(kpar_expression_builder *e, const kpar_expression *inner, const kpar_x *inputs,
                    kpar_x *outputs);
 
+/* What has been built so far, of which it keeps what the outputs need; building goes on. */
+const kpar_expression *kpar_expression_so_far(const kpar_expression_builder *e, kpar_arena *arena,
+                                              const kpar_x *outputs, int n_outputs);
+
 /* Ends the building, keeps what the outputs need, and frees the builder. The expression lives in `arena`. */
 const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena,
                                            const kpar_x *outputs, int n_outputs);

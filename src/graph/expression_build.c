@@ -271,8 +271,8 @@ static kpar_scalar renumbered(kpar_scalar s, const int *place)
     return s;
 }
 
-const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena,
-                                           const kpar_x *outputs, int n_outputs)
+const kpar_expression *kpar_expression_so_far(const kpar_expression_builder *e, kpar_arena *arena,
+                                              const kpar_x *outputs, int n_outputs)
 {
     int *order = kpar_alloc(2 * e->count * sizeof *order), *place = order + e->count;
     const int kept = kpar_x_order(e->scalars, e->count, outputs, n_outputs, order);
@@ -286,8 +286,15 @@ const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_aren
 
     kpar_expression made = {e->n_inputs, n_outputs, kept, scalars, results};
     kpar_free(order);
+    return kpar_arena_copy(arena, &made, sizeof made);
+}
+
+const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_arena *arena,
+                                           const kpar_x *outputs, int n_outputs)
+{
+    const kpar_expression *made = kpar_expression_so_far(e, arena, outputs, n_outputs);
     kpar_free(e->scalars);
     kpar_free(e->next);
     kpar_free(e);
-    return kpar_arena_copy(arena, &made, sizeof made);
+    return made;
 }

@@ -86,7 +86,7 @@ kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpa
     reverse r = {graph, kpar_alloc_zeroed(n, sizeof(bool)), kpar_alloc(n * sizeof(kpar_value_id))};
     for (size_t i = 0; i < n; i++) r.gradients[i] = -1;
     find_leading(graph, wanted, n_wanted, r.leads);
-    graph->phase = KPAR_PHASE_MICROBATCH;
+    graph->phase = graph->values[loss].phase;
     graph->part = KPAR_BACKWARD;
 
     kpar_status status = walk_back(&r, loss);

@@ -4,7 +4,7 @@
 
 #include "graph/op.h"
 
-/* Reverse mode. Appends the backward ops (phase MICROBATCH, part BACKWARD) of the scalar `loss`, whose own
+/* Reverse mode. Appends the backward ops (the phase of the loss, part BACKWARD) of the scalar `loss`, whose own
  * gradient is 1, and writes the gradient of each of `wanted` (-1 if the loss does not depend on it).
  * An op without a gradient rule on the way is KPAR_EUNSUPPORTED, naming layer and op. */
 kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpar_value_id *wanted,

@@ -6,12 +6,6 @@
 
 #include <string.h>
 
-static bool is_optimizers(const kpar_variable *variable)
-{
-    return variable->kind == KPAR_VARIABLE_ITERATION || variable->kind == KPAR_VARIABLE_LEARNING_RATE ||
-           variable->kind == KPAR_VARIABLE_SLOT;
-}
-
 static bool same_shape(const kpar_variable *variable, const kpar_stored *dataset)
 {
     size_t bytes = (size_t)variable->rank * sizeof *variable->dims;
@@ -41,7 +35,7 @@ static kpar_status check_variable(kpar_keras_file *file, const kpar_variable *va
 static kpar_status check_layers(kpar_keras_file *file, const kpar_catalog *catalog)
 {
     for (int i = 0; i < catalog->n; i++)
-        if (!is_optimizers(&catalog->variables[i]) && catalog->variables[i].kind != KPAR_VARIABLE_CONSTANT)
+        if (!kpar_variable_is_optimizers(&catalog->variables[i]) && catalog->variables[i].kind != KPAR_VARIABLE_CONSTANT)
             KPAR_TRY(check_variable(file, &catalog->variables[i]));
     return KPAR_OK;
 }
@@ -77,7 +71,7 @@ static kpar_status check_left_over(kpar_keras_file *file, const kpar_catalog *ca
 static int count_optimizer_variables(const kpar_catalog *catalog)
 {
     int n = 0;
-    for (int i = 0; i < catalog->n; i++) n += is_optimizers(&catalog->variables[i]);
+    for (int i = 0; i < catalog->n; i++) n += kpar_variable_is_optimizers(&catalog->variables[i]);
     return n;
 }
 
@@ -85,7 +79,7 @@ static int count_optimizer_variables(const kpar_catalog *catalog)
 static bool optimizer_fits(kpar_keras_file *file, const kpar_catalog *catalog)
 {
     for (int i = 0; i < catalog->n; i++)
-        if (is_optimizers(&catalog->variables[i]) && check_variable(file, &catalog->variables[i]) != KPAR_OK)
+        if (kpar_variable_is_optimizers(&catalog->variables[i]) && check_variable(file, &catalog->variables[i]) != KPAR_OK)
             return false;
     return true;
 }

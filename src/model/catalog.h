@@ -7,11 +7,14 @@
 #include "base/names.h"
 #include "tensor/array.h"
 
+#include <jansson.h>
+
 typedef enum kpar_variable_kind {
     KPAR_VARIABLE_WEIGHT,        /* trained */
     KPAR_VARIABLE_FROZEN,        /* a weight of a layer that is not trainable, or a moving statistic */
     KPAR_VARIABLE_ITERATION,     /* the optimizer's step count, int64 scalar */
     KPAR_VARIABLE_LEARNING_RATE, /* float32 scalar; absent with a schedule */
+    KPAR_VARIABLE_SCALAR,        /* another scalar that the optimizer keeps */
     KPAR_VARIABLE_SLOT,          /* the optimizer's memory of a weight */
     KPAR_VARIABLE_CONSTANT,      /* an array that the config holds; in no file of weights */
 } kpar_variable_kind;
@@ -34,7 +37,23 @@ typedef struct kpar_variable {
     double initial, parameters[2];           /* meaning by initializer */
     const double *values;                    /* CONSTANT: all elements */
     uint64_t key;                            /* Philox key */
+
+    /* WEIGHT: what the layer's config says of it, borrowed from the model; NULL: nothing. */
+    const json_t *regularizer, *constraint;
 } kpar_variable;
+
+/* A scalar of the optimizer: every stage of a pipeline has it, and takes the same steps. */
+static inline bool kpar_variable_is_optimizer_scalar(const kpar_variable *v)
+{
+    return v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE ||
+           v->kind == KPAR_VARIABLE_SCALAR;
+}
+
+/* Whether it belongs to the optimizer. */
+static inline bool kpar_variable_is_optimizers(const kpar_variable *v)
+{
+    return kpar_variable_is_optimizer_scalar(v) || v->kind == KPAR_VARIABLE_SLOT;
+}
 
 /* A group of model.weights.h5, in file order. Every one has a subgroup `vars` with the attribute `name`, also
  * without variables. */

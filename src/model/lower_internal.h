@@ -62,6 +62,9 @@ kpar_status kpar_lower_loss_row(kpar_lowering *lowering, int output, const kpar_
 
 /* lower_update.c: the name of the optimizer's group, "adam". */
 kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name) KPAR_MUST_USE;
+/* The loss that the gradient is taken of: times the optimizer's loss_scale_factor. */
+kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss,
+                                   kpar_value_id *scaled) KPAR_MUST_USE;
 
 /* hoist.c: kpar_build_map_many, with what depends on scalar inputs alone computed once, by maps of scalars. */
 kpar_status kpar_lower_hoisted_map(kpar_lowering *lowering, const kpar_expression *e,

@@ -142,7 +142,7 @@ kpar_status kpar_lower_losses(kpar_lowering *lowering)
                          "%s: the model is not compiled with a loss; compile it before saving", model->file);
 
     KPAR_TRY(total_loss(lowering, losses, factors, n, &total));
-    if (lowering->mode == KPAR_MODE_TRAIN) lowering->loss = total;
+    if (lowering->mode == KPAR_MODE_TRAIN) KPAR_TRY(kpar_lower_scaled_loss(lowering, total, &lowering->loss));
     KPAR_TRY(kpar_lower_report_value(lowering, total, &number, &sum));
     if (lowering->mode == KPAR_MODE_TRAIN) kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_GUARD, 0, sum);
     kpar_lower_report(lowering, "loss", number, KPAR_WEIGH_ROWS);

@@ -117,18 +117,54 @@ typedef struct kpar_schedule_row {
 } kpar_schedule_row;
 const kpar_schedule_row *kpar_schedule_rows(int *n);
 
+/* The update of one weight while it is written down (update.c): `e` is the expression, over scalars of one element. */
+enum { KPAR_UPDATE_INPUTS = 32 };
+typedef struct kpar_update {
+    kpar_lowering *lowering;
+    kpar_expression_builder *e;
+    kpar_shape shape;                         /* of the weight */
+    kpar_value_id inputs[KPAR_UPDATE_INPUTS]; /* what the expression reads */
+    int n_inputs;
+} kpar_update;
+/* All dimensions of a tensor. */
+enum { KPAR_ALL_AXES = (1 << KPAR_MAX_RANK) - 1 };
+void kpar_update_begin(kpar_update *u, kpar_lowering *lowering, const kpar_shape *shape);
+void kpar_update_end(kpar_update *u);
+/* An element of the value, which broadcasts to the weight's shape. */
+kpar_x kpar_update_input(kpar_update *u, kpar_value_id value);
+/* Values of expressions, each of the shape that what they read together has. */
+kpar_status kpar_update_values(kpar_update *u, const kpar_x *outputs, int n,
+                               kpar_value_id *values) KPAR_MUST_USE;
+/* The sum of x over those of its dimensions that are in `axes`, which keep the size 1. */
+kpar_status kpar_update_sum(kpar_update *u, kpar_x x, unsigned axes, kpar_x *sum) KPAR_MUST_USE;
+/* The root of the sum of squares. */
+kpar_status kpar_update_norm(kpar_update *u, kpar_x x, unsigned axes, kpar_x *norm) KPAR_MUST_USE;
+/* How many elements of the weight such a sum adds up. */
+double kpar_update_elements(const kpar_update *u, unsigned axes);
+
 /* Optimizers (optimizers.c): one formula for one weight. */
 enum { KPAR_OPTIMIZER_SLOTS = 4 };
 typedef struct kpar_optimizer_formula {
     kpar_x weight, gradient, rate, step; /* in: step is iterations + 1 */
     kpar_x slots[KPAR_OPTIMIZER_SLOTS];  /* in: before; out: after */
+    kpar_x scalar;                       /* in: the row's scalar after the step */
+    kpar_update *update;                 /* for sums over elements of the tensor */
 } kpar_optimizer_formula;
 /* A slot that a config uses. In the file, slots of one group interleave weight by weight; groups follow each other. */
 typedef struct kpar_optimizer_slot {
     const char *name;
     int group;
     double initial;
+    int without; /* the dimension that it lacks, counted from the end: -1 the last, -2 the one before; 0: none. Of a
+                    weight with fewer than two dimensions it is then an int32 scalar that stays as it is */
 } kpar_optimizer_slot;
+/* A scalar that the optimizer keeps besides. */
+typedef struct kpar_optimizer_scalar {
+    const char *name; /* NULL: none */
+    double initial;
+    kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e, kpar_x step,
+                           kpar_x *scalar);
+} kpar_optimizer_scalar;
 typedef struct kpar_optimizer_row {
     const char *class_name, *aliases, *doc;
     const char *arguments; /* its own, besides what all optimizers have */
@@ -139,6 +175,7 @@ typedef struct kpar_optimizer_row {
     /* Writes weight and slots after the step. */
     kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e,
                            kpar_optimizer_formula *f);
+    kpar_optimizer_scalar scalar;
 } kpar_optimizer_row;
 const kpar_optimizer_row *kpar_optimizer_rows(int *n);
 

@@ -10,6 +10,7 @@ typedef struct placing {
     kpar_rebuild r;
     const kpar_place_options *options;
     kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
+    kpar_value_id *meets;  /* by old value: a sharded variable that the update combines with it, -1: none */
     bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
     size_t open_capacity;
     /* Conversions already made: {value, axis, placement} -> value; those of a value are a list. */
@@ -134,6 +135,23 @@ static kpar_value_id mapped(placing *p, kpar_value_id old, kpar_phase reader)
     return p->r.value[old];
 }
 
+/* Gradients meet their weights in maps of the update. */
+static void find_meetings(placing *p)
+{
+    const kpar_graph *old = p->r.old;
+    for (size_t i = 0; i < old->n_values; i++) p->meets[i] = -1;
+    for (size_t i = 0; i < old->n_ops; i++) {
+        const kpar_op *op = &old->ops[i];
+        kpar_value_id variable = -1;
+        if (op->kind != KPAR_OP_MAP || op->phase != KPAR_PHASE_UPDATE) continue;
+        for (int k = 0; k < op->n_inputs; k++)
+            if (is_sharded(p, &old->values[op->inputs[k]])) variable = op->inputs[k];
+        for (int k = 0; variable >= 0 && k < op->n_inputs; k++)
+            if (kpar_shape_equal(&old->values[op->inputs[k]].shape, &old->values[variable].shape))
+                p->meets[op->inputs[k]] = variable;
+    }
+}
+
 /* Appends one op that changes the placement along one axis. Its layer is the value's, so that a cut leaves it there. */
 static kpar_status convert_by(placing *p, kpar_op_kind kind, kpar_axis axis, kpar_placement to,
                               kpar_phase phase, kpar_part part, kpar_value_id *value)
@@ -244,6 +262,19 @@ static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_p
     return KPAR_OK;
 }
 
+/* A sum that the update combines with a sharded weight is shared out as the weight is, for all its readers: the norm of
+ * a gradient is that of its shards. */
+static kpar_status share_out(placing *p, const kpar_op *op, kpar_value_id old, kpar_value_id *value)
+{
+    const kpar_graph *g = p->r.graph;
+    if (op->kind != KPAR_OP_MAP || op->phase != KPAR_PHASE_UPDATE || p->meets[old] < 0 ||
+        g->values[*value].placement[KPAR_AXIS_DATA].kind != KPAR_PARTIAL)
+        return KPAR_OK;
+    const kpar_value_id variable = source(p, p->meets[old], KPAR_PHASE_UPDATE);
+    return convert(p, KPAR_AXIS_DATA, g->values[variable].placement[KPAR_AXIS_DATA], op->phase, op->part,
+                   value);
+}
+
 /* Placement of the op along one axis; converts its inputs in place. */
 static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kpar_value_id *inputs,
                                kpar_placement *result)
@@ -292,7 +323,10 @@ static kpar_status place_op(placing *p, kpar_op_id id)
     const kpar_op *op = &old->ops[id];
     kpar_placement results[KPAR_AXIS_COUNT] = {replicated, replicated};
     kpar_value_id *inputs = kpar_arena_alloc(g->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
-    for (int i = 0; i < op->n_inputs; i++) inputs[i] = mapped(p, op->inputs[i], op->phase);
+    for (int i = 0; i < op->n_inputs; i++) {
+        inputs[i] = mapped(p, op->inputs[i], op->phase);
+        KPAR_TRY(share_out(p, op, op->inputs[i], &inputs[i]));
+    }
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
         if (kpar_mesh_extent(p->options->mesh, (kpar_axis)axis) == 1) continue;
         if (op->n_inputs == 0)
@@ -380,10 +414,13 @@ kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *
     kpar_rebuild_begin(&p.r, graph);
     p.copies = kpar_alloc((graph->n_values + 1) * sizeof *p.copies);
     for (size_t i = 0; i < graph->n_values; i++) p.copies[i] = -1;
+    p.meets = kpar_alloc((graph->n_values + 1) * sizeof *p.meets);
+    find_meetings(&p);
     p.owner_bytes = kpar_alloc_zeroed((size_t)options->mesh.data, sizeof *p.owner_bytes);
     kpar_status status = place_all(&p);
     kpar_free(p.r.value);
     kpar_free(p.copies);
+    kpar_free(p.meets);
     kpar_free(p.open);
     kpar_free(p.conversions);
     kpar_free(p.last_conversion);

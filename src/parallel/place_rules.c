@@ -124,6 +124,12 @@ static bool rule_reduce(kpar_rule *r)
         r->wanted[0] = r->result = p;
         return true;
     }
+    if (p.kind == KPAR_SHARD) { /* of rows */
+        if ((r->op->attributes.axes & 1) && !sum) return false;
+        r->wanted[0] = p;
+        r->result = r->op->attributes.axes & 1 ? (kpar_placement){.kind = KPAR_PARTIAL} : p;
+        return true;
+    }
     if (p.kind != KPAR_SPLIT) return false;
     if (r->op->attributes.axes >> p.dim & 1) {
         if (!sum) return false;

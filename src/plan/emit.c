@@ -67,7 +67,7 @@ static unsigned char *find_readers(const walk *w)
 static bool stage_holds(const walk *w, const unsigned char *readers, const kpar_state *state)
 {
     const kpar_variable *v = &w->e->catalog->variables[state->variable];
-    if (v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE) return true;
+    if (kpar_variable_is_optimizer_scalar(v)) return true;
     const unsigned char read = readers[v->of >= 0 ? v->of : state->variable];
     const kpar_op_id maker = w->e->graph->values[state->next].op;
     return read ? read & HERE : maker >= 0 && w->home[maker] == w->e->me.pipeline;

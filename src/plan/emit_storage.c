@@ -173,7 +173,7 @@ static void find_present(const kpar_emitter *e, bool *present)
     for (int i = 0; i < e->catalog->n; i++) {
         const kpar_variable *v = &e->catalog->variables[i];
         if (v->kind == KPAR_VARIABLE_SLOT && v->of >= 0 && present[v->of]) present[i] = true;
-        if (v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE) present[i] = true;
+        if (kpar_variable_is_optimizer_scalar(v)) present[i] = true;
     }
 }
 
@@ -208,8 +208,7 @@ static void layout_variable(kpar_emitter *e, const kpar_value *v)
 /* The optimizer's scalars lie on every stage; one of them owns them. */
 static bool is_first_holder(const kpar_emitter *e, const kpar_variable *v)
 {
-    return (v->kind != KPAR_VARIABLE_ITERATION && v->kind != KPAR_VARIABLE_LEARNING_RATE) ||
-           e->me.pipeline == 0;
+    return !kpar_variable_is_optimizer_scalar(v) || e->me.pipeline == 0;
 }
 
 static void add_slot(kpar_emitter *e, const kpar_value *v, bool own, const kpar_slice *slice, size_t offset,

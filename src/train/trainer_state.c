@@ -3,19 +3,13 @@
 
 #include <string.h>
 
-static bool is_optimizers(const kpar_variable *v)
-{
-    return v->kind == KPAR_VARIABLE_ITERATION || v->kind == KPAR_VARIABLE_LEARNING_RATE ||
-           v->kind == KPAR_VARIABLE_SLOT;
-}
-
 static kpar_status load_slot(kpar_trainer *t, const kpar_slot *slot, bool has_optimizer)
 {
     const kpar_variable *v = &t->catalog->variables[slot->index];
     void *memory = kpar_executor_memory(t->executor, &slot->place);
     const bool overridden = v->kind == KPAR_VARIABLE_LEARNING_RATE && t->options.config;
     const bool in_file = v->kind == KPAR_VARIABLE_CONSTANT ? false
-                         : is_optimizers(v)                ? has_optimizer && !overridden
+                         : kpar_variable_is_optimizers(v)  ? has_optimizer && !overridden
                                                            : kpar_keras_has_weights(t->file);
     const size_t count = (size_t)kpar_count(slot->slice.rank, slot->slice.size);
     void *values = kpar_alloc(count * kpar_dtype_bytes(v->dtype) + 1);
