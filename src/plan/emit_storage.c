@@ -132,7 +132,7 @@ static void survey_states(kpar_emitter *e)
 }
 
 /* The state that the value is the next value of, if it may be written where the state lies: nothing reads the old value
- * afterwards, and only a map may read it while it writes. */
+ * afterwards, and only a map may read it while it writes; and peers find it there if they look for it. */
 static const kpar_state *state_in_place(const kpar_emitter *e, kpar_value_id value)
 {
     const kpar_graph *g = e->graph;
@@ -142,7 +142,28 @@ static const kpar_state *state_in_place(const kpar_emitter *e, kpar_value_id val
     if (e->becomes[value] < 0) return NULL;
     const kpar_state *s = &g->states[e->becomes[value]];
     const kpar_op_id last = e->last_update[s->value];
+    if (e->variables[s->variable].segment == KPAR_SEGMENT_SLOTS && is_shared(e, value)) return NULL;
     return last < maker || (last == maker && g->ops[maker].kind == KPAR_OP_MAP) ? s : NULL;
+}
+
+/* Of the value on the rank of the data axis that has most of it: peers find it at the same offset. */
+static size_t largest_bytes(const kpar_emitter *e, kpar_value_id value)
+{
+    kpar_emitter there = *e;
+    size_t most = 0;
+    for (there.me.data = 0; there.me.data < e->options->mesh.data; there.me.data++) {
+        const size_t bytes = kpar_emit_value_bytes(&there, value);
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
+static kpar_storage new_storage(kpar_emitter *e, kpar_value_id value)
+{
+    const int buffer = is_shared(e, value)
+                           ? kpar_emit_buffer(e, KPAR_SEGMENT_SHARED, largest_bytes(e, value))
+                           : kpar_emit_buffer(e, KPAR_SEGMENT_STEP, kpar_emit_value_bytes(e, value));
+    return (kpar_storage){buffer, 0};
 }
 
 kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbatch)
@@ -150,13 +171,7 @@ kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbat
     kpar_storage *slot = kpar_emit_slot(e, value, microbatch);
     if (slot->buffer >= 0) return *slot;
     const kpar_state *state = state_in_place(e, value);
-    if (state)
-        *slot = variable_storage(e, &e->graph->values[state->value]);
-    else
-        *slot =
-            (kpar_storage){kpar_emit_buffer(e, is_shared(e, value) ? KPAR_SEGMENT_SHARED : KPAR_SEGMENT_STEP,
-                                            kpar_emit_value_bytes(e, value)),
-                           0};
+    *slot = state ? variable_storage(e, &e->graph->values[state->value]) : new_storage(e, value);
     return *slot;
 }
 
