@@ -75,8 +75,8 @@ static kpar_status check_layer(const kpar_description *d, kpar_layer *layer, con
                          layer->is_operation ? "operation" : "layer",
                          layer->is_operation ? supported_operations(d) : supported_layers(d));
     KPAR_TRY(check_dtype(d, layer));
-    const char *known = kpar_arena_printf(d->model->arena, "name trainable dtype %s", layer->row->arguments);
-    return kpar_config_known(owner, layer->config, known, layer->row->defaults);
+    return kpar_config_known(owner, layer->config, kpar_layer_arguments(d->model->arena, layer->row),
+                             layer->row->defaults);
 }
 
 /* Keras numbers the layers of a class within their model: dense, dense_1, ... whatever their names are. Models in place of

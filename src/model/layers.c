@@ -19,6 +19,8 @@ static const kpar_layer_row rows[] = {
     {"Dropout", "zeroes a share of its input while training", "rate seed", "", kpar_layer_dropout, NULL,
      NULL},
     {"Identity", "its input", "", "", kpar_layer_identity, NULL, NULL},
+    {"ActivityRegularization", "its input, with a penalty on it", "l1 l2", "",
+     kpar_layer_activity_regularization, NULL, NULL},
     {"Flatten", "one dimension of all but the batch", "", "data_format=\"channels_last\"", kpar_layer_flatten,
      NULL, NULL},
     {"Reshape", "another shape for each sample", "target_shape", "", kpar_layer_reshape, NULL, NULL},
@@ -110,4 +112,26 @@ const kpar_layer_row *kpar_layer_row_find(const char *class_name)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(rows[i].class_name, class_name) == 0) return &rows[i];
     return NULL;
+}
+
+const char *kpar_layer_companion(kpar_arena *arena, const char *initializer, size_t length, const char *kind)
+{
+    static const char suffix[] = "initializer";
+    const size_t end = strlen(suffix);
+    if (length < end || strncmp(initializer + length - end, suffix, end) != 0) return NULL;
+    return kpar_arena_printf(arena, "%.*s%s", (int)(length - end), initializer, kind);
+}
+
+const char *kpar_layer_arguments(kpar_arena *arena, const kpar_layer_row *row)
+{
+    const char *all =
+        kpar_arena_printf(arena, "name trainable dtype activity_regularizer %s", row->arguments);
+    for (const char *word = row->arguments; *word; word += strspn(word, " ")) {
+        const size_t length = strcspn(word, " ");
+        const char *regularizer = kpar_layer_companion(arena, word, length, "regularizer");
+        const char *constraint = kpar_layer_companion(arena, word, length, "constraint");
+        if (regularizer) all = kpar_arena_printf(arena, "%s %s %s", all, regularizer, constraint);
+        word += length;
+    }
+    return all;
 }

@@ -30,6 +30,8 @@ void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *
 void kpar_lower_end(kpar_lowering *lowering)
 {
     kpar_free(lowering->reports);
+    kpar_free(lowering->activity_penalties);
+    lowering->activity_penalties = NULL;
     lowering->reports = NULL;
     lowering->n_reports = 0;
     lowering->reports_capacity = 0;
@@ -57,6 +59,15 @@ void kpar_lower_part(kpar_lowering *lowering, const char *part)
     lowering->layer_weights = 0;
 }
 
+/* What the layer's config says beside the initializer; NULL: nothing, or null. */
+static const json_t *companion(kpar_lowering *lowering, const char *initializer, const char *kind)
+{
+    if (!initializer) return NULL;
+    const char *name = kpar_layer_companion(lowering->arena, initializer, strlen(initializer), kind);
+    const json_t *json = name ? json_object_get(lowering->layer->config, name) : NULL;
+    return json_is_null(json) ? NULL : json;
+}
+
 kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight, kpar_value_id *value)
 {
     const kpar_layer *layer = lowering->layer;
@@ -73,6 +84,8 @@ kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight
         .of = -1,
     };
     for (int i = 0; i < weight->rank; i++) variable.dims[i] = weight->dims[i];
+    variable.regularizer = companion(lowering, weight->initializer, "regularizer");
+    variable.constraint = companion(lowering, weight->initializer, "constraint");
     const json_t *initializer = json_object_get(layer->config, weight->initializer);
     KPAR_TRY(
         kpar_variable_set_initializer(owner, initializer, weight->by_default, lowering->seed, &variable));
@@ -125,8 +138,8 @@ static kpar_status check_layer(kpar_lowering *lowering)
                          lowering->owner, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
     }
     if (strcmp(layer->class_name, "InputLayer") != 0) KPAR_TRY(check_dtype(lowering));
-    return kpar_lower_known(lowering, lowering->owner, layer->config, "name trainable dtype",
-                            layer->row->arguments, layer->row->defaults);
+    return kpar_config_known(lowering->owner, layer->config,
+                             kpar_layer_arguments(lowering->arena, layer->row), layer->row->defaults);
 }
 
 static kpar_status call_inputs(const kpar_lowering *lowering, const kpar_call *call, kpar_value_id *inputs)
@@ -157,8 +170,12 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     KPAR_TRY(check_layer(lowering));
     kpar_value_id *inputs = kpar_arena_alloc(lowering->arena, ((size_t)call->n_inputs + 1) * sizeof *inputs);
     KPAR_TRY(call_inputs(lowering, call, inputs));
-    return lowering->layer->row->lower(lowering, inputs, call->n_inputs,
-                                       &lowering->call_values[index * KPAR_CALL_OUTPUTS]);
+    kpar_value_id *outputs = &lowering->call_values[index * KPAR_CALL_OUTPUTS];
+    KPAR_TRY(lowering->layer->row->lower(lowering, inputs, call->n_inputs, outputs));
+    const json_t *regularizer = json_object_get(lowering->layer->config, "activity_regularizer");
+    for (int i = 0; i < KPAR_CALL_OUTPUTS && outputs[i] >= 0; i++)
+        KPAR_TRY(kpar_lower_activity_penalty(lowering, regularizer, outputs[i]));
+    return KPAR_OK;
 }
 
 static kpar_status lower_calls(kpar_lowering *lowering)

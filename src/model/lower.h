@@ -45,6 +45,9 @@ typedef struct kpar_lowering {
     kpar_value_id
         *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
     int n_weights;
+    kpar_value_id *activity_penalties; /* scalars, this microbatch's shares of further parts of the loss */
+    int n_activity_penalties;
+    size_t activity_capacity;
 
     const char
         *batch_statistics; /* what messages call a layer that normalizes over the batch; NULL: none does */

@@ -66,6 +66,22 @@ kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name
 kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss,
                                    kpar_value_id *scaled) KPAR_MUST_USE;
 
+/* lower_losses.c: 1 over the rows of the global batch, a fact. */
+kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale) KPAR_MUST_USE;
+
+/* regularizers.c */
+/* The penalties on weights become further parts of report number `number`. */
+kpar_status kpar_lower_penalties(kpar_lowering *lowering, int number) KPAR_MUST_USE;
+/* Adds the gradient of the weight's penalty; `value` is the weight. */
+kpar_status kpar_regularizer_gradient(kpar_update *u, const kpar_variable *variable, kpar_value_id value,
+                                      kpar_x *gradient) KPAR_MUST_USE;
+/* The penalty, by the regularizer that `json` is, on what the current layer gives joins the loss. */
+kpar_status kpar_lower_activity_penalty(kpar_lowering *lowering, const json_t *json,
+                                        kpar_value_id value) KPAR_MUST_USE;
+
+/* constraints.c: the weight after its constraint, if it has one. */
+kpar_status kpar_constrain(kpar_update *u, const kpar_variable *variable, kpar_x *weight) KPAR_MUST_USE;
+
 /* hoist.c: kpar_build_map_many, with what depends on scalar inputs alone computed once, by maps of scalars. */
 kpar_status kpar_lower_hoisted_map(kpar_lowering *lowering, const kpar_expression *e,
                                    const kpar_value_id *inputs, int n_inputs,
@@ -97,6 +113,7 @@ KPAR_LAYER(elu);
 KPAR_LAYER(softmax);
 KPAR_LAYER(dropout);
 KPAR_LAYER(identity);
+KPAR_LAYER(activity_regularization);
 KPAR_LAYER(flatten);
 KPAR_LAYER(reshape);
 KPAR_LAYER(rescaling);

@@ -81,6 +81,11 @@ static kpar_status scale_fact(kpar_lowering *lowering, int output, reduction kin
     return KPAR_OK;
 }
 
+kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale)
+{
+    return scale_fact(lowering, 0, REDUCE_MEAN, 1, scale);
+}
+
 /* This microbatch's share of the loss of one output; *loss is -1 if the output has none. */
 static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_id *loss)
 {
@@ -110,15 +115,20 @@ static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_i
     return kpar_lower_weighted_sum(lowering, values, weights, scale, loss);
 }
 
-/* Sum of losses times their loss_weights. */
+/* Sum of losses times their loss_weights, and of penalties on what layers give. */
 static kpar_status total_loss(kpar_lowering *lowering, const kpar_value_id *losses, const double *factors,
                               int n, kpar_value_id *total)
 {
-    kpar_expression_builder *e = kpar_expression_begin(n);
+    const int n_terms = n + lowering->n_activity_penalties;
+    kpar_value_id *terms = kpar_arena_alloc(lowering->arena, (size_t)n_terms * sizeof *terms);
+    kpar_expression_builder *e = kpar_expression_begin(n_terms);
     kpar_x sum = kpar_x_constant(e, 0);
-    for (int i = 0; i < n; i++)
-        sum = kpar_x_add(e, sum, kpar_x_mul(e, kpar_x_input(e, i), kpar_x_constant(e, factors[i])));
-    return kpar_lower_apply(lowering, e, sum, losses, n, total);
+    for (int i = 0; i < n_terms; i++) {
+        kpar_x factor = kpar_x_constant(e, i < n ? factors[i] : 1);
+        terms[i] = i < n ? losses[i] : lowering->activity_penalties[i - n];
+        sum = kpar_x_add(e, sum, kpar_x_mul(e, kpar_x_input(e, i), factor));
+    }
+    return kpar_lower_apply(lowering, e, sum, terms, n_terms, total);
 }
 
 /* Over an epoch the total weighs batches by their rows, but the outputs' own losses all batches alike, as in Keras:
@@ -146,6 +156,7 @@ kpar_status kpar_lower_losses(kpar_lowering *lowering)
     KPAR_TRY(kpar_lower_report_value(lowering, total, &number, &sum));
     if (lowering->mode == KPAR_MODE_TRAIN) kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_GUARD, 0, sum);
     kpar_lower_report(lowering, "loss", number, KPAR_WEIGH_ROWS);
+    KPAR_TRY(kpar_lower_penalties(lowering, number));
     for (int i = 0; n > 1 && i < n; i++) {
         KPAR_TRY(kpar_lower_report_value(lowering, losses[i], &number, NULL));
         kpar_lower_report(lowering,

@@ -383,18 +383,21 @@ static kpar_status write_states(weight_update *w)
 static kpar_status write_update(weight_update *w, kpar_value_id gradient)
 {
     const optimizer *o = w->o;
-    kpar_x g = 0, rate;
+    const bool moves = gradient >= 0 || w->variable->regularizer;
+    kpar_x g = kpar_x_constant(w->u.e, 0), rate;
     w->weight = kpar_update_input(&w->u, w->value);
     if (gradient >= 0) g = kpar_update_input(&w->u, gradient);
     rate = kpar_update_input(&w->u, o->rate);
     w->step = kpar_update_input(&w->u, o->step);
     for (int s = 0; s < o->n_slots; s++) KPAR_TRY(slot_input(w, s));
-    if (gradient >= 0) {
+    if (moves) {
         if (o->loss_scale != 1) g = kpar_x_div(w->u.e, g, kpar_x_constant(w->u.e, o->loss_scale));
+        KPAR_TRY(kpar_regularizer_gradient(&w->u, w->variable, w->value, &g));
         take_accumulated(w, &g);
         KPAR_TRY(take_step(w, rate, g));
     }
     average(w);
+    if (moves) KPAR_TRY(kpar_constrain(&w->u, w->variable, &w->weight));
     return write_states(w);
 }
 
@@ -407,7 +410,7 @@ static kpar_status update_weight(kpar_lowering *lowering, const optimizer *o, in
         .o = o, .variable = variable, .value = kpar_lower_variable(lowering, lowering->weights[i])};
     g->layer = kpar_arena_strdup(lowering->arena, variable->layer);
     if (gradient >= 0) KPAR_TRY(kpar_build_accumulate(g, gradient, &gradient));
-    if (gradient < 0 && !o->averages) return KPAR_OK;
+    if (gradient < 0 && !o->averages && !variable->regularizer) return KPAR_OK;
     for (int s = 0; s < o->n_slots; s++)
         w.slots[s] = kpar_lower_variable(lowering, o->variables[i * o->n_slots + s]);
     kpar_update_begin(&w.u, lowering, kpar_lower_shape(lowering, w.value));

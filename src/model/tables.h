@@ -21,6 +21,12 @@ bool kpar_layer_part(kpar_arena *arena, const kpar_layer_row *row, int i, const 
                      const char **name);
 const kpar_layer_row *kpar_layer_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_layer_rows(int *n);
+/* All config keys that a row's layers understand: also those of every layer, and with each weight's initializer its
+ * regularizer and constraint. */
+const char *kpar_layer_arguments(kpar_arena *arena, const kpar_layer_row *row);
+/* "kernel_regularizer" of the first `length` bytes of "kernel_initializer", for the kind "regularizer"; NULL: they are no
+ * initializer's key. */
+const char *kpar_layer_companion(kpar_arena *arena, const char *initializer, size_t length, const char *kind);
 /* Operations on tensors (operations.c), rows of the same form; a call may give up to KPAR_CALL_OUTPUTS outputs. */
 const kpar_layer_row *kpar_operation_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_operation_rows(int *n);
@@ -141,6 +147,25 @@ kpar_status kpar_update_sum(kpar_update *u, kpar_x x, unsigned axes, kpar_x *sum
 kpar_status kpar_update_norm(kpar_update *u, kpar_x x, unsigned axes, kpar_x *norm) KPAR_MUST_USE;
 /* How many elements of the weight such a sum adds up. */
 double kpar_update_elements(const kpar_update *u, unsigned axes);
+
+/* Regularizers (regularizers.c): penalties on weights and on what layers give. */
+typedef struct kpar_regularizer_row {
+    const char *class_name, *aliases, *doc, *arguments;
+    /* Of one element. */
+    kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e, kpar_x x,
+                           kpar_x *penalty);
+    /* Where `formula` is NULL: of a whole weight, a scalar. */
+    kpar_status (*lower)(kpar_lowering *lowering, const char *owner, const json_t *config, kpar_value_id x,
+                         kpar_value_id *penalty);
+} kpar_regularizer_row;
+const kpar_regularizer_row *kpar_regularizer_rows(int *n);
+
+/* Constraints (constraints.c): what becomes of a weight after its update. */
+typedef struct kpar_constraint_row {
+    const char *class_name, *aliases, *doc, *arguments;
+    kpar_status (*apply)(const char *owner, const json_t *config, kpar_update *u, kpar_x *weight);
+} kpar_constraint_row;
+const kpar_constraint_row *kpar_constraint_rows(int *n);
 
 /* Optimizers (optimizers.c): one formula for one weight. */
 enum { KPAR_OPTIMIZER_SLOTS = 4 };

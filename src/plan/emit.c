@@ -19,16 +19,44 @@ typedef struct walk {
 
 /* --- which ops this rank runs --- */
 
-static void find_homes(const kpar_graph *g, int *home)
+/* The first stage whose microbatches read each variable, or the weight that it belongs to; -1: none. Scalars of the
+ * optimizer are everywhere. */
+static int *find_variable_homes(const kpar_emitter *e)
 {
+    const kpar_graph *g = e->graph;
+    const kpar_variable *variables = e->catalog->variables;
+    int *homes = kpar_alloc(((size_t)e->catalog->n + 1) * sizeof *homes);
+    for (int i = 0; i < e->catalog->n; i++) homes[i] = -1;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        for (int k = 0; op->phase == KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
+            const kpar_value *v = &g->values[op->inputs[k]];
+            if (v->phase != KPAR_PHASE_STATE || kpar_variable_is_optimizer_scalar(&variables[v->index]))
+                continue;
+            if (homes[v->index] < 0 || op->stage < homes[v->index]) homes[v->index] = op->stage;
+        }
+    }
+    for (int i = 0; i < e->catalog->n; i++)
+        if (variables[i].of >= 0) homes[i] = homes[variables[i].of];
+    return homes;
+}
+
+static void find_homes(const kpar_emitter *e, int *home)
+{
+    const kpar_graph *g = e->graph;
+    int *variable_homes = find_variable_homes(e);
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
         home[i] = op->stage;
         for (int k = 0; op->phase != KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
-            kpar_op_id maker = g->values[op->inputs[k]].op;
-            if (maker >= 0 && home[maker] > home[i]) home[i] = home[maker];
+            const kpar_value *v = &g->values[op->inputs[k]];
+            const int there = v->op >= 0                     ? home[v->op]
+                              : v->phase == KPAR_PHASE_STATE ? variable_homes[v->index]
+                                                             : -1;
+            if (there > home[i]) home[i] = there;
         }
     }
+    kpar_free(variable_homes);
 }
 
 static void need(walk *w, kpar_value_id value)
@@ -77,7 +105,7 @@ static void find_needed(walk *w)
 {
     kpar_emitter *e = w->e;
     const kpar_graph *g = e->graph;
-    find_homes(g, w->home);
+    find_homes(e, w->home);
     for (size_t i = 0; i < g->n_ops; i++) e->needed[i] = g->ops[i].stage == e->me.pipeline;
     unsigned char *readers = find_readers(w);
     for (size_t i = 0; i < g->n_states; i++)

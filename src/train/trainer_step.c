@@ -8,14 +8,18 @@ static volatile sig_atomic_t stop_asked;
 
 void kpar_trainer_stop(void) { stop_asked = 1; }
 
+/* A number may have several parts: the loss and the penalties on weights, which lie on the stages of their layers. */
 static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
 {
     const kpar_program *p = t->programs[mode];
     for (size_t i = 0; i < p->n_slots; i++) {
         const kpar_slot *slot = &p->slots[i];
         if (slot->kind != KPAR_SLOT_REPORT || !slot->owner) continue;
-        kpar_convert(&sums[slot->index], KPAR_F64, kpar_executor_memory(t->executor, &slot->place),
-                     slot->tensor.dtype, (size_t)kpar_count(slot->tensor.rank, slot->tensor.dims));
+        const size_t n = (size_t)kpar_count(slot->tensor.rank, slot->tensor.dims);
+        double *part = kpar_alloc((n + 1) * sizeof *part);
+        kpar_convert(part, KPAR_F64, kpar_executor_memory(t->executor, &slot->place), slot->tensor.dtype, n);
+        for (size_t k = 0; k < n; k++) sums[(size_t)slot->index + k] += part[k];
+        kpar_free(part);
     }
 }
 
