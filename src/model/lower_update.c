@@ -264,6 +264,7 @@ static void add_slots(kpar_lowering *lowering, optimizer *o)
                 slot.initializer = NULL;
                 slot.regularizer = slot.constraint = NULL;
                 slot.initial = o->slots[s].initial;
+                slot.is_average = s == o->average;
                 leave_out(&slot, o->slots[s].without);
                 o->variables[i * o->n_slots + s] = add_variable(lowering, o, slot);
             }

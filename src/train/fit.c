@@ -211,6 +211,9 @@ static kpar_status finish(fitting *f)
                          "stopped by a signal at step %lld; without --checkpoint nothing was kept",
                          (long long)f->now.step);
     }
+    /* As Keras does after the last epoch of fit, and not after single steps. */
+    if (f->now.step > 0 && f->now.step == f->o->epochs * f->steps_per_epoch)
+        KPAR_TRY(kpar_trainer_take_averages(f->t));
     return f->o->output ? kpar_trainer_save(f->t, f->o->output) : KPAR_OK;
 }
 

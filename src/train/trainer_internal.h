@@ -81,6 +81,8 @@ kpar_status kpar_trainer_load(kpar_trainer *trainer) KPAR_MUST_USE;
 /* Whether this rank fills slot i when variables are read: its own memory as a whole, of memory in common its shard. */
 bool kpar_trainer_fills(const kpar_program *program, size_t i);
 kpar_status kpar_trainer_gather_owned(kpar_trainer *trainer) KPAR_MUST_USE;
+/* Weights become the moving averages that the optimizer keeps of them, if it does. Collective. */
+kpar_status kpar_trainer_take_averages(kpar_trainer *trainer) KPAR_MUST_USE;
 const kpar_program *kpar_trainer_any_program(const kpar_trainer *trainer);
 /* The optimizer's iteration count as it lies in memory. */
 int64_t kpar_trainer_iteration(kpar_trainer *trainer);

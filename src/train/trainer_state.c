@@ -136,6 +136,56 @@ static void own_share(kpar_trainer *t, const request *r, const kpar_slice *part,
     kpar_free(raw);
 }
 
+/* --- weights become their averages --- */
+
+/* Puts the part of a weight into the memory that this rank fills. */
+static void put_part(kpar_trainer *t, int weight, const kpar_slice *part, char *dense)
+{
+    const kpar_program *p = kpar_trainer_any_program(t);
+    const kpar_dtype from = t->catalog->variables[weight].dtype;
+    for (size_t i = 0; i < p->n_slots; i++) {
+        const kpar_slot *slot = &p->slots[i];
+        kpar_slice both;
+        if (slot->index != weight || !kpar_trainer_fills(p, i) || !intersect(part, &slot->slice, &both))
+            continue;
+        const size_t n = (size_t)kpar_count(both.rank, both.size), bytes = kpar_dtype_bytes(from),
+                     element = kpar_dtype_bytes(slot->tensor.dtype);
+        char *given = kpar_alloc(n * bytes + 1), *taken = kpar_alloc(n * element + 1);
+        copy_part(part, &both, bytes, dense, given, false);
+        kpar_convert(taken, slot->tensor.dtype, given, from, n);
+        copy_part(&slot->slice, &both, element, kpar_executor_memory(t->executor, &slot->place), taken, true);
+        kpar_free(given);
+        kpar_free(taken);
+    }
+}
+
+/* Each owner of a part of the average tells it to all. */
+static kpar_status spread_average(kpar_trainer *t, int weight, int average)
+{
+    kpar_status status = KPAR_OK;
+    for (int rank = 0; rank < kpar_comm_size(t->comm) && status == KPAR_OK; rank++) {
+        const kpar_owned *owned = &t->owned[(size_t)rank * (size_t)t->catalog->n + (size_t)average];
+        if (!owned->owns) continue;
+        const size_t bytes = (size_t)kpar_count(owned->slice.rank, owned->slice.size) *
+                             kpar_dtype_bytes(t->catalog->variables[average].dtype);
+        char *dense = kpar_alloc(bytes + 1);
+        const request r = {average, owned->slice};
+        if (rank == kpar_comm_rank(t->comm)) own_share(t, &r, &owned->slice, dense);
+        status = kpar_comm_broadcast(t->comm, dense, bytes, rank);
+        if (status == KPAR_OK) put_part(t, weight, &owned->slice, dense);
+        kpar_free(dense);
+    }
+    return status;
+}
+
+kpar_status kpar_trainer_take_averages(kpar_trainer *t)
+{
+    kpar_status status = KPAR_OK;
+    for (int i = 0; i < t->catalog->n && status == KPAR_OK; i++)
+        if (t->catalog->variables[i].is_average) status = spread_average(t, t->catalog->variables[i].of, i);
+    return kpar_comm_agree(t->comm, status); /* written, also where others read it */
+}
+
 static kpar_status serve(kpar_trainer *t, const request *r)
 {
     const kpar_owned *own =
