@@ -284,6 +284,14 @@ static void evaluate_op(evaluation *e, const kpar_op *op)
     case KPAR_OP_CONSTANT:
         for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) out[i] = op->attributes.value;
         break;
+    case KPAR_OP_IOTA: {
+        const kpar_value *v = &e->graph->values[op->outputs[0]];
+        int64_t after = 1; /* elements that share a number */
+        for (int i = op->attributes.axis + 1; i < v->shape.rank; i++) after *= v->shape.dims[i].size;
+        for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++)
+            out[i] = (double)(i / after % v->shape.dims[op->attributes.axis].size);
+        break;
+    }
     case KPAR_OP_RESHAPE:
     case KPAR_OP_COMPUTE_COPY:
     case KPAR_OP_ACCUMULATE:

@@ -35,7 +35,20 @@ OPTIMIZERS = [("SGD", {"learning_rate": 0.1}), ("SGD", {"learning_rate": 0.1, "m
               ("Adagrad", {"learning_rate": 0.1}), ("Adadelta", {"learning_rate": 1.0}), ("Lion", {"learning_rate": 0.1}),
               ("Ftrl", {"learning_rate": 0.1}),
               ("Ftrl", {"learning_rate": 0.1, "l1_regularization_strength": 0.01, "l2_regularization_strength": 0.1,
-                        "l2_shrinkage_regularization_strength": 0.02, "beta": 0.3})]
+                        "l2_shrinkage_regularization_strength": 0.02, "beta": 0.3}),
+              ("Nadam", {"learning_rate": 0.1}), ("Nadam", {"learning_rate": 0.1, "beta_1": 0.7, "gradient_accumulation_steps": 2}),
+              ("Lamb", {"learning_rate": 0.1}), ("Adafactor", {"learning_rate": 0.1}),
+              ("Adafactor", {"learning_rate": 0.5, "clip_threshold": 0.5, "beta_2_decay": -0.5}),
+              ("Adam", {"learning_rate": 0.1, "clipnorm": 0.5}), ("SGD", {"learning_rate": 0.1, "loss_scale_factor": 8.0}),
+              ("SGD", {"learning_rate": 0.1, "momentum": 0.5, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 2}),
+              ("Adam", {"learning_rate": 0.1, "gradient_accumulation_steps": 3, "use_ema": True, "ema_momentum": 0.6, "clipnorm": 0.7,
+                        "weight_decay": 0.05})]
+REGULARIZERS = [("L1", {}), ("L2", {"l2": 0.3}), ("L1L2", {"l1": 0.2, "l2": 0.1}), ("OrthogonalRegularizer", {"factor": 0.5}),
+                ("OrthogonalRegularizer", {"mode": "columns"})]
+CONSTRAINTS = [("NonNeg", {}), ("MaxNorm", {"max_value": 0.7}), ("MaxNorm", {"max_value": 0.7, "axis": [0, 1]}), ("UnitNorm", {}),
+               ("UnitNorm", {"axis": -1}), ("MinMaxNorm", {"min_value": 0.4, "max_value": 0.8, "rate": 0.7, "axis": 1})]
+MATRIX = [[0.5, -0.25, 1.5], [-0.75, 0.125, 0.3]]
+MATRIX_GRADIENT = [[0.3, -1.5, 0.2], [-0.2, 0.4, 0.9]]
 GRADIENTS = [[0.3, -1.5], [-0.2, 0.4], [0.9, 0.0], [0.1, 2.0]]
 LOSSES = [("MeanSquaredError", {}), ("MeanAbsoluteError", {}), ("MeanAbsolutePercentageError", {}),
           ("MeanSquaredLogarithmicError", {}), ("Huber", {}), ("Huber", {"delta": 0.3}), ("LogCosh", {}), ("Poisson", {}),
@@ -82,15 +95,32 @@ for name, config in SCHEDULES:
 print("};\nstatic const double first_weights[2] = {0.5, -0.25};")
 print("static const double gradients[STEPS][2] = {%s};" % ", ".join("{" + c_list(g) + "}" for g in GRADIENTS))
 print("/* weights: after each step; slots: after the last, in the file's order. */")
-print("static const struct { const char *name, *config; int n_slots; double weights[2 * STEPS], slots[8]; } keras_optimizers[] = {")
+print("static const struct { const char *name, *config; int n_slots; double weights[2 * STEPS], slots[16]; } keras_optimizers[] = {")
 for name, config in OPTIMIZERS:
     optimizer = getattr(keras.optimizers, name)(**config)
-    weight, history = keras.Variable([0.5, -0.25], name="w"), []
+    dtype = "float32" if "gradient_accumulation_steps" in config else "float64"  # Keras accumulates in float32 only
+    weight, history = keras.Variable([[0.5, -0.25]], dtype=dtype, name="w"), []
+    optimizer.build([weight])
+    apply = tf.function(lambda g: optimizer.apply([g], [weight]))
     for g in GRADIENTS:
-        optimizer.apply([tf.constant(g, tf.float64)], [weight])
+        apply(tf.constant([g], dtype))
         history.append(weight.numpy())
     slots = [v.numpy() for v in optimizer.variables[2:]]
-    row([json.dumps(name), c_text(config), str(len(slots))], history, slots)
+    row([json.dumps(name), c_text(config), str(len(slots))], history, np.concatenate([s.ravel() for s in slots] + [np.zeros(0)]))
+print("};\n/* One step of gradient descent at rate 0.1. */")
+print("static const double first_matrix[6] = {%s}, matrix_gradient[6] = {%s};" % (c_list(MATRIX), c_list(MATRIX_GRADIENT)))
+print("static const struct { const char *name, *config; double penalty, weights[6]; } keras_regularizers[] = {")
+for name, config in REGULARIZERS:
+    regularizer, weight = getattr(keras.regularizers, name)(**config), tf.Variable(MATRIX, dtype=tf.float32)
+    with tf.GradientTape() as tape: penalty = regularizer(weight)
+    moved = weight - 0.1 * (MATRIX_GRADIENT + tape.gradient(penalty, weight))
+    row([json.dumps(name), c_text(config), c_list(penalty)], moved)
+print("};\nstatic const struct { const char *name, *config; double weights[6]; } keras_constraints[] = {")
+for name, config in CONSTRAINTS:
+    weight = keras.Variable(MATRIX)
+    weight.constraint = getattr(keras.constraints, name)(**config)
+    keras.optimizers.SGD(0.1).apply([tf.constant(MATRIX_GRADIENT, weight.dtype)], [weight])
+    row([json.dumps(name), c_text(config)], weight.numpy())
 print("};\nstatic const double predictions[ROWS][CLASSES] = {%s};" % ", ".join("{" + c_list(p) + "}" for p in PREDICTION))
 print("static const double label_rows[ROWS][CLASSES] = {%s};" % ", ".join("{" + c_list(p) + "}" for p in LABEL))
 print("static const double classes[ROWS] = {%s};" % c_list(CLASS))

@@ -147,8 +147,8 @@ START_TEST(what_is_not_supported_is_named_with_what_is)
 {
     refused(FEED(LAYER("Lstm", "{\"name\": \"memory\"}")), KPAR_EUNSUPPORTED, "layer 'memory' (Lstm)",
             "Dense, ");
-    refused(FEED(LAYER("Dense", "{\"name\": \"d\", \"units\": 2, \"kernel_constraint\": \"NonNeg\"}")),
-            KPAR_EUNSUPPORTED, "layer 'd' (Dense): argument 'kernel_constraint' = \"NonNeg\"", "units");
+    refused(FEED(LAYER("Dense", "{\"name\": \"d\", \"units\": 2, \"lora_rank\": 4}")), KPAR_EUNSUPPORTED,
+            "layer 'd' (Dense): argument 'lora_rank' = 4", "units");
     refused(FEED(LAYER("Lambda", "{\"name\": \"l\"}")), KPAR_EUNSUPPORTED, "layer 'l' (Lambda)", "Rescaling");
     refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Sort\", \"config\": {\"name\": "
                  "\"order\"}}"),

@@ -150,20 +150,22 @@ START_TEST(schedules_give_the_rates_of_keras)
 }
 END_TEST
 
-/* A model whose one weight has shape (1, 2), with its optimizer lowered on a gradient that is fed. */
-static lowered lower_optimizer(const char *name, const char *config)
+/* A model whose one weight has shape (inputs, units) and further arguments, with its optimizer lowered on a gradient that
+ * is fed. */
+static lowered lower_weight_of(int inputs, int units, const char *arguments, const char *name,
+                               const char *config)
 {
     char text[1024];
     snprintf(text, sizeof text,
-             "{\"layers\": [" INPUT(
-                 "1") ", {\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 2, "
-                      "\"use_bias\": false}, \"from\": [0]}], \"outputs\": [1], \"losses\": [\"mse\"], "
-                      "\"optimizer\": {\"class_name\": \"%s\", \"config\": %s}}",
-             name, config);
+             "{\"layers\": [{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"in\", \"batch_shape\": "
+             "[null, %d]}}, {\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": %d, %s"
+             "\"use_bias\": false}, \"from\": [0]}], \"outputs\": [1], \"losses\": [\"mse\"], "
+             "\"optimizer\": {\"class_name\": \"%s\", \"config\": %s}}",
+             inputs, units, arguments, name, config);
     lowered l = {.model = model_from(json_loads(text, 0, NULL)),
                  .catalog = kpar_catalog_create(),
                  .graph = kpar_graph_create(KPAR_F64)};
-    const kpar_shape shape = {.rank = 2, .dims = {{1, false}, {2, false}}};
+    const kpar_shape shape = {.rank = 2, .dims = {{inputs, false}, {units, false}}};
     kpar_lower_begin(&l.lowering, l.graph, l.catalog, l.model, KPAR_MODE_TRAIN, 7);
     ck_assert_int_eq(kpar_lower_forward(&l.lowering), KPAR_OK);
     kpar_value_id gradient = kpar_graph_source(l.graph, KPAR_FROM_FEATURE, 9, KPAR_F64, shape);
@@ -171,12 +173,16 @@ static lowered lower_optimizer(const char *name, const char *config)
     return l;
 }
 
+static lowered lower_optimizer(const char *name, const char *config)
+{
+    return lower_weight_of(1, 2, "", name, config);
+}
+
 /* Takes one step: every variable becomes its next value. */
 static void step(const lowered *l, feed *f)
 {
-    const double one = 1;
-    f->features = &one;
-    f->labels = (const double[]){0, 0};
+    f->features = (const double[]){1, 1};
+    f->labels = (const double[]){0, 0, 0};
     evaluation e = run(f, 1);
     for (size_t i = 0; i < l->graph->n_states; i++) {
         const kpar_state *s = &l->graph->states[i];
@@ -207,14 +213,84 @@ START_TEST(optimizers_take_the_steps_of_keras)
                             keras_optimizers[i].name);
         }
         ck_assert_int_eq(l.catalog->n, 3 + keras_optimizers[i].n_slots);
+        const double *expected = keras_optimizers[i].slots;
         for (int s = 0; s < keras_optimizers[i].n_slots; s++) {
             const char *path = kpar_arena_printf(l.graph->arena, "optimizer/vars/%d", s + 2);
-            for (int k = 0; k < 2; k++)
-                assert_near(f.variables[kpar_catalog_find(l.catalog, path)][k],
-                            keras_optimizers[i].slots[2 * s + k], 1e-5, path);
+            const kpar_variable *slot = variable(&l, path);
+            for (int64_t k = 0; k < kpar_count(slot->rank, slot->dims); k++)
+                assert_near(f.variables[kpar_catalog_find(l.catalog, path)][k], *expected++, 1e-5, path);
         }
         ck_assert_double_eq(f.variables[kpar_catalog_find(l.catalog, "optimizer/vars/0")][0], STEPS);
         lowered_free(&l);
+    }
+}
+END_TEST
+
+/* One step of gradient descent on a matrix whose kernel has the argument; *loss is what is reported of it. */
+static void descend_once(const char *argument, const char *name, const char *config, double weights[6],
+                         double *loss)
+{
+    char text[256];
+    snprintf(text, sizeof text, "\"kernel_%s\": {\"class_name\": \"%s\", \"config\": %s}, ", argument, name,
+             config);
+    lowered l = lower_weight_of(2, 3, text, "SGD", "{\"learning_rate\": 0.1}");
+    feed f = {.l = &l, .gradient = matrix_gradient};
+    for (int v = 0; v < l.catalog->n; v++) {
+        f.given[v] = true;
+        f.variables[v][0] = l.catalog->variables[v].initial;
+    }
+    const int weight = kpar_catalog_find(l.catalog, "layers/d/vars/0");
+    memcpy(f.variables[weight], first_matrix, sizeof first_matrix);
+    f.features = (const double[]){0, 0};
+    f.labels = (const double[]){0, 0, 0};
+    evaluation e = run(&f, 1);
+    *loss = 0;
+    for (size_t i = 0; i < l.graph->n_outputs; i++)
+        if (l.graph->outputs[i].kind == KPAR_OUTPUT_REPORT) *loss += e.values[l.graph->outputs[i].value][0];
+    memcpy(weights, e.values[state_of(&l, "layers/d/vars/0", NULL)], 6 * sizeof *weights);
+    evaluation_free(&e);
+    lowered_free(&l);
+}
+
+START_TEST(regularizers_move_weights_and_raise_the_loss_as_in_keras)
+{
+    for (size_t i = 0; i < COUNT(keras_regularizers); i++) {
+        double weights[6], loss;
+        descend_once("regularizer", keras_regularizers[i].name, keras_regularizers[i].config, weights, &loss);
+        assert_near(loss, keras_regularizers[i].penalty, 1e-6, keras_regularizers[i].name);
+        for (int k = 0; k < 6; k++)
+            assert_near(weights[k], keras_regularizers[i].weights[k], 1e-6, keras_regularizers[i].name);
+    }
+}
+END_TEST
+
+START_TEST(constraints_hold_after_the_step_as_in_keras)
+{
+    for (size_t i = 0; i < COUNT(keras_constraints); i++) {
+        double weights[6], loss;
+        descend_once("constraint", keras_constraints[i].name, keras_constraints[i].config, weights, &loss);
+        for (int k = 0; k < 6; k++)
+            assert_near(weights[k], keras_constraints[i].weights[k], 1e-6, keras_constraints[i].name);
+    }
+}
+END_TEST
+
+START_TEST(every_regularizer_and_constraint_is_compared)
+{
+    int n;
+    const kpar_regularizer_row *regularizers = kpar_regularizer_rows(&n);
+    for (int i = 0; i < n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < COUNT(keras_regularizers); k++)
+            found = found || strcmp(keras_regularizers[k].name, regularizers[i].class_name) == 0;
+        ck_assert_msg(found, "no values of %s", regularizers[i].class_name);
+    }
+    const kpar_constraint_row *constraints = kpar_constraint_rows(&n);
+    for (int i = 0; i < n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < COUNT(keras_constraints); k++)
+            found = found || strcmp(keras_constraints[k].name, constraints[i].class_name) == 0;
+        ck_assert_msg(found, "no values of %s", constraints[i].class_name);
     }
 }
 END_TEST
@@ -755,9 +831,15 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         const char *text, *words;
         kpar_status status;
     } cases[] = {
-        {ONE_DENSE("{\"units\": 2, \"kernel_regularizer\": {\"class_name\": \"L2\"}}") "\"losses\": "
+        {ONE_DENSE("{\"units\": 2, \"kernel_regularizer\": {\"class_name\": \"L3\"}}") "\"losses\": "
                                                                                        "[\"mse\"], " ADAM "}",
-         "m.keras|layer_1|Dense|kernel_regularizer", KPAR_EUNSUPPORTED},
+         "m.keras|layer_1|kernel|L3|L1, L2", KPAR_EUNSUPPORTED},
+        {ONE_DENSE("{\"units\": 2, \"bias_constraint\": {\"class_name\": \"Cap\"}}") "\"losses\": "
+                                                                                     "[\"mse\"], " ADAM "}",
+         "m.keras|layer_1|bias|Cap|NonNeg, MaxNorm", KPAR_EUNSUPPORTED},
+        {ONE_DENSE("{\"units\": 2, \"gamma_regularizer\": {\"class_name\": \"L2\"}}") "\"losses\": "
+                                                                                      "[\"mse\"], " ADAM "}",
+         "m.keras|layer_1|Dense|gamma_regularizer", KPAR_EUNSUPPORTED},
         {ONE_DENSE("{\"units\": 2, \"dtype\": \"mixed_float16\"}") "\"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_1|dtype|mixed_float16", KPAR_EUNSUPPORTED},
         {ONE_DENSE("{\"units\": 2, \"activation\": \"sparsemax\"}") "\"losses\": [\"mse\"], " ADAM "}",
@@ -800,13 +882,13 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "metric of output 'layer_1'|MeanIoU|accuracy", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[\"sparse_categorical_accuracy\"]], " ADAM "}",
          "SparseCategoricalAccuracy|class numbers", KPAR_EUNSUPPORTED},
-        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"lamb\"}", "optimizer|lamb|Adam", KPAR_EUNSUPPORTED},
-        {PLAIN
-         "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Adam\", \"config\": {\"clipnorm\": 1.0}}}",
-         "optimizer (Adam)|clipnorm", KPAR_EUNSUPPORTED},
-        {PLAIN
-         "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Adam\", \"config\": {\"use_ema\": true}}}",
-         "use_ema", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"muon\"}", "optimizer|muon|Adam", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Adam\", \"config\": "
+               "{\"gradient_accumulation_steps\": -1}}}",
+         "optimizer (Adam)|gradient_accumulation_steps|-1", KPAR_EFORMAT},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Adam\", \"config\": {\"use_lion\": "
+               "true}}}",
+         "use_lion", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"SGD\", \"config\": "
                "{\"learning_rate\": {\"class_name\": "
                "\"NoSuchDecay\", \"config\": {}}}}}",
@@ -842,6 +924,9 @@ static Suite *suite(void)
     tcase_add_test(t, schedules_give_the_rates_of_keras);
     tcase_add_test(t, optimizers_take_the_steps_of_keras);
     tcase_add_test(t, every_optimizer_and_schedule_is_compared);
+    tcase_add_test(t, regularizers_move_weights_and_raise_the_loss_as_in_keras);
+    tcase_add_test(t, constraints_hold_after_the_step_as_in_keras);
+    tcase_add_test(t, every_regularizer_and_constraint_is_compared);
     tcase_add_test(t, what_depends_on_the_step_alone_is_computed_once_and_not_for_each_element);
     tcase_add_test(t, losses_and_their_gradients_are_those_of_keras);
     tcase_add_test(t, every_loss_is_compared);
@@ -870,7 +955,4 @@ static Suite *suite(void)
     return s;
 }
 
-int main(void)
-{
-    return run_suite(suite());
-}
+int main(void) { return run_suite(suite()); }
