@@ -80,7 +80,8 @@ KPAR_API void kpar_training_data_init(kpar_training_data *data, size_t bytes);
 typedef struct kpar_training_fit_options {
     size_t struct_bytes;                  /* set by the _init function */
     int64_t epochs;                       /* passes over the data, in all; preset 1 */
-    int64_t steps;                        /* stop after so many steps in all; 0, the preset: whole epochs */
+    int64_t steps;                        /* stop after so many steps in all; 0, the preset: whole epochs, after
+                                             which weights become the averages of an optimizer with use_ema */
     bool shuffle;                         /* another order in each epoch; preset true */
     const kpar_training_data *validation; /* evaluated after each epoch; preset NULL: none */
     double validation_split;              /* or: this share of the data, from its end; preset 0 */

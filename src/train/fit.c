@@ -201,6 +201,13 @@ static kpar_status train_epochs(fitting *f)
     return status;
 }
 
+/* Whether the epochs have ended training, and not a number of steps. */
+static bool whole_epochs(const fitting *f)
+{
+    const bool by_steps = f->o->steps > 0 && f->o->steps <= f->o->epochs * f->steps_per_epoch;
+    return !by_steps && f->now.step >= f->last_step;
+}
+
 static kpar_status finish(fitting *f)
 {
     if (f->stopped && f->now.step < f->last_step) {
@@ -212,8 +219,7 @@ static kpar_status finish(fitting *f)
                          (long long)f->now.step);
     }
     /* As Keras does after the last epoch of fit, and not after single steps. */
-    if (f->now.step > 0 && f->now.step == f->o->epochs * f->steps_per_epoch)
-        KPAR_TRY(kpar_trainer_take_averages(f->t));
+    if (f->now.step > 0 && whole_epochs(f)) KPAR_TRY(kpar_trainer_take_averages(f->t));
     return f->o->output ? kpar_trainer_save(f->t, f->o->output) : KPAR_OK;
 }
 

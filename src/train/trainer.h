@@ -36,7 +36,7 @@ typedef struct kpar_class_weight {
 typedef struct kpar_fit_options {
     kpar_rows train, validation; /* validation.dataset NULL: none */
     int64_t epochs;              /* total */
-    int64_t steps;               /* steps to train in all; 0: whole epochs */
+    int64_t steps; /* to train in all; 0: whole epochs, after which weights become the optimizer's averages */
     bool shuffle;
     uint64_t seed; /* of the order */
     const kpar_class_weight *class_weights;

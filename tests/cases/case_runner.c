@@ -204,9 +204,10 @@ static kpar_status fit(running *r)
                           .output = r->options->output,
                           .steps = r->options->steps};
     if (fits) o.epochs = json_integer_value(json_object_get(r->description, "epochs"));
-    if (!fits)
-        o.train.rows =
-            batch * (o.steps ? o.steps : json_integer_value(json_object_get(r->description, "steps")));
+    if (!fits) {
+        if (!o.steps) o.steps = json_integer_value(json_object_get(r->description, "steps"));
+        o.train.rows = batch * o.steps;
+    }
     if (train < rows) o.validation = (kpar_rows){r->dataset, train, rows - train};
     kpar_class_weight *weights = class_weights(r, &o.n_class_weights);
     o.class_weights = weights;
