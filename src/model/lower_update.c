@@ -14,9 +14,10 @@ typedef struct optimizer {
     const json_t *config; /* NULL: defaults */
     const char *owner;
     double weight_decay, loss_scale;
-    double clip, clip_norm; /* 0: none */
-    int64_t accumulate;     /* steps whose gradients are one update's, 1 at least */
-    bool averages;          /* moving ones of the weights are kept */
+    double clip, clip_norm, clip_together; /* 0: none */
+    kpar_value_id clip_factor;             /* of clip_together */
+    int64_t accumulate;                    /* steps whose gradients are one update's, 1 at least */
+    bool averages;                         /* moving ones of the weights are kept */
     double average_momentum;
     int64_t overwrite; /* steps between which weights become their averages, 0: never */
     kpar_optimizer_slot slots[SLOTS];
@@ -30,7 +31,8 @@ typedef struct optimizer {
 
 /* What all optimizers have. Other arguments are refused unless null or false. */
 #define COMMON_ARGUMENTS                                                                                     \
-    "name learning_rate weight_decay clipvalue clipnorm loss_scale_factor use_ema ema_momentum "             \
+    "name learning_rate weight_decay clipvalue clipnorm global_clipnorm loss_scale_factor use_ema "          \
+    "ema_momentum "                                                                                          \
     "ema_overwrite_frequency gradient_accumulation_steps"
 
 static kpar_status find_optimizer(kpar_lowering *lowering, optimizer *o)
@@ -109,6 +111,7 @@ static kpar_status read_config(kpar_lowering *lowering, optimizer *o)
     KPAR_TRY(kpar_config_number(o->owner, o->config, "weight_decay", o->row->weight_decay, &o->weight_decay));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipvalue", 0, &o->clip));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipnorm", 0, &o->clip_norm));
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "global_clipnorm", 0, &o->clip_together));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "loss_scale_factor", 1, &o->loss_scale));
     return read_slots(o);
 }
@@ -276,7 +279,9 @@ typedef struct weight_update {
     kpar_update u;
     const kpar_variable *variable;
     kpar_value_id value, slots[SLOTS]; /* sources */
-    kpar_x weight, step, old_slots[SLOTS], new_slots[SLOTS];
+    const char *layer;
+    bool moves; /* has a gradient */
+    kpar_x weight, gradient, rate, step, old_slots[SLOTS], new_slots[SLOTS];
 } weight_update;
 
 /* A slot as a tensor that broadcasts to the weight's shape. */
@@ -301,7 +306,9 @@ static kpar_status clip(weight_update *w, kpar_x *gradient)
     if (o->clip_norm > 0) {
         KPAR_TRY(kpar_update_norm(&w->u, *gradient, KPAR_ALL_AXES, &norm));
         *gradient = kpar_x_div(e, kpar_x_mul(e, *gradient, most), kpar_x_max(e, norm, most));
-    } else if (o->clip > 0)
+    } else if (o->clip_together > 0)
+        *gradient = kpar_x_mul(e, *gradient, kpar_update_input(&w->u, o->clip_factor));
+    else if (o->clip > 0)
         *gradient = kpar_x_min(e, kpar_x_max(e, *gradient, kpar_x_constant(e, -o->clip)), most);
     return KPAR_OK;
 }
@@ -318,13 +325,13 @@ static void take_accumulated(weight_update *w, kpar_x *gradient)
 }
 
 /* Clipping, weight decay and the row's formula. */
-static kpar_status take_step(weight_update *w, kpar_x rate, kpar_x gradient)
+static kpar_status take_step(weight_update *w)
 {
     const optimizer *o = w->o;
     kpar_expression_builder *e = w->u.e;
     kpar_optimizer_formula f = {.weight = w->weight,
-                                .gradient = gradient,
-                                .rate = rate,
+                                .gradient = w->gradient,
+                                .rate = w->rate,
                                 .step = one_more(e, updates(o, e, w->step)),
                                 .update = &w->u};
     if (o->scalar >= 0) f.scalar = kpar_update_input(&w->u, o->scalar);
@@ -381,43 +388,87 @@ static kpar_status write_states(weight_update *w)
     return KPAR_OK;
 }
 
-static kpar_status write_update(weight_update *w, kpar_value_id gradient)
+/* The gradient that the optimizer works with; `gradient` is that of the loss, -1: the loss does not depend on it. */
+static kpar_status begin_update(weight_update *w, kpar_value_id gradient)
 {
     const optimizer *o = w->o;
-    const bool moves = gradient >= 0 || w->variable->regularizer;
-    kpar_x g = kpar_x_constant(w->u.e, 0), rate;
+    kpar_x g = kpar_x_constant(w->u.e, 0);
     w->weight = kpar_update_input(&w->u, w->value);
     if (gradient >= 0) g = kpar_update_input(&w->u, gradient);
-    rate = kpar_update_input(&w->u, o->rate);
+    w->rate = kpar_update_input(&w->u, o->rate);
     w->step = kpar_update_input(&w->u, o->step);
     for (int s = 0; s < o->n_slots; s++) KPAR_TRY(slot_input(w, s));
-    if (moves) {
-        if (o->loss_scale != 1) g = kpar_x_div(w->u.e, g, kpar_x_constant(w->u.e, o->loss_scale));
-        KPAR_TRY(kpar_regularizer_gradient(&w->u, w->variable, w->value, &g));
-        take_accumulated(w, &g);
-        KPAR_TRY(take_step(w, rate, g));
-    }
+    if (!w->moves) return KPAR_OK;
+    if (o->loss_scale != 1) g = kpar_x_div(w->u.e, g, kpar_x_constant(w->u.e, o->loss_scale));
+    KPAR_TRY(kpar_regularizer_gradient(&w->u, w->variable, w->value, &g));
+    take_accumulated(w, &g);
+    w->gradient = g;
+    return KPAR_OK;
+}
+
+static kpar_status end_update(weight_update *w)
+{
+    w->u.lowering->graph->layer = w->layer;
+    if (w->moves) KPAR_TRY(take_step(w));
     average(w);
-    if (moves) KPAR_TRY(kpar_constrain(&w->u, w->variable, &w->weight));
+    if (w->moves) KPAR_TRY(kpar_constrain(&w->u, w->variable, &w->weight));
     return write_states(w);
 }
 
-/* gradient -1: the loss does not depend on the weight. */
-static kpar_status update_weight(kpar_lowering *lowering, const optimizer *o, int i, kpar_value_id gradient)
+static kpar_status begin_weight(kpar_lowering *lowering, const optimizer *o, int i, kpar_value_id gradient,
+                                weight_update *w)
 {
     kpar_graph *g = lowering->graph;
     const kpar_variable *variable = &lowering->catalog->variables[lowering->weights[i]];
-    weight_update w = {
-        .o = o, .variable = variable, .value = kpar_lower_variable(lowering, lowering->weights[i])};
-    g->layer = kpar_arena_strdup(lowering->arena, variable->layer);
+    *w = (weight_update){.o = o,
+                         .variable = variable,
+                         .layer = kpar_arena_strdup(lowering->arena, variable->layer),
+                         .value = kpar_lower_variable(lowering, lowering->weights[i]),
+                         .moves = gradient >= 0 || variable->regularizer};
+    g->layer = w->layer;
     if (gradient >= 0) KPAR_TRY(kpar_build_accumulate(g, gradient, &gradient));
-    if (gradient < 0 && !o->averages && !variable->regularizer) return KPAR_OK;
     for (int s = 0; s < o->n_slots; s++)
-        w.slots[s] = kpar_lower_variable(lowering, o->variables[i * o->n_slots + s]);
-    kpar_update_begin(&w.u, lowering, kpar_lower_shape(lowering, w.value));
-    kpar_status status = write_update(&w, gradient);
-    kpar_update_end(&w.u);
-    return status;
+        w->slots[s] = kpar_lower_variable(lowering, o->variables[i * o->n_slots + s]);
+    kpar_update_begin(&w->u, lowering, kpar_lower_shape(lowering, w->value));
+    return begin_update(w, gradient);
+}
+
+/* What all gradients are multiplied by so that their norm together is at most the limit. Sums go from layer to layer,
+ * and so from stage to stage. */
+static kpar_status clip_together(kpar_lowering *lowering, optimizer *o, weight_update *updates)
+{
+    kpar_graph *g = lowering->graph;
+    kpar_value_id total = -1, sum;
+    for (int i = 0; i < lowering->n_weights; i++) {
+        weight_update *w = &updates[i];
+        kpar_x square;
+        if (!w->moves) continue;
+        g->layer = w->layer;
+        KPAR_TRY(kpar_update_sum(&w->u, kpar_x_square(w->u.e, w->gradient), KPAR_ALL_AXES, &square));
+        sum = w->u.inputs[w->u.n_inputs - 1];
+        if (total >= 0) KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, total, sum, &sum));
+        total = sum;
+    }
+    if (total < 0) return KPAR_OK;
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x one = kpar_x_constant(e, 1), most = kpar_x_constant(e, o->clip_together);
+    kpar_x norm = kpar_x_sqrt(e, kpar_x_input(e, 0));
+    kpar_x least = kpar_x_min(e, kpar_x_div(e, one, norm), kpar_x_div(e, one, most));
+    return kpar_lower_apply(lowering, e, kpar_x_mul(e, most, least), &total, 1, &o->clip_factor);
+}
+
+static kpar_status update_weights(kpar_lowering *lowering, optimizer *o, const kpar_value_id *gradients,
+                                  weight_update *updates)
+{
+    const int n = lowering->n_weights;
+    for (int i = 0; i < n; i++) {
+        KPAR_TRY(begin_weight(lowering, o, i, gradients[i], &updates[i]));
+        if (o->clip_together <= 0) KPAR_TRY(end_update(&updates[i]));
+    }
+    if (o->clip_together <= 0) return KPAR_OK;
+    KPAR_TRY(clip_together(lowering, o, updates));
+    for (int i = 0; i < n; i++) KPAR_TRY(end_update(&updates[i]));
+    return KPAR_OK;
 }
 
 /* Every variable that the step has not set stays as it is. */
@@ -447,7 +498,12 @@ kpar_status kpar_lower_update(kpar_lowering *lowering, const kpar_value_id *grad
     KPAR_TRY(lower_rate(lowering, &o));
     add_slots(lowering, &o);
     KPAR_TRY(lower_scalar(lowering, &o));
-    for (int i = 0; i < lowering->n_weights; i++) KPAR_TRY(update_weight(lowering, &o, i, gradients[i]));
+    weight_update *updates =
+        kpar_arena_alloc(lowering->arena, ((size_t)lowering->n_weights + 1) * sizeof *updates);
+    kpar_status status = update_weights(lowering, &o, gradients, updates);
+    for (int i = 0; i < lowering->n_weights; i++)
+        if (updates[i].u.e) kpar_update_end(&updates[i].u);
+    KPAR_TRY(status);
     keep_rest(lowering);
     g->layer = "";
     return KPAR_OK;

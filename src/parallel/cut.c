@@ -22,6 +22,9 @@ typedef struct cutting {
     kpar_rebuild r;
     int n_transfers;
     kpar_value_id *received; /* [old value * stages + stage]: the new value there, -1: not yet */
+    int *homes;              /* by old value: the stage that makes it, -1: every stage */
+    int *variable_homes;     /* by index of a variable: likewise */
+    size_t n_variables;
 } cutting;
 
 static bool takes_part(const kpar_op *op) { return op->phase == KPAR_PHASE_MICROBATCH; }
@@ -191,24 +194,6 @@ static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_
     return KPAR_OK;
 }
 
-static kpar_status cut_op(cutting *c, kpar_op_id id)
-{
-    const kpar_op *op = &c->old->ops[id];
-    if (!takes_part(op)) {
-        kpar_rebuild_copy(&c->r, id);
-        return KPAR_OK;
-    }
-    const int stage = unit_of(c, op->layer)->stage;
-    kpar_value_id *inputs = kpar_arena_alloc(c->r.graph->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
-    for (int i = 0; i < op->n_inputs; i++) KPAR_TRY(pass_on(c, op->inputs[i], stage, op, &inputs[i]));
-    kpar_rebuild_copy(&c->r, id);
-    kpar_op *copied = &c->r.graph->ops[c->r.graph->n_ops - 1];
-    copied->inputs = inputs;
-    copied->stage = stage;
-    for (int i = 0; i < op->n_outputs; i++) *at_stage(c, op->outputs[i], stage) = copied->outputs[i];
-    return KPAR_OK;
-}
-
 /* The stage whose microbatches a value of the update needs, -1: none's. */
 static int home_of(const kpar_graph *g, kpar_value_id value)
 {
@@ -237,6 +222,87 @@ static kpar_status pass_on_scalar(cutting *c, kpar_value_id value, int from, int
     return KPAR_OK;
 }
 
+/* A variable is where the first microbatch is that reads it. */
+static int source_home(const cutting *c, const kpar_value *v)
+{
+    const bool variable = v->phase == KPAR_PHASE_STATE && v->shape.rank > 0;
+    return variable && (size_t)v->index < c->n_variables ? c->variable_homes[v->index] : -1;
+}
+
+static void find_variable_homes(cutting *c)
+{
+    const kpar_graph *old = c->old;
+    for (size_t i = 0; i < old->n_values; i++)
+        if (old->values[i].phase == KPAR_PHASE_STATE && (size_t)old->values[i].index >= c->n_variables)
+            c->n_variables = (size_t)old->values[i].index + 1;
+    c->variable_homes = kpar_arena_alloc(c->r.graph->arena, (c->n_variables + 1) * sizeof *c->variable_homes);
+    for (size_t i = 0; i < c->n_variables; i++) c->variable_homes[i] = -1;
+    for (size_t i = 0; i < old->n_ops; i++)
+        for (int k = 0; takes_part(&old->ops[i]) && k < old->ops[i].n_inputs; k++) {
+            const kpar_value *v = &old->values[old->ops[i].inputs[k]];
+            const int stage = unit_of(c, old->ops[i].layer)->stage;
+            if (v->phase != KPAR_PHASE_STATE) continue;
+            int *home = &c->variable_homes[v->index];
+            if (*home < 0 || stage < *home) *home = stage;
+        }
+}
+
+/* Where an op that is no microbatch's runs: with the tensors that it reads, or else with the scalars. */
+static int later_home(const cutting *c, const kpar_op *op)
+{
+    int of_tensors = -1, of_scalars = -1;
+    for (int k = 0; k < op->n_inputs; k++) {
+        const kpar_value *v = &c->old->values[op->inputs[k]];
+        const int home = v->op >= 0 ? c->homes[op->inputs[k]] : source_home(c, v);
+        int *most = v->shape.rank > 0 ? &of_tensors : &of_scalars;
+        if (home > *most) *most = home;
+    }
+    return of_tensors >= 0 ? of_tensors : of_scalars;
+}
+
+/* Scalars that it reads of other stages are sent to it. */
+static kpar_status cut_later(cutting *c, kpar_op_id id)
+{
+    const kpar_op *op = &c->old->ops[id];
+    const int home = later_home(c, op);
+    for (int i = 0; i < op->n_outputs; i++) c->homes[op->outputs[i]] = home;
+    kpar_value_id *inputs = kpar_arena_alloc(c->r.graph->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
+    bool *sent = kpar_arena_alloc(c->r.graph->arena, (size_t)op->n_inputs + 1);
+    for (int k = 0; k < op->n_inputs; k++) {
+        const kpar_value *v = &c->old->values[op->inputs[k]];
+        const int from = v->op >= 0 ? c->homes[op->inputs[k]] : -1;
+        sent[k] = v->phase == KPAR_PHASE_UPDATE && v->shape.rank == 0 && from >= 0 && from != home;
+        if (!sent[k]) continue;
+        kpar_value_id *there = at_stage(c, op->inputs[k], home);
+        if (*there < 0) KPAR_TRY(pass_on_scalar(c, c->r.value[op->inputs[k]], from, home, there));
+        inputs[k] = *there;
+    }
+    kpar_rebuild_copy(&c->r, id);
+    kpar_op *copied = &c->r.graph->ops[c->r.graph->n_ops - 1];
+    for (int k = 0; k < op->n_inputs; k++)
+        if (!sent[k]) inputs[k] = copied->inputs[k];
+    copied->inputs = inputs;
+    return KPAR_OK;
+}
+
+static kpar_status cut_op(cutting *c, kpar_op_id id)
+{
+    const kpar_op *op = &c->old->ops[id];
+    if (!takes_part(op)) return cut_later(c, id);
+    const int stage = unit_of(c, op->layer)->stage;
+    kpar_value_id *inputs = kpar_arena_alloc(c->r.graph->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
+    for (int i = 0; i < op->n_inputs; i++) KPAR_TRY(pass_on(c, op->inputs[i], stage, op, &inputs[i]));
+    kpar_rebuild_copy(&c->r, id);
+    kpar_op *copied = &c->r.graph->ops[c->r.graph->n_ops - 1];
+    copied->inputs = inputs;
+    copied->stage = stage;
+    for (int i = 0; i < op->n_outputs; i++) {
+        *at_stage(c, op->outputs[i], stage) = copied->outputs[i];
+        c->homes[op->outputs[i]] = stage;
+    }
+    return KPAR_OK;
+}
+
 /* Every stage looks at what guards the update. */
 static kpar_status pass_on_guards(cutting *c)
 {
@@ -260,6 +326,7 @@ static kpar_status pass_on_guards(cutting *c)
 static kpar_status cut_all(cutting *c)
 {
     KPAR_TRY(choose_stages(c));
+    find_variable_homes(c);
     for (size_t i = 0; i < c->old->n_ops; i++) KPAR_TRY(cut_op(c, (kpar_op_id)i));
     return KPAR_OK;
 }
@@ -271,6 +338,7 @@ kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, k
     c.received = kpar_alloc((n + 1) * sizeof *c.received);
     for (size_t i = 0; i < n; i++) c.received[i] = -1;
     kpar_rebuild_begin(&c.r, graph);
+    c.homes = kpar_arena_alloc(c.r.graph->arena, (graph->n_values + 1) * sizeof *c.homes);
     kpar_status status = cut_all(&c);
     kpar_rebuild_end(&c.r);
     if (status == KPAR_OK) status = pass_on_guards(&c);

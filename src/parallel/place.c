@@ -292,6 +292,7 @@ static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kp
         .op = op,
         .axis = axis,
         .extent = kpar_mesh_extent(p->options->mesh, axis),
+        .reproducible = p->options->reproducible,
         .n_inputs = op->n_inputs,
         .inputs = inputs,
         .output = op->n_outputs ? &p->r.old->values[op->outputs[0]].shape : NULL,

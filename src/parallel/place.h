@@ -17,6 +17,7 @@ typedef struct kpar_place_options {
     kpar_mesh mesh;
     bool split_features; /* features lie split on dimension 1 over the tensor axis */
     int zero;            /* 1: trained weights and what their update reads are sharded over the data axis */
+    bool reproducible;   /* sums over a tensor are not added up of its shards' */
     const bool *trained; /* by variable index: updated from its gradient */
     kpar_variable_place *variables; /* by variable index, read and written; NULL: this graph alone decides */
 } kpar_place_options;

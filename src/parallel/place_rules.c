@@ -125,7 +125,7 @@ static bool rule_reduce(kpar_rule *r)
         return true;
     }
     if (p.kind == KPAR_SHARD) { /* of rows */
-        if ((r->op->attributes.axes & 1) && !sum) return false;
+        if ((r->op->attributes.axes & 1) && (!sum || r->reproducible)) return false;
         r->wanted[0] = p;
         r->result = r->op->attributes.axes & 1 ? (kpar_placement){.kind = KPAR_PARTIAL} : p;
         return true;

@@ -10,6 +10,7 @@ typedef struct kpar_rule {
     const kpar_op *op;       /* the op to be placed; its own inputs are of the old graph */
     kpar_axis axis;
     int extent; /* ranks along the axis */
+    bool reproducible;
     int n_inputs;
     const kpar_value_id *inputs; /* in the new graph */
     const kpar_shape *output;    /* of output 0 */

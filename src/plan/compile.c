@@ -85,7 +85,8 @@ static kpar_status pass_place(kpar_plan *plan, const kpar_graph *in, kpar_graph 
             s->next != s->value && plan->catalog->variables[s->variable].kind == KPAR_VARIABLE_WEIGHT;
     }
     grow_places(plan);
-    const kpar_place_options options = {o->mesh, o->split_features, o->zero, trained, plan->places};
+    const kpar_place_options options = {o->mesh,       o->split_features, o->zero,
+                                        o->leaves > 0, trained,           plan->places};
     kpar_status status = kpar_place_graph(in, &options, out);
     kpar_free(trained);
     return status;

@@ -130,6 +130,14 @@ static const kpar_output *own_guard(const kpar_emitter *e)
     return NULL;
 }
 
+/* Whether the op passes on what guards the update. */
+static bool sends_guard(const kpar_graph *g, const kpar_op *op)
+{
+    for (size_t i = 0; op->kind == KPAR_OP_SEND && i < g->n_outputs; i++)
+        if (g->outputs[i].kind == KPAR_OUTPUT_GUARD && g->outputs[i].value == op->inputs[0]) return true;
+    return false;
+}
+
 /* The own guard and what is passed on to other stages, with all of the update that they are made of. */
 static void find_guards(walk *w)
 {
@@ -139,7 +147,7 @@ static void find_guards(walk *w)
     for (size_t i = g->n_ops; i-- > 0;) {
         const kpar_op *op = &g->ops[i];
         if (!w->e->needed[i] || op->phase != KPAR_PHASE_UPDATE) continue;
-        w->guards[i] = w->guards[i] || (kpar_op_id)i == maker || op->kind == KPAR_OP_SEND;
+        w->guards[i] = w->guards[i] || (kpar_op_id)i == maker || sends_guard(g, op);
         for (int k = 0; w->guards[i] && k < op->n_inputs; k++)
             if (g->values[op->inputs[k]].op >= 0) w->guards[g->values[op->inputs[k]].op] = true;
     }
