@@ -41,6 +41,7 @@ static const char *const everywhere[] = {"opt_sgd",
                                          "nothing_to_train",
                                          "deep_mlp8",
                                          "opt_adafactor",
+                                         "opt_adamw",
                                          "regularizers_constraints",
                                          NULL};
 

@@ -131,11 +131,11 @@ static const layout layouts[] = {
 };
 enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
 
-static void run_case(const layout *l, const char *output)
+static void run_case(const char *name, const layout *l, const char *output)
 {
     char data[1024], title[128];
     const kpar_case_options options = {
-        .folder = source_path(data, sizeof data, "opt_adam"),
+        .folder = source_path(data, sizeof data, name),
         .output = output,
         .mesh = l->mesh,
         .leaves = LEAVES,
@@ -159,12 +159,31 @@ START_TEST(a_keras_case_trains_to_the_same_bits_on_every_layout)
     char first[256], other[256], title[128];
     snprintf(first, sizeof first, "%s/first.keras", folder);
     snprintf(other, sizeof other, "%s/other.keras", folder);
-    run_case(&layouts[0], first);
+    run_case("opt_adam", &layouts[0], first);
     for (int i = 1; i < 2 * LAYOUTS; i++) {
         const layout *l = next_layout(i);
-        run_case(l, other);
+        run_case("opt_adam", l, other);
         title_of(l, title, sizeof title);
         assert_equal_files(first, other, title);
+    }
+    unlink(first);
+}
+END_TEST
+
+START_TEST(sums_over_tensors_are_of_the_same_bits_on_every_layout)
+{
+    static const char *const cases[] = {"opt_adamw", "opt_lamb", "opt_adafactor", "regularizers_constraints"};
+    char first[256], other[256], title[128];
+    snprintf(first, sizeof first, "%s/first.keras", folder);
+    snprintf(other, sizeof other, "%s/other.keras", folder);
+    with_progress_thread = false;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        run_case(cases[k], &layouts[0], first);
+        for (int i = 1; i < LAYOUTS; i++) {
+            run_case(cases[k], &layouts[i], other);
+            title_of(&layouts[i], title, sizeof title);
+            assert_equal_files(first, other, title);
+        }
     }
     unlink(first);
 }
@@ -312,6 +331,7 @@ int main(void)
     TCase *all = tcase_create("reproducible");
     tcase_set_timeout(all, 0);
     tcase_add_test(all, a_keras_case_trains_to_the_same_bits_on_every_layout);
+    tcase_add_test(all, sums_over_tensors_are_of_the_same_bits_on_every_layout);
     tcase_add_test(all, shuffled_epochs_with_dropout_train_to_the_same_bits_on_every_layout);
     tcase_add_test(all, another_number_of_leaves_gives_other_bits);
     tcase_add_test(all, dropout_without_leaves_trains_to_the_same_values_on_every_mesh);
