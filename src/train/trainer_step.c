@@ -15,11 +15,14 @@ static void read_reports(kpar_trainer *t, kpar_mode mode, double *sums)
     for (size_t i = 0; i < p->n_slots; i++) {
         const kpar_slot *slot = &p->slots[i];
         if (slot->kind != KPAR_SLOT_REPORT || !slot->owner) continue;
+        const char *memory = kpar_executor_memory(t->executor, &slot->place);
         const size_t n = (size_t)kpar_count(slot->tensor.rank, slot->tensor.dims);
-        double *part = kpar_alloc((n + 1) * sizeof *part);
-        kpar_convert(part, KPAR_F64, kpar_executor_memory(t->executor, &slot->place), slot->tensor.dtype, n);
-        for (size_t k = 0; k < n; k++) sums[(size_t)slot->index + k] += part[k];
-        kpar_free(part);
+        for (size_t k = 0; k < n; k++) {
+            double part;
+            kpar_convert(&part, KPAR_F64, memory + k * kpar_dtype_bytes(slot->tensor.dtype),
+                         slot->tensor.dtype, 1);
+            sums[(size_t)slot->index + k] += part;
+        }
     }
 }
 

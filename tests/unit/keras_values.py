@@ -39,7 +39,8 @@ OPTIMIZERS = [("SGD", {"learning_rate": 0.1}), ("SGD", {"learning_rate": 0.1, "m
               ("Nadam", {"learning_rate": 0.1}), ("Nadam", {"learning_rate": 0.1, "beta_1": 0.7, "gradient_accumulation_steps": 2}),
               ("Lamb", {"learning_rate": 0.1}), ("Adafactor", {"learning_rate": 0.1}),
               ("Adafactor", {"learning_rate": 0.5, "clip_threshold": 0.5, "beta_2_decay": -0.5}),
-              ("Adam", {"learning_rate": 0.1, "clipnorm": 0.5}), ("SGD", {"learning_rate": 0.1, "loss_scale_factor": 8.0}),
+              ("Adam", {"learning_rate": 0.1, "clipnorm": 0.5}),
+              ("SGD", {"learning_rate": 0.1, "global_clipnorm": 0.5}), ("SGD", {"learning_rate": 0.1, "loss_scale_factor": 8.0}),
               ("SGD", {"learning_rate": 0.1, "momentum": 0.5, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 2}),
               ("Adam", {"learning_rate": 0.1, "gradient_accumulation_steps": 3, "use_ema": True, "ema_momentum": 0.6, "clipnorm": 0.7,
                         "weight_decay": 0.05})]

@@ -218,6 +218,46 @@ START_TEST(a_split_batch_sums_gradients_once_in_the_update)
 }
 END_TEST
 
+/* A gradient whose norm is wanted is still moved once, as shards; what is summed over ranks is a scalar. */
+START_TEST(the_norm_of_a_shared_out_gradient_is_that_of_its_shards)
+{
+    kpar_plan_options o = options_of(2, 1, 1);
+    o.zero = 1;
+    o.without_passes = "bucket";
+    planned p = plan_file("tests/cases/data/opt_adam_amsgrad/model.keras", &o, TRAIN);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    int norms = 0;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        if (!kpar_op_is_collective_over(&g->ops[i], KPAR_AXIS_DATA) || g->ops[i].kind != KPAR_OP_ALL_REDUCE)
+            continue;
+        if (g->ops[i].phase != KPAR_PHASE_UPDATE) continue;
+        ck_assert_int_eq(g->values[g->ops[i].inputs[0]].shape.rank, 0);
+        norms += *g->ops[i].layer != 0;
+    }
+    ck_assert_int_eq(norms, 6);
+    ck_assert_int_eq(count_between(g, KPAR_OP_REDUCE_SCATTER, KPAR_OP_REDUCE_SCATTER), 6);
+    planned_free(&p);
+}
+END_TEST
+
+START_TEST(a_norm_of_all_gradients_goes_from_stage_to_stage_and_back)
+{
+    kpar_plan_options o = options_of(1, 3, 1);
+    planned p = plan_file("tests/cases/data/opt_adamw/model.keras", &o, TRAIN);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    int sent = 0;
+    for (size_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == KPAR_OP_SEND && g->ops[i].phase == KPAR_PHASE_UPDATE) {
+            ck_assert_int_eq(g->values[g->ops[i].inputs[0]].shape.rank, 0);
+            sent++;
+        }
+    ck_assert_int_eq(sent, 2 + 2 + 2); /* sums so far, the factor, the loss that guards the update */
+    planned_free(&p);
+}
+END_TEST
+
 START_TEST(zero_shards_what_the_update_keeps)
 {
     kpar_plan_options o = options_of(2, 1, 1);
@@ -597,6 +637,8 @@ int main(void)
         split_features_cut_the_input_and_the_first_kernel,
         a_split_batch_sums_gradients_once_in_the_update,
         zero_shards_what_the_update_keeps,
+        the_norm_of_a_shared_out_gradient_is_that_of_its_shards,
+        a_norm_of_all_gradients_goes_from_stage_to_stage_and_back,
         the_slices_of_all_ranks_cover_every_variable,
         an_op_without_a_rule_gets_its_inputs_whole,
         what_repeats_along_sharded_rows_stays_whole,
