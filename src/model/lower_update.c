@@ -185,7 +185,7 @@ static kpar_status lower_rate(kpar_lowering *lowering, optimizer *o)
     return KPAR_OK;
 }
 
-/* Whether the optimizer updates the weights in this step; otherwise their gradients are only kept. */
+/* Whether the count is a multiple of `every`. */
 static kpar_x is_due(kpar_expression_builder *e, kpar_x count, int64_t every)
 {
     kpar_x n = kpar_x_constant(e, (double)every);
@@ -441,11 +441,9 @@ static kpar_status clip_together(kpar_lowering *lowering, optimizer *o, weight_u
     kpar_value_id total = -1, sum;
     for (int i = 0; i < lowering->n_weights; i++) {
         weight_update *w = &updates[i];
-        kpar_x square;
         if (!w->moves) continue;
         g->layer = w->layer;
-        KPAR_TRY(kpar_update_sum(&w->u, kpar_x_square(w->u.e, w->gradient), KPAR_ALL_AXES, &square));
-        sum = w->u.inputs[w->u.n_inputs - 1];
+        KPAR_TRY(kpar_update_sum_value(&w->u, kpar_x_square(w->u.e, w->gradient), KPAR_ALL_AXES, &sum));
         if (total >= 0) KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, total, sum, &sum));
         total = sum;
     }

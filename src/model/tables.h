@@ -141,7 +141,9 @@ kpar_x kpar_update_input(kpar_update *u, kpar_value_id value);
 /* Values of expressions, each of the shape that what they read together has. */
 kpar_status kpar_update_values(kpar_update *u, const kpar_x *outputs, int n,
                                kpar_value_id *values) KPAR_MUST_USE;
-/* The sum of x over those of its dimensions that are in `axes`, which keep the size 1. */
+/* The sum of x over those of its dimensions that are in `axes`, which keep the size 1; over all of them a scalar. */
+kpar_status kpar_update_sum_value(kpar_update *u, kpar_x x, unsigned axes, kpar_value_id *sum) KPAR_MUST_USE;
+/* An element of it. */
 kpar_status kpar_update_sum(kpar_update *u, kpar_x x, unsigned axes, kpar_x *sum) KPAR_MUST_USE;
 /* The root of the sum of squares. */
 kpar_status kpar_update_norm(kpar_update *u, kpar_x x, unsigned axes, kpar_x *norm) KPAR_MUST_USE;

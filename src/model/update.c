@@ -37,18 +37,23 @@ kpar_status kpar_update_values(kpar_update *u, const kpar_x *outputs, int n, kpa
     return kpar_lower_hoisted_map(lowering, e, inputs, KPAR_UPDATE_INPUTS, values);
 }
 
-kpar_status kpar_update_sum(kpar_update *u, kpar_x x, unsigned axes, kpar_x *sum)
+kpar_status kpar_update_sum_value(kpar_update *u, kpar_x x, unsigned axes, kpar_value_id *sum)
 {
     kpar_graph *g = u->lowering->graph;
-    kpar_value_id value;
-    KPAR_TRY(kpar_update_values(u, &x, 1, &value));
-    kpar_shape kept = *kpar_lower_shape(u->lowering, value);
+    KPAR_TRY(kpar_update_values(u, &x, 1, sum));
+    kpar_shape kept = *kpar_lower_shape(u->lowering, *sum);
     const unsigned present = axes & ((1u << kept.rank) - 1);
     for (int i = 0; i < kept.rank; i++)
         if (present >> i & 1) kept.dims[i].size = 1;
     if (present == (1u << kept.rank) - 1) kept.rank = 0; /* a scalar, of which more is computed only once */
-    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, present, value, &value));
-    if (kept.rank > 0) KPAR_TRY(kpar_build_reshape(g, kept, value, &value));
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, present, *sum, sum));
+    return kept.rank > 0 ? kpar_build_reshape(g, kept, *sum, sum) : KPAR_OK;
+}
+
+kpar_status kpar_update_sum(kpar_update *u, kpar_x x, unsigned axes, kpar_x *sum)
+{
+    kpar_value_id value;
+    KPAR_TRY(kpar_update_sum_value(u, x, axes, &value));
     *sum = kpar_update_input(u, value);
     return KPAR_OK;
 }
