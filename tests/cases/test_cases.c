@@ -39,6 +39,11 @@ static const char *const everywhere[] = {"opt_sgd",
                                          "logits_of_either",
                                          "adam_transformer",
                                          "nothing_to_train",
+                                         "conv2d",
+                                         "conv1d3d",
+                                         "conv_depthwise_separable",
+                                         "convnet_digits",
+                                         "pooling",
                                          "deep_mlp8",
                                          NULL};
 
