@@ -98,6 +98,56 @@ static kpar_status check_matmul(const kpar_kernel_spec *spec)
     return KPAR_OK;
 }
 
+/* Images, windows and results of conv, pool and their gradients. */
+static kpar_status fits_windows(const kpar_kernel_spec *spec)
+{
+    const kpar_window_tensors t = kpar_window_tensors_of(spec);
+    const kpar_attributes *a = &spec->attributes;
+    const int rank = t.image->rank;
+    CHECK(rank >= 3 && rank <= KPAR_IMAGE_DIMS + 2 && t.result->rank == rank, "ranks %d, %d", rank,
+          t.result->rank);
+    CHECK(!t.kernel || t.kernel->rank == rank, "the kernel has rank %d, expected %d", t.kernel->rank, rank);
+    CHECK(t.image->dims[0] == t.result->dims[0], "%lld images, %lld results", (long long)t.image->dims[0],
+          (long long)t.result->dims[0]);
+    for (int i = 1; i < rank - 1; i++) {
+        const int64_t cells = t.kernel ? t.kernel->dims[i - 1] : a->window[i] ? a->window[i] : 1;
+        CHECK(cells > 0 && a->start[i] >= 0 && a->stop[i] >= 0 && a->stride[i] >= 0 && a->dilation[i] >= 0,
+              "dimension %d: window, padding, stride or dilation is negative", i);
+        CHECK(t.kernel || (a->start[i] < cells && a->stop[i] < cells), "dimension %d: windows of padding", i);
+        CHECK(t.result->dims[i] == kpar_window_positions(a, i, t.image->dims[i], cells),
+              "dimension %d of the result does not fit", i);
+    }
+    for (int i = 0; i < kpar_spec_anchor_inputs(spec); i++)
+        CHECK(is_real(kpar_spec_input(spec, i)->dtype) &&
+                  kpar_spec_input(spec, i)->dtype == kpar_spec_input(spec, 0)->dtype,
+              "input %d is %s", i, kpar_dtype_name(kpar_spec_input(spec, i)->dtype));
+    return KPAR_OK;
+}
+
+static kpar_status check_conv(const kpar_kernel_spec *spec)
+{
+    KPAR_TRY(fits_windows(spec));
+    const kpar_window_tensors t = kpar_window_tensors_of(spec);
+    const int last = t.image->rank - 1;
+    const int64_t in = t.image->dims[last], each = t.kernel->dims[last - 1], out = t.kernel->dims[last];
+    CHECK(each > 0 && in % each == 0 && (in == 0 || out % (in / each) == 0),
+          "%lld channels, a kernel of %lld to %lld", (long long)in, (long long)each, (long long)out);
+    CHECK(t.result->dims[last] == out, "the result has %lld channels, expected %lld",
+          (long long)t.result->dims[last], (long long)out);
+    return KPAR_OK;
+}
+
+static kpar_status check_pool(const kpar_kernel_spec *spec)
+{
+    KPAR_TRY(fits_windows(spec));
+    const kpar_window_tensors t = kpar_window_tensors_of(spec);
+    CHECK(t.image->dims[t.image->rank - 1] == t.result->dims[t.image->rank - 1], "the channels differ");
+    CHECK(spec->op != KPAR_OP_MAX_POOL_GRADIENT || same_dims(t.image, kpar_spec_output(spec, 0)),
+          "the output has another shape than the images");
+    CHECK(spec->attributes.reduction != KPAR_REDUCE_MIN, "minima are not pooled");
+    return KPAR_OK;
+}
+
 static kpar_status check_transpose(const kpar_kernel_spec *spec)
 {
     tensor in = kpar_spec_input(spec, 0), out = kpar_spec_output(spec, 0);
@@ -274,6 +324,12 @@ static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec) =
     [KPAR_OP_REDUCE] = check_reduce,
     [KPAR_OP_ARG_REDUCE] = check_arg_reduce,
     [KPAR_OP_MATMUL] = check_matmul,
+    [KPAR_OP_CONV] = check_conv,
+    [KPAR_OP_CONV_INPUT_GRADIENT] = check_conv,
+    [KPAR_OP_CONV_KERNEL_GRADIENT] = check_conv,
+    [KPAR_OP_POOL] = check_pool,
+    [KPAR_OP_MAX_POOL_GRADIENT] = check_pool,
+    [KPAR_OP_MEAN_POOL_GRADIENT] = check_pool,
     [KPAR_OP_TRANSPOSE] = check_transpose,
     [KPAR_OP_RESHAPE] = check_copy,
     [KPAR_OP_SLICE] = check_slice,

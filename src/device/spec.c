@@ -45,6 +45,69 @@ kpar_matmul_size kpar_matmul_size_of(const kpar_kernel_spec *spec)
                               .n = b->dims[b->rank - (tb ? 2 : 1)]};
 }
 
+kpar_window_tensors kpar_window_tensors_of(const kpar_kernel_spec *spec)
+{
+    const kpar_tensor_spec *first = kpar_spec_input(spec, 0), *second = kpar_spec_input(spec, 1),
+                           *out = kpar_spec_output(spec, 0);
+    switch (spec->op) {
+    case KPAR_OP_CONV:
+        return (kpar_window_tensors){first, second, out};
+    case KPAR_OP_CONV_INPUT_GRADIENT:
+        return (kpar_window_tensors){out, second, first};
+    case KPAR_OP_CONV_KERNEL_GRADIENT:
+        return (kpar_window_tensors){first, out, second};
+    case KPAR_OP_MAX_POOL_GRADIENT:
+        return (kpar_window_tensors){first, NULL, second};
+    case KPAR_OP_MEAN_POOL_GRADIENT:
+        return (kpar_window_tensors){out, NULL, first};
+    default:
+        return (kpar_window_tensors){first, NULL, out};
+    }
+}
+
+static int64_t or_one(int64_t number) { return number ? number : 1; }
+
+kpar_window_size kpar_window_size_of(const kpar_kernel_spec *spec)
+{
+    const kpar_window_tensors t = kpar_window_tensors_of(spec);
+    const kpar_attributes *a = &spec->attributes;
+    const int rank = t.image->rank, missing = KPAR_IMAGE_DIMS - (rank - 2);
+    kpar_window_size s = {.batch = t.image->dims[0],
+                          .in = t.image->dims[rank - 1],
+                          .out = t.result->dims[rank - 1],
+                          .groups = 1,
+                          .dims = rank - 2};
+    if (t.kernel && t.kernel->dims[rank - 2]) s.groups = s.in / t.kernel->dims[rank - 2];
+    for (int i = 0; i < missing; i++)
+        s.image[i] = s.window[i] = s.result[i] = s.stride[i] = s.dilation[i] = 1;
+    for (int i = missing; i < KPAR_IMAGE_DIMS; i++) {
+        const int d = i - missing + 1;
+        s.image[i] = t.image->dims[d];
+        s.window[i] = t.kernel ? t.kernel->dims[d - 1] : or_one(a->window[d]);
+        s.result[i] = t.result->dims[d];
+        s.before[i] = a->start[d];
+        s.after[i] = a->stop[d];
+        s.stride[i] = or_one(a->stride[d]);
+        s.dilation[i] = or_one(a->dilation[d]);
+    }
+    return s;
+}
+
+int64_t kpar_window_pixel(const kpar_window_size *size, int64_t position, int64_t cell)
+{
+    int64_t pixel = 0, scale = 1;
+    for (int i = KPAR_IMAGE_DIMS - 1; i >= 0; i--) {
+        const int64_t at = position % size->result[i] * size->stride[i] +
+                           cell % size->window[i] * size->dilation[i] - size->before[i];
+        if (at < 0 || at >= size->image[i]) return -1;
+        pixel += at * scale;
+        scale *= size->image[i];
+        position /= size->result[i];
+        cell /= size->window[i];
+    }
+    return pixel;
+}
+
 kpar_lines kpar_lines_of(const kpar_tensor_spec *tensor, int dim)
 {
     return (kpar_lines){kpar_tensor_span(tensor, 0, dim), tensor->dims[dim],
@@ -120,6 +183,16 @@ static double anchor_seconds(const kpar_kernel_spec *spec)
     if (spec->op == KPAR_OP_MATMUL) {
         kpar_matmul_size s = kpar_matmul_size_of(spec);
         return 2.0 * (double)s.batch * (double)s.m * (double)s.n * (double)s.k / matmul_flops_per_second;
+    }
+    if (spec->op >= KPAR_OP_CONV && spec->op <= KPAR_OP_CONV_KERNEL_GRADIENT) {
+        const kpar_window_tensors t = kpar_window_tensors_of(spec);
+        return 2.0 * (double)kpar_tensor_count(t.result) *
+               (double)kpar_tensor_span(t.kernel, 0, t.kernel->rank - 1) / matmul_flops_per_second;
+    }
+    if (spec->op >= KPAR_OP_POOL && spec->op <= KPAR_OP_MEAN_POOL_GRADIENT) {
+        const kpar_window_size s = kpar_window_size_of(spec);
+        return (double)kpar_tensor_count(kpar_window_tensors_of(spec).result) *
+               (double)kpar_window_count(s.window) / other_flops_per_second;
     }
     double elements = 0;
     for (int i = 0; i < spec->n_inputs + spec->n_outputs; i++) {

@@ -36,6 +36,35 @@ typedef struct kpar_matmul_size {
 } kpar_matmul_size;
 kpar_matmul_size kpar_matmul_size_of(const kpar_kernel_spec *spec);
 
+/* Windows over images on fixed shapes: `batch` images of `in` channels, and results of `out` channels. Three
+ * dimensions, of which the first ones are 1 where the images have fewer; `dims` are there. */
+enum { KPAR_IMAGE_DIMS = 3 };
+typedef struct kpar_window_size {
+    int64_t batch, in, out, groups;
+    int dims;
+    int64_t image[KPAR_IMAGE_DIMS], window[KPAR_IMAGE_DIMS], result[KPAR_IMAGE_DIMS];
+    int64_t before[KPAR_IMAGE_DIMS], after[KPAR_IMAGE_DIMS], stride[KPAR_IMAGE_DIMS],
+        dilation[KPAR_IMAGE_DIMS];
+} kpar_window_size;
+
+/* Of conv, pool and their gradients. */
+kpar_window_size kpar_window_size_of(const kpar_kernel_spec *spec);
+
+/* The tensors that hold images, kernel (NULL: none, it is pooled) and results. */
+typedef struct kpar_window_tensors {
+    const kpar_tensor_spec *image, *kernel, *result;
+} kpar_window_tensors;
+kpar_window_tensors kpar_window_tensors_of(const kpar_kernel_spec *spec);
+
+/* Product of the three. */
+static inline int64_t kpar_window_count(const int64_t dims[KPAR_IMAGE_DIMS])
+{
+    return dims[0] * dims[1] * dims[2];
+}
+
+/* Where cell `cell` of the window of result `position` lies in the image (all row-major), or -1 on padding. */
+int64_t kpar_window_pixel(const kpar_window_size *size, int64_t position, int64_t cell);
+
 /* A tensor as rows along one of its dimensions: `outer` x `length` x `inner`. */
 typedef struct kpar_lines {
     int64_t outer, length, inner;

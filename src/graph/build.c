@@ -176,6 +176,17 @@ kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, 
     return kpar_graph_append(g, KPAR_OP_MATMUL, (kpar_value_id[]){a, b}, 2, &attributes, out);
 }
 
+kpar_status kpar_build_conv(kpar_graph *g, const kpar_attributes *window, kpar_value_id x,
+                            kpar_value_id kernel, kpar_value_id *out)
+{
+    return kpar_graph_append(g, KPAR_OP_CONV, (kpar_value_id[]){x, kernel}, 2, window, out);
+}
+
+kpar_status kpar_build_pool(kpar_graph *g, const kpar_attributes *window, kpar_value_id x, kpar_value_id *out)
+{
+    return kpar_graph_append(g, KPAR_OP_POOL, &x, 1, window, out);
+}
+
 kpar_status kpar_build_transpose(kpar_graph *g, const int *permutation, kpar_value_id a, kpar_value_id *out)
 {
     kpar_attributes attributes = {0};

@@ -28,6 +28,13 @@ kpar_status kpar_build_reduce(kpar_graph *g, kpar_reduction reduction, unsigned 
 kpar_status kpar_build_arg_reduce(kpar_graph *g, int axis, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, kpar_value_id b,
                               bool transpose_b, kpar_value_id *out) KPAR_MUST_USE;
+/* Correlation of x (batch, ..., in) with a kernel (..., in / groups, out), where `window` holds start, stop, stride and
+ * dilation of each dimension of x. */
+kpar_status kpar_build_conv(kpar_graph *g, const kpar_attributes *window, kpar_value_id x,
+                            kpar_value_id kernel, kpar_value_id *out) KPAR_MUST_USE;
+/* Likewise with `window` and `reduction`. */
+kpar_status kpar_build_pool(kpar_graph *g, const kpar_attributes *window, kpar_value_id x,
+                            kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_transpose(kpar_graph *g, const int *permutation, kpar_value_id a,
                                  kpar_value_id *out) KPAR_MUST_USE;
 /* The new shape has as many elements and as many factors `batch` as the old one. */

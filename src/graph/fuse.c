@@ -1,5 +1,5 @@
 /* Fusion in its one form, anchor + epilogue: a map whose only user is a map of the same layer is inlined into it;
- * maps after a matmul become its epilogue. */
+ * maps after a matmul or a convolution become its epilogue. */
 #include "graph/pass.h"
 
 #include <string.h>
@@ -49,7 +49,7 @@ static bool inlines(const fusion *f, kpar_value_id value, const kpar_op *user, b
         return false;
     if (!kpar_shape_equal(&v->shape, &result->shape) || !same_placement(v, result) || v->dtype != g->real)
         return false;
-    bool anchored = op->kind == KPAR_OP_MATMUL || f->forms[v->op].anchor >= 0;
+    bool anchored = kpar_op_is_anchor(op->kind) || f->forms[v->op].anchor >= 0;
     return anchored ? !has_anchor && user->n_outputs == 1 : op->kind == KPAR_OP_MAP;
 }
 
@@ -76,7 +76,7 @@ static void choose_inputs(inlining *in)
         }
         const kpar_op_id from = g->values[in->op->inputs[i]].op;
         const form *inner = &in->f->forms[from];
-        if (g->ops[from].kind == KPAR_OP_MATMUL) {
+        if (kpar_op_is_anchor(g->ops[from].kind)) {
             in->anchor = from;
             continue;
         }
@@ -110,7 +110,7 @@ static kpar_x argument_of(inlining *in, int i)
     if (!in->take[i]) return add_input(in, value);
     const kpar_op_id from = in->f->graph->values[value].op;
     in->f->forms[from].absorbed = true;
-    const bool is_anchor = in->f->graph->ops[from].kind == KPAR_OP_MATMUL;
+    const bool is_anchor = kpar_op_is_anchor(in->f->graph->ops[from].kind);
     return is_anchor ? kpar_x_input(in->e, 0) : inline_form(in, &in->f->forms[from]);
 }
 

@@ -100,12 +100,15 @@ typedef enum kpar_reduction { KPAR_REDUCE_SUM, KPAR_REDUCE_MAX, KPAR_REDUCE_MIN 
 #define KPAR_ATTRIBUTE_LIST(X)                                                                               \
     X(bool, transpose_a, BOOL, )              /* matmul */                                                   \
     X(bool, transpose_b, BOOL, )              /* matmul */                                                   \
-    X(kpar_reduction, reduction, INT, )       /* reduce, all_reduce, reduce_scatter */                       \
+    X(kpar_reduction, reduction, INT, )       /* reduce, pool, all_reduce, reduce_scatter */                 \
     X(unsigned, axes, INT, )                  /* reduce: bit mask of the dimensions removed */               \
     X(int, axis, INT, )                       /* arg_reduce, concat, gather, scatter_add, iota, softmax */   \
     X(int, permutation, INT, [KPAR_MAX_RANK]) /* transpose: input dimension of each output dimension */      \
-    X(int64_t, start, INT64, [KPAR_MAX_RANK]) /* slice: first element; pad: zeros before */                  \
-    X(int64_t, stop, INT64, [KPAR_MAX_RANK])  /* slice: past the last, or KPAR_TO_END; pad: zeros after */   \
+    X(int64_t, start, INT64, [KPAR_MAX_RANK]) /* slice: first element; pad, conv, pool: added before */      \
+    X(int64_t, stop, INT64, [KPAR_MAX_RANK]) /* slice: past the last, or KPAR_TO_END; others: added after */ \
+    X(int64_t, window, INT64, [KPAR_MAX_RANK])   /* pool: size along each dimension; 0 stands for 1 */       \
+    X(int64_t, stride, INT64, [KPAR_MAX_RANK])   /* conv, pool: between windows; 0 stands for 1 */           \
+    X(int64_t, dilation, INT64, [KPAR_MAX_RANK]) /* conv: between a window's cells; 0 stands for 1 */        \
     X(kpar_shape, shape, SHAPE, )  /* result; scatter_add: table; map: at least this, or rank 0 */           \
     X(kpar_dtype, dtype, DTYPE, )  /* constant, iota, receive */                                             \
     X(double, value, DOUBLE, )     /* constant */                                                            \

@@ -10,6 +10,13 @@
 #define RULES_REDUCE kpar_shape_reduce, kpar_gradient_reduce, kpar_flops_reduce
 #define RULES_ARG_REDUCE kpar_shape_arg_reduce, NULL, kpar_flops_reduce
 #define RULES_MATMUL kpar_shape_matmul, kpar_gradient_matmul, kpar_flops_matmul
+#define RULES_CONV kpar_shape_conv, kpar_gradient_conv, kpar_flops_conv
+#define RULES_CONV_INPUT_GRADIENT                                                                            \
+    kpar_shape_conv_input_gradient, kpar_gradient_conv_input_gradient, kpar_flops_conv_input_gradient
+#define RULES_CONV_KERNEL_GRADIENT kpar_shape_conv_kernel_gradient, NULL, kpar_flops_conv_kernel_gradient
+#define RULES_POOL kpar_shape_pool, kpar_gradient_pool, kpar_flops_pool
+#define RULES_MAX_POOL_GRADIENT kpar_shape_max_pool_gradient, NULL, kpar_flops_pool_gradient
+#define RULES_MEAN_POOL_GRADIENT kpar_shape_mean_pool_gradient, NULL, kpar_flops_pool_gradient
 #define RULES_TRANSPOSE kpar_shape_transpose, kpar_gradient_transpose, NULL
 #define RULES_RESHAPE kpar_shape_reshape, kpar_gradient_reshape, NULL
 #define RULES_SLICE kpar_shape_slice, kpar_gradient_slice, NULL

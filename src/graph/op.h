@@ -13,6 +13,19 @@
     X(REDUCE, "reduce", 1, "sum, maximum or minimum over the dimensions in `axes`, which are removed")       \
     X(ARG_REDUCE, "arg_reduce", 1, "int32 index of the first maximum along `axis`, which is removed")        \
     X(MATMUL, "matmul", 2, "(..., m, k) x (..., k, n), either transposed in its last two dimensions")        \
+    X(CONV, "conv", 2,                                                                                       \
+      "correlation of images (batch, ..., in) with a kernel (..., in / groups, out), over `start`, `stop`, " \
+      "`stride`, `dilation`")                                                                                \
+    X(CONV_INPUT_GRADIENT, "conv_input_gradient", 2,                                                         \
+      "from the gradient of conv's result and the kernel: of the images, which have `shape`")                \
+    X(CONV_KERNEL_GRADIENT, "conv_kernel_gradient", 2,                                                       \
+      "from the images and the gradient of conv's result: of the kernel, which has `shape`")                 \
+    X(POOL, "pool", 1,                                                                                       \
+      "maximum, or with reduction sum the mean, of each window's cells; padding is none of them")            \
+    X(MAX_POOL_GRADIENT, "max_pool_gradient", 2,                                                             \
+      "from pool's input and the gradient of its result: to the first maximum of each window")               \
+    X(MEAN_POOL_GRADIENT, "mean_pool_gradient", 1,                                                           \
+      "from the gradient of pool's result: of its input, which has `shape`")                                 \
     X(TRANSPOSE, "transpose", 1, "permutes dimensions")                                                      \
     X(RESHAPE, "reshape", 1, "the same elements in row-major order under another shape")                     \
     X(SLICE, "slice", 1, "elements start to stop of each dimension")                                         \
@@ -72,6 +85,18 @@ enum { KPAR_OP_OUTPUTS = 64 };
 
 const kpar_op_row *kpar_op_row_get(kpar_op_kind kind);
 bool kpar_op_parse(const char *name, kpar_op_kind *kind);
+
+/* Whether maps behind the op may become its epilogue. */
+static inline bool kpar_op_is_anchor(int kind) { return kind == KPAR_OP_MATMUL || kind == KPAR_OP_CONV; }
+
+/* How many windows of `cells` cells there are along dimension `dim` of an image that has `size` of them; 0 or less:
+ * none fits. */
+static inline int64_t kpar_window_positions(const kpar_attributes *a, int dim, int64_t size, int64_t cells)
+{
+    const int64_t dilation = a->dilation[dim] ? a->dilation[dim] : 1;
+    const int64_t room = a->start[dim] + size + a->stop[dim] - (cells - 1) * dilation - 1;
+    return room < 0 ? 0 : room / (a->stride[dim] ? a->stride[dim] : 1) + 1;
+}
 
 /* Whether ranks along `mesh_axis` exchange what they have. */
 static inline bool kpar_op_is_collective(int kind)

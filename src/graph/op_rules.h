@@ -28,6 +28,22 @@ KPAR_SHAPE_RULE(arg_reduce);
 KPAR_SHAPE_RULE(matmul);
 KPAR_GRADIENT_RULE(matmul);
 KPAR_FLOPS_RULE(matmul);
+/* op_conv.c */
+KPAR_SHAPE_RULE(conv);
+KPAR_GRADIENT_RULE(conv);
+KPAR_FLOPS_RULE(conv);
+KPAR_SHAPE_RULE(conv_input_gradient);
+KPAR_GRADIENT_RULE(conv_input_gradient);
+KPAR_FLOPS_RULE(conv_input_gradient);
+KPAR_SHAPE_RULE(conv_kernel_gradient);
+KPAR_FLOPS_RULE(conv_kernel_gradient);
+/* op_pool.c */
+KPAR_SHAPE_RULE(pool);
+KPAR_GRADIENT_RULE(pool);
+KPAR_FLOPS_RULE(pool);
+KPAR_SHAPE_RULE(max_pool_gradient);
+KPAR_SHAPE_RULE(mean_pool_gradient);
+KPAR_FLOPS_RULE(pool_gradient);
 /* op_layout.c: what moves elements */
 KPAR_SHAPE_RULE(transpose);
 KPAR_GRADIENT_RULE(transpose);

@@ -35,7 +35,8 @@ static kpar_status check_variable(kpar_keras_file *file, const kpar_variable *va
 static kpar_status check_layers(kpar_keras_file *file, const kpar_catalog *catalog)
 {
     for (int i = 0; i < catalog->n; i++)
-        if (!kpar_variable_is_optimizers(&catalog->variables[i]) && catalog->variables[i].kind != KPAR_VARIABLE_CONSTANT)
+        if (!kpar_variable_is_optimizers(&catalog->variables[i]) &&
+            catalog->variables[i].kind != KPAR_VARIABLE_CONSTANT)
             KPAR_TRY(check_variable(file, &catalog->variables[i]));
     return KPAR_OK;
 }
@@ -79,7 +80,8 @@ static int count_optimizer_variables(const kpar_catalog *catalog)
 static bool optimizer_fits(kpar_keras_file *file, const kpar_catalog *catalog)
 {
     for (int i = 0; i < catalog->n; i++)
-        if (kpar_variable_is_optimizers(&catalog->variables[i]) && check_variable(file, &catalog->variables[i]) != KPAR_OK)
+        if (kpar_variable_is_optimizers(&catalog->variables[i]) &&
+            check_variable(file, &catalog->variables[i]) != KPAR_OK)
             return false;
     return true;
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define CONV_ARGUMENTS "kernel_size strides padding dilation_rate activation use_bias bias_initializer"
+
 static const kpar_layer_row rows[] = {
     {"InputLayer", "an input of the model", "batch_shape", "sparse=false ragged=false optional=false",
      kpar_layer_input, NULL, NULL},
@@ -87,6 +89,36 @@ static const kpar_layer_row rows[] = {
     {"RMSNormalization", "root mean square 1 within a sample, then scale", "axis epsilon", "",
      kpar_layer_rms_normalization, NULL, NULL},
     {"UnitNormalization", "length 1", "axis", "", kpar_layer_unit_normalization, NULL, NULL},
+    {"Conv1D", "convolution, bias, activation", CONV_ARGUMENTS " filters groups kernel_initializer",
+     "data_format=\"channels_last\"", kpar_layer_conv_1d, NULL, NULL},
+    {"Conv2D", "convolution, bias, activation", CONV_ARGUMENTS " filters groups kernel_initializer",
+     "data_format=\"channels_last\"", kpar_layer_conv_2d, NULL, NULL},
+    {"Conv3D", "convolution, bias, activation", CONV_ARGUMENTS " filters groups kernel_initializer",
+     "data_format=\"channels_last\"", kpar_layer_conv_3d, NULL, NULL},
+    {"DepthwiseConv1D", "convolution of each channel by itself, bias, activation",
+     CONV_ARGUMENTS " depth_multiplier depthwise_initializer", "data_format=\"channels_last\"",
+     kpar_layer_depthwise_conv_1d, NULL, NULL},
+    {"DepthwiseConv2D", "convolution of each channel by itself, bias, activation",
+     CONV_ARGUMENTS " depth_multiplier depthwise_initializer", "data_format=\"channels_last\"",
+     kpar_layer_depthwise_conv_2d, NULL, NULL},
+    {"SeparableConv1D", "convolution of each channel, then across channels, bias, activation",
+     CONV_ARGUMENTS " filters depth_multiplier depthwise_initializer pointwise_initializer",
+     "data_format=\"channels_last\"", kpar_layer_separable_conv_1d, NULL, NULL},
+    {"SeparableConv2D", "convolution of each channel, then across channels, bias, activation",
+     CONV_ARGUMENTS " filters depth_multiplier depthwise_initializer pointwise_initializer",
+     "data_format=\"channels_last\"", kpar_layer_separable_conv_2d, NULL, NULL},
+    {"MaxPooling1D", "largest element of each window", "pool_size strides padding",
+     "data_format=\"channels_last\"", kpar_layer_max_pooling_1d, NULL, NULL},
+    {"MaxPooling2D", "largest element of each window", "pool_size strides padding",
+     "data_format=\"channels_last\"", kpar_layer_max_pooling_2d, NULL, NULL},
+    {"MaxPooling3D", "largest element of each window", "pool_size strides padding",
+     "data_format=\"channels_last\"", kpar_layer_max_pooling_3d, NULL, NULL},
+    {"AveragePooling1D", "mean of each window", "pool_size strides padding", "data_format=\"channels_last\"",
+     kpar_layer_average_pooling_1d, NULL, NULL},
+    {"AveragePooling2D", "mean of each window", "pool_size strides padding", "data_format=\"channels_last\"",
+     kpar_layer_average_pooling_2d, NULL, NULL},
+    {"AveragePooling3D", "mean of each window", "pool_size strides padding", "data_format=\"channels_last\"",
+     kpar_layer_average_pooling_3d, NULL, NULL},
 };
 
 const kpar_layer_row *kpar_layer_rows(int *n)

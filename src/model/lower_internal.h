@@ -100,6 +100,19 @@ kpar_value_id kpar_lower_output(const kpar_lowering *lowering, kpar_tensor_ref t
     kpar_status name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,                     \
                      kpar_value_id *output)
 
+/* layers_conv.c, for layers of images (batch, one to three dimensions, channels). */
+
+/* Argument `key`: a positive whole number for each of n dimensions, or one for all; `fallback` where there is none (NULL:
+ * an error). */
+kpar_status kpar_lower_dims(const kpar_lowering *lowering, const char *key, int n, const int64_t *fallback,
+                            int64_t *dims) KPAR_MUST_USE;
+/* The one input as images of `dims` dimensions. */
+kpar_status kpar_lower_images(kpar_lowering *lowering, int dims, const kpar_value_id *inputs, int n_inputs,
+                              kpar_value_id *images) KPAR_MUST_USE;
+/* What conv and pool need to know of a window: the arguments strides, dilation_rate and padding. */
+kpar_status kpar_lower_window(kpar_lowering *lowering, int dims, kpar_value_id images, const int64_t *window,
+                              const int64_t *default_stride, kpar_attributes *attributes) KPAR_MUST_USE;
+
 /* Lowerings of layers, a file a family (layers_*.c); the table is in layers.c. */
 #define KPAR_LAYER(name)                                                                                     \
     kpar_status kpar_layer_##name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,        \
@@ -141,5 +154,18 @@ KPAR_LAYER(layer_normalization);
 KPAR_LAYER(group_normalization);
 KPAR_LAYER(rms_normalization);
 KPAR_LAYER(unit_normalization);
+KPAR_LAYER(conv_1d);
+KPAR_LAYER(conv_2d);
+KPAR_LAYER(conv_3d);
+KPAR_LAYER(depthwise_conv_1d);
+KPAR_LAYER(depthwise_conv_2d);
+KPAR_LAYER(separable_conv_1d);
+KPAR_LAYER(separable_conv_2d);
+KPAR_LAYER(max_pooling_1d);
+KPAR_LAYER(max_pooling_2d);
+KPAR_LAYER(max_pooling_3d);
+KPAR_LAYER(average_pooling_1d);
+KPAR_LAYER(average_pooling_2d);
+KPAR_LAYER(average_pooling_3d);
 
 #endif

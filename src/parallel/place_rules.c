@@ -1,5 +1,5 @@
-/* Placement rules. Matmul: columns, rows or the inner dimension (Shoeybi et al., "Megatron-LM", 2019, arises from
- * applying these in order); everything else follows its inputs. */
+/* Placement rules. Matmul and convolution: columns, rows or the inner dimension (Shoeybi et al., "Megatron-LM", 2019,
+ * arises from applying these in order); everything else follows its inputs. */
 #include "parallel/place_rules.h"
 
 static const kpar_shape *shape_of(const kpar_rule *r, int input)
@@ -152,11 +152,13 @@ static bool rule_arg_reduce(kpar_rule *r)
     return true;
 }
 
-/* Which way a matmul is split along the axis. */
-static bool split_matmul(kpar_rule *r, kpar_placement a, kpar_placement b, kpar_placement result)
+static const kpar_placement whole = {.kind = KPAR_REPLICATED}, partial = {.kind = KPAR_PARTIAL};
+
+/* The placements of an op of two inputs. */
+static bool place_two(kpar_rule *r, kpar_placement first, kpar_placement second, kpar_placement result)
 {
-    r->wanted[0] = a;
-    r->wanted[1] = b;
+    r->wanted[0] = first;
+    r->wanted[1] = second;
     r->result = result;
     return true;
 }
@@ -167,16 +169,83 @@ static bool rule_matmul(kpar_rule *r)
     const int rank = r->output->rank;
     const int m = at->transpose_a ? rank - 1 : rank - 2, ka = at->transpose_a ? rank - 2 : rank - 1;
     const int kb = at->transpose_b ? rank - 1 : rank - 2, n = at->transpose_b ? rank - 2 : rank - 1;
-    const kpar_placement a = r->given[0], b = r->given[1], whole = {.kind = KPAR_REPLICATED};
-    const kpar_placement partial = {.kind = KPAR_PARTIAL};
-    if (a.kind == KPAR_SPLIT && a.dim < rank - 2) return split_matmul(r, a, a, a);
-    if (is_split(a, ka)) return split_matmul(r, a, kpar_split_on(kb), partial);
-    if (is_split(a, m)) return split_matmul(r, a, whole, kpar_split_on(rank - 2));
-    if (is_split(b, kb)) return split_matmul(r, kpar_split_on(ka), b, partial);
-    if (is_split(b, n)) return split_matmul(r, whole, b, kpar_split_on(rank - 1));
+    const kpar_placement a = r->given[0], b = r->given[1];
+    if (a.kind == KPAR_SPLIT && a.dim < rank - 2) return place_two(r, a, a, a);
+    if (is_split(a, ka)) return place_two(r, a, kpar_split_on(kb), partial);
+    if (is_split(a, m)) return place_two(r, a, whole, kpar_split_on(rank - 2));
+    if (is_split(b, kb)) return place_two(r, kpar_split_on(ka), b, partial);
+    if (is_split(b, n)) return place_two(r, whole, b, kpar_split_on(rank - 1));
     /* Nothing decides: a weight that is still free is cut by columns. */
     if (r->axis == KPAR_AXIS_TENSOR && r->open[1] && divides(r, shape_of(r, 1)->dims[n]))
-        return split_matmul(r, whole, kpar_split_on(n), kpar_split_on(rank - 1));
+        return place_two(r, whole, kpar_split_on(n), kpar_split_on(rank - 1));
+    return false;
+}
+
+/* The groups of a convolution between images of shape `x` and a kernel. */
+static int64_t groups_of(const kpar_shape *x, const kpar_shape *kernel)
+{
+    const int64_t in = kernel->dims[kernel->rank - 2].size;
+    return in > 0 ? x->dims[x->rank - 1].size / in : 1;
+}
+
+/* Channels of both sides are cut alike where they are in groups: each rank has some of the groups. */
+static bool split_groups(kpar_rule *r, int64_t groups, bool wished)
+{
+    const kpar_placement channels = kpar_split_on(r->output->rank - 1);
+    return wished && groups % r->extent == 0 && place_two(r, channels, channels, channels);
+}
+
+/* By output channels, or by input channels as partial sums, like the columns and rows of a matmul. */
+static bool rule_conv(kpar_rule *r)
+{
+    const int last = r->output->rank - 1;
+    const kpar_placement x = r->given[0], kernel = r->given[1], channels = kpar_split_on(last),
+                         in = kpar_split_on(last - 1);
+    const int64_t groups = groups_of(shape_of(r, 0), shape_of(r, 1));
+    const bool open = r->axis == KPAR_AXIS_TENSOR && r->open[1];
+    if (is_split(x, 0)) return place_two(r, x, whole, x);
+    if (groups > 1) return split_groups(r, groups, is_split(x, last) || is_split(kernel, last) || open);
+    if (is_split(x, last) || is_split(kernel, last - 1)) return place_two(r, channels, in, partial);
+    if (is_split(kernel, last) || (open && divides(r, shape_of(r, 1)->dims[last])))
+        return place_two(r, whole, channels, channels);
+    return false;
+}
+
+static bool rule_conv_input_gradient(kpar_rule *r)
+{
+    const int last = r->output->rank - 1;
+    const kpar_placement dy = r->given[0], kernel = r->given[1], channels = kpar_split_on(last);
+    const int64_t groups = groups_of(r->output, shape_of(r, 1));
+    if (is_split(dy, 0)) return place_two(r, dy, whole, dy);
+    if (groups > 1) return split_groups(r, groups, is_split(dy, last) || is_split(kernel, last));
+    if (is_split(kernel, last - 1)) return place_two(r, whole, kernel, channels);
+    if (is_split(kernel, last) || is_split(dy, last)) return place_two(r, channels, channels, partial);
+    return false;
+}
+
+static bool rule_conv_kernel_gradient(kpar_rule *r)
+{
+    const int last = r->output->rank - 1;
+    const kpar_placement x = r->given[0], dy = r->given[1], channels = kpar_split_on(last);
+    const int64_t groups = groups_of(shape_of(r, 0), r->output);
+    if (is_split(x, 0) || is_split(dy, 0)) return place_two(r, kpar_split_on(0), kpar_split_on(0), partial);
+    if (groups > 1) return split_groups(r, groups, is_split(x, last) || is_split(dy, last));
+    if (is_split(x, last)) return place_two(r, channels, whole, kpar_split_on(last - 1));
+    if (is_split(dy, last)) return place_two(r, whole, channels, channels);
+    return false;
+}
+
+/* Images and channels are pooled each by itself. */
+static bool rule_pool(kpar_rule *r)
+{
+    const int last = r->output->rank - 1;
+    for (int i = 0; i < r->n_inputs; i++) {
+        const kpar_placement p = r->given[i];
+        if (!is_split(p, 0) && !is_split(p, last)) continue;
+        for (int k = 0; k < r->n_inputs; k++) r->wanted[k] = p;
+        r->result = p;
+        return true;
+    }
     return false;
 }
 
@@ -308,6 +377,12 @@ static bool (*const rules[KPAR_OP_COUNT])(kpar_rule *) = {
     [KPAR_OP_REDUCE] = rule_reduce,
     [KPAR_OP_ARG_REDUCE] = rule_arg_reduce,
     [KPAR_OP_MATMUL] = rule_matmul,
+    [KPAR_OP_CONV] = rule_conv,
+    [KPAR_OP_CONV_INPUT_GRADIENT] = rule_conv_input_gradient,
+    [KPAR_OP_CONV_KERNEL_GRADIENT] = rule_conv_kernel_gradient,
+    [KPAR_OP_POOL] = rule_pool,
+    [KPAR_OP_MAX_POOL_GRADIENT] = rule_pool,
+    [KPAR_OP_MEAN_POOL_GRADIENT] = rule_pool,
     [KPAR_OP_TRANSPOSE] = rule_transpose,
     [KPAR_OP_RESHAPE] = rule_reshape,
     [KPAR_OP_SLICE] = rule_bounds,

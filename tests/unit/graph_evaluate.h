@@ -246,6 +246,127 @@ static void evaluate_softmax(evaluation *e, const kpar_op *op)
     free(p);
 }
 
+/* Calls `what` for each cell that each window of images of shape `x` has, of `cells` by dimension. */
+typedef void (*window_cell)(evaluation *e, const kpar_op *op, int64_t window, int64_t cell, int64_t pixel);
+static void each_cell(evaluation *e, const kpar_op *op, const kpar_shape *x, const int64_t *cells,
+                      window_cell what)
+{
+    const kpar_attributes *a = &op->attributes;
+    int64_t windows = size_of(e, x, 0), all = 1, positions[KPAR_MAX_RANK];
+    for (int d = 1; d < x->rank - 1; d++) {
+        positions[d] = kpar_window_positions(a, d, x->dims[d].size, cells[d]);
+        windows *= positions[d];
+        all *= cells[d];
+    }
+    for (int64_t w = 0; w < windows; w++)
+        for (int64_t cell = 0; cell < all; cell++) {
+            int64_t position = w, at = cell, pixel = 0, stride = 1;
+            bool inside = true;
+            for (int d = x->rank - 2; d > 0; d--) {
+                const int64_t step = a->stride[d] ? a->stride[d] : 1,
+                              apart = a->dilation[d] ? a->dilation[d] : 1,
+                              place = position % positions[d] * step + at % cells[d] * apart - a->start[d];
+                inside = inside && place >= 0 && place < x->dims[d].size;
+                pixel += place * stride;
+                stride *= x->dims[d].size;
+                position /= positions[d];
+                at /= cells[d];
+            }
+            if (inside) what(e, op, w, cell, position * stride + pixel);
+        }
+}
+
+/* One cell of a convolution: image, kernel and result by the op's kind. */
+static void convolve_cell(evaluation *e, const kpar_op *op, int64_t window, int64_t cell, int64_t pixel)
+{
+    const kpar_value_id x = op->kind == KPAR_OP_CONV_INPUT_GRADIENT ? op->outputs[0] : op->inputs[0],
+                        kernel = op->kind == KPAR_OP_CONV_KERNEL_GRADIENT ? op->outputs[0] : op->inputs[1],
+                        y = op->kind == KPAR_OP_CONV                  ? op->outputs[0]
+                            : op->kind == KPAR_OP_CONV_INPUT_GRADIENT ? op->inputs[0]
+                                                                      : op->inputs[1];
+    const kpar_shape *k = &e->graph->values[kernel].shape, *s = &e->graph->values[x].shape;
+    const int64_t channels = s->dims[s->rank - 1].size, in = k->dims[k->rank - 2].size,
+                  out = k->dims[k->rank - 1].size, groups = channels / in;
+    for (int64_t o = 0; o < out; o++)
+        for (int64_t i = 0; i < in; i++) {
+            double *image = &e->values[x][pixel * channels + o / (out / groups) * in + i],
+                   *weight = &e->values[kernel][(cell * in + i) * out + o],
+                   *result = &e->values[y][window * out + o];
+            if (op->kind == KPAR_OP_CONV) *result += *image * *weight;
+            if (op->kind == KPAR_OP_CONV_INPUT_GRADIENT) *image += *result * *weight;
+            if (op->kind == KPAR_OP_CONV_KERNEL_GRADIENT) *weight += *image * *result;
+        }
+}
+
+static void evaluate_conv(evaluation *e, const kpar_op *op)
+{
+    const kpar_value *v = e->graph->values;
+    const kpar_shape *x = op->kind == KPAR_OP_CONV_INPUT_GRADIENT ? &v[op->outputs[0]].shape
+                                                                  : &v[op->inputs[0]].shape,
+                     *kernel = op->kind == KPAR_OP_CONV_KERNEL_GRADIENT ? &v[op->outputs[0]].shape
+                                                                        : &v[op->inputs[1]].shape;
+    int64_t cells[KPAR_MAX_RANK];
+    for (int d = 1; d < x->rank - 1; d++) cells[d] = kernel->dims[d - 1].size;
+    each_cell(e, op, x, cells, convolve_cell);
+}
+
+/* The pixel of the maximum of a window, or the number of its cells, is found first and used then. */
+typedef struct pooled {
+    double *maximum, *cells;
+    int64_t *first;
+    int64_t channels;
+} pooled;
+static pooled pooling;
+
+static void look_at_cell(evaluation *e, const kpar_op *op, int64_t window, int64_t cell, int64_t pixel)
+{
+    (void)cell;
+    for (int64_t c = 0; c < pooling.channels; c++) {
+        const int64_t at = window * pooling.channels + c, from = pixel * pooling.channels + c;
+        pooling.cells[at]++;
+        if (op->attributes.reduction != KPAR_REDUCE_MAX) continue;
+        const double x = e->values[op->inputs[0]][from];
+        if (pooling.cells[at] > 1 && x <= pooling.maximum[at]) continue;
+        pooling.maximum[at] = x;
+        pooling.first[at] = from;
+    }
+}
+
+static void add_cell(evaluation *e, const kpar_op *op, int64_t window, int64_t cell, int64_t pixel)
+{
+    (void)cell;
+    const double *in = e->values[op->inputs[op->n_inputs - 1]];
+    double *out = e->values[op->outputs[0]];
+    for (int64_t c = 0; c < pooling.channels; c++) {
+        const int64_t at = window * pooling.channels + c, from = pixel * pooling.channels + c;
+        if (op->kind == KPAR_OP_MEAN_POOL_GRADIENT)
+            out[from] += in[at] / pooling.cells[at];
+        else if (op->kind == KPAR_OP_MAX_POOL_GRADIENT)
+            out[from] += pooling.first[at] == from ? in[at] : 0;
+        else if (op->attributes.reduction == KPAR_REDUCE_MAX)
+            out[at] = pooling.maximum[at];
+        else
+            out[at] += in[from] / pooling.cells[at];
+    }
+}
+
+static void evaluate_pool(evaluation *e, const kpar_op *op)
+{
+    const kpar_value_id images = op->kind == KPAR_OP_MEAN_POOL_GRADIENT ? op->outputs[0] : op->inputs[0],
+                        results = op->kind == KPAR_OP_POOL ? op->outputs[0] : op->inputs[op->n_inputs - 1];
+    const kpar_shape *x = &e->graph->values[images].shape;
+    const size_t n = (size_t)count_of(e, results) + 1;
+    int64_t cells[KPAR_MAX_RANK];
+    for (int d = 1; d < x->rank - 1; d++) cells[d] = op->attributes.window[d] ? op->attributes.window[d] : 1;
+    pooling = (pooled){calloc(n, sizeof(double)), calloc(n, sizeof(double)), calloc(n, sizeof(int64_t)),
+                       x->dims[x->rank - 1].size};
+    each_cell(e, op, x, cells, look_at_cell);
+    each_cell(e, op, x, cells, add_cell);
+    free(pooling.maximum);
+    free(pooling.cells);
+    free(pooling.first);
+}
+
 static void evaluate_op(evaluation *e, const kpar_op *op)
 {
     double *out = e->values[op->outputs[0]];
@@ -262,6 +383,19 @@ static void evaluate_op(evaluation *e, const kpar_op *op)
     case KPAR_OP_MATMUL:
         evaluate_matmul(e, op);
         if (op->attributes.expression) evaluate_epilogue(e, op);
+        break;
+    case KPAR_OP_CONV:
+        evaluate_conv(e, op);
+        if (op->attributes.expression) evaluate_epilogue(e, op);
+        break;
+    case KPAR_OP_CONV_INPUT_GRADIENT:
+    case KPAR_OP_CONV_KERNEL_GRADIENT:
+        evaluate_conv(e, op);
+        break;
+    case KPAR_OP_POOL:
+    case KPAR_OP_MAX_POOL_GRADIENT:
+    case KPAR_OP_MEAN_POOL_GRADIENT:
+        evaluate_pool(e, op);
         break;
     case KPAR_OP_TRANSPOSE:
     case KPAR_OP_SLICE:

@@ -98,6 +98,9 @@ static bool read_word(const char **at, test_case *c)
     if (accept(at, "perm=")) return read_ints(at, a->permutation), true;
     if (accept(at, "start=")) return read_numbers(at, a->start), true;
     if (accept(at, "stop=")) return read_numbers(at, a->stop), true;
+    if (accept(at, "window=")) return read_numbers(at, a->window), true;
+    if (accept(at, "stride=")) return read_numbers(at, a->stride), true;
+    if (accept(at, "dilation=")) return read_numbers(at, a->dilation), true;
     if (accept(at, "key=")) return a->key = (uint64_t)read_number(at), true;
     if (accept(at, "below=")) return c->below = read_number(at), true;
     if (accept(at, "value=")) return a->value = strtod(*at, (char **)(uintptr_t)at), true;
@@ -239,7 +242,7 @@ static double element(const kpar_kernel_spec *spec, const places *p, int t, int6
 /* Relative to the value and to the largest one of the tensor; sums may lose more than a step. */
 static double tolerance_of(const test_case *c, kpar_dtype dtype)
 {
-    const bool sums = c->spec.op == KPAR_OP_MATMUL || c->spec.op == KPAR_OP_REDUCE;
+    const bool sums = c->spec.op >= KPAR_OP_REDUCE && c->spec.op <= KPAR_OP_MEAN_POOL_GRADIENT;
     if (!is_real(dtype)) return 0;
     return dtype == KPAR_F64 ? 1e-13 : dtype == KPAR_BF16 ? 4e-3 : sums ? 1e-5 : 1e-6;
 }
@@ -421,6 +424,11 @@ START_TEST(a_specification_that_does_not_fit_is_refused_by_every_device)
         "matmul f32(3,4) f32(4,6) -> f32(3,5)",
         "matmul f32(3,4) f32(4,6) f32(5) -> f32(3,6) " BIAS_RELU,
         "matmul f32(3,4) f64(4,6) -> f32(3,6)",
+        "conv f32(2,9,3) f32(2,3,4) -> f32(2,9,4)",
+        "conv f32(2,9,3) f32(2,2,4) -> f32(2,8,4)",
+        "conv_kernel_gradient f32(2,9,3) f32(3,8,4) -> f32(2,3,4)",
+        "pool f32(2,9,3) -> f32(2,10,3) window=0,2 start=0,2",
+        "max_pool_gradient f32(2,9,3) f32(2,8,3) -> f32(2,10,3) window=0,2",
         "transpose f32(3,4) -> f32(4,3) perm=1,1",
         "reshape f32(3,4) -> f32(13)",
         "slice f32(5) -> f32(3) start=3 stop=6",
@@ -559,7 +567,7 @@ static Suite *device_suite(void)
     tcase_add_test(cases, a_kernel_runs_again_without_allocating);
     tcase_add_test(cases, nothing_that_a_kernel_allocates_stays);
     tcase_add_test(cases, the_null_device_touches_nothing);
-    tcase_add_loop_test(cases, a_specification_that_does_not_fit_is_refused_by_every_device, 0, 22);
+    tcase_add_loop_test(cases, a_specification_that_does_not_fit_is_refused_by_every_device, 0, 27);
     tcase_add_test(cases, an_index_outside_the_table_is_an_error);
     tcase_add_test(cases, values_that_are_not_finite_are_not_hidden);
     tcase_add_test(cases, softmax_and_cross_entropy_of_large_logits_are_finite);

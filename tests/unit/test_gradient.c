@@ -40,6 +40,32 @@ BUILD(matmul) { return kpar_build_matmul(g, x[0], false, x[1], false, y); }
 BUILD(matmul_ta) { return kpar_build_matmul(g, x[0], true, x[1], false, y); }
 BUILD(matmul_tb) { return kpar_build_matmul(g, x[0], false, x[1], true, y); }
 BUILD(matmul_ta_tb) { return kpar_build_matmul(g, x[0], true, x[1], true, y); }
+/* Padding before and after, strides and dilations of up to three dimensions. */
+static const kpar_attributes plain_window = {.window = {0, 2, 2, 2}},
+                             uneven_window = {.start = {0, 0, 1},
+                                              .stop = {0, 1, 2},
+                                              .stride = {0, 2, 3},
+                                              .window = {0, 2, 3}},
+                             dilated_window = {.start = {0, 2, 1}, .stop = {0, 0, 1}, .dilation = {0, 2, 3}};
+BUILD(conv) { return kpar_build_conv(g, &plain_window, x[0], x[1], y); }
+BUILD(conv_uneven) { return kpar_build_conv(g, &uneven_window, x[0], x[1], y); }
+BUILD(conv_dilated) { return kpar_build_conv(g, &dilated_window, x[0], x[1], y); }
+BUILD(conv_backward)
+{
+    kpar_attributes a = uneven_window;
+    a.shape = shape("b 5 6 4");
+    return kpar_graph_append(g, KPAR_OP_CONV_INPUT_GRADIENT, x, 2, &a, y);
+}
+static kpar_status pool(kpar_graph *g, kpar_attributes window, kpar_reduction reduction, kpar_value_id x,
+                        kpar_value_id *y)
+{
+    window.reduction = reduction;
+    return kpar_build_pool(g, &window, x, y);
+}
+BUILD(max_pool) { return pool(g, plain_window, KPAR_REDUCE_MAX, x[0], y); }
+BUILD(max_pool_uneven) { return pool(g, uneven_window, KPAR_REDUCE_MAX, x[0], y); }
+BUILD(mean_pool) { return pool(g, plain_window, KPAR_REDUCE_SUM, x[0], y); }
+BUILD(mean_pool_uneven) { return pool(g, uneven_window, KPAR_REDUCE_SUM, x[0], y); }
 BUILD(transpose) { return kpar_build_transpose(g, (int[]){2, 0, 1}, x[0], y); }
 BUILD(reshape) { return kpar_build_reshape(g, shape("b 2 2 3"), x[0], y); }
 BUILD(slice)
@@ -80,6 +106,19 @@ static const op_case cases[] = {
     {KPAR_OP_MATMUL, "aT b of stacks", {"b 4 2", "b 4 3"}, build_matmul_ta},
     {KPAR_OP_MATMUL, "a bT of stacks", {"b 2 4", "b 3 4"}, build_matmul_tb},
     {KPAR_OP_MATMUL, "aT bT of stacks", {"b 4 2", "b 3 4"}, build_matmul_ta_tb},
+    {KPAR_OP_CONV, "one dimension", {"b 5 3", "2 3 4"}, build_conv},
+    {KPAR_OP_CONV, "two dimensions", {"b 4 5 2", "3 2 2 3"}, build_conv},
+    {KPAR_OP_CONV, "three dimensions", {"b 3 2 4 2", "2 1 3 2 2"}, build_conv},
+    {KPAR_OP_CONV, "strides and uneven padding", {"b 5 6 2", "3 2 2 3"}, build_conv_uneven},
+    {KPAR_OP_CONV, "dilation", {"b 5 6 2", "2 2 2 3"}, build_conv_dilated},
+    {KPAR_OP_CONV, "groups", {"b 5 6 4", "3 2 2 6"}, build_conv_uneven},
+    {KPAR_OP_CONV, "a group for each channel", {"b 5 6 3", "3 2 1 6"}, build_conv_dilated},
+    {KPAR_OP_CONV_INPUT_GRADIENT, "groups", {"b 2 3 6", "3 2 2 6"}, build_conv_backward},
+    {KPAR_OP_POOL, "maximum", {"b 4 5 2"}, build_max_pool},
+    {KPAR_OP_POOL, "maximum, strides and uneven padding", {"b 5 6 2"}, build_max_pool_uneven},
+    {KPAR_OP_POOL, "maximum in one dimension", {"b 5 2"}, build_max_pool},
+    {KPAR_OP_POOL, "mean", {"b 3 3 3 2"}, build_mean_pool},
+    {KPAR_OP_POOL, "mean, strides and uneven padding", {"b 5 6 2"}, build_mean_pool_uneven},
     {KPAR_OP_TRANSPOSE, "(2, 0, 1)", {"b 2 4"}, build_transpose},
     {KPAR_OP_RESHAPE, "split a dimension", {"b 4 3"}, build_reshape},
     {KPAR_OP_SLICE, "part of two dimensions", {"b 4 3"}, build_slice},
@@ -110,6 +149,9 @@ static const struct {
     const char *shape; /* attribute */
 } without[KPAR_OP_COUNT] = {
     [KPAR_OP_ARG_REDUCE] = {NO_WAY, {"4"}, ""},
+    [KPAR_OP_CONV_KERNEL_GRADIENT] = {REFUSES, {"b 4 2", "b 3 5"}, "2 2 5"},
+    [KPAR_OP_MAX_POOL_GRADIENT] = {REFUSES, {"b 4 2", "b 4 2"}, ""},
+    [KPAR_OP_MEAN_POOL_GRADIENT] = {REFUSES, {"b 4 2"}, "b 4 2"},
     [KPAR_OP_CONSTANT] = {NO_WAY, {NULL}, "4"},
     [KPAR_OP_IOTA] = {NO_WAY, {NULL}, "4"},
     [KPAR_OP_RANDOM] = {REFUSES, {"!b", "!"}, "b 4"},
@@ -345,6 +387,24 @@ START_TEST(equal_maxima_share_the_gradient)
 }
 END_TEST
 
+/* Windows of ties give the gradient to the first cell. */
+START_TEST(the_first_of_equal_maxima_of_a_window_has_the_gradient)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64);
+    const kpar_value_id x = variable_of(g, 0, "1 2 2 1");
+    const kpar_value_id ones = unary(g, KPAR_SCALAR_SQUARE, unary(g, KPAR_SCALAR_SIGN, x));
+    kpar_value_id y, gradient;
+    ASSERT_OK(pool(g, plain_window, KPAR_REDUCE_MAX, ones, &y));
+    const kpar_value_id loss = total(g, y);
+    ASSERT_OK(kpar_graph_gradient(g, loss, &ones, 1, &gradient));
+    nudge none = {.index = -1};
+    evaluation e = evaluate_nudged(g, &none);
+    for (int i = 0; i < 4; i++) ck_assert_double_eq(e.values[gradient][i], i == 0);
+    evaluation_free(&e);
+    kpar_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(backward_ops_name_their_layer_and_the_op_they_come_from)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64);
@@ -374,6 +434,7 @@ int main(void)
     tcase_add_test(tcase, values_that_an_op_makes_can_be_wanted);
     tcase_add_test(tcase, no_gradient_is_computed_that_nobody_wants);
     tcase_add_test(tcase, equal_maxima_share_the_gradient);
+    tcase_add_test(tcase, the_first_of_equal_maxima_of_a_window_has_the_gradient);
     tcase_add_test(tcase, backward_ops_name_their_layer_and_the_op_they_come_from);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);

@@ -1,4 +1,4 @@
-/* The CPU device: oneDNN for matmuls, an evaluator for expressions, vector loops for the rest. */
+/* The CPU device: oneDNN for matmuls and convolutions, an evaluator for expressions, vector loops for the rest. */
 #include "device/cpu/cpu.h"
 
 #include "device/cpu/parallel.h"
@@ -8,6 +8,12 @@ static const kpar_cpu_rule *const rules[KPAR_OP_COUNT] = {
     [KPAR_OP_REDUCE] = &kpar_cpu_reduce,
     [KPAR_OP_ARG_REDUCE] = &kpar_cpu_arg_reduce,
     [KPAR_OP_MATMUL] = &kpar_cpu_matmul,
+    [KPAR_OP_CONV] = &kpar_cpu_conv,
+    [KPAR_OP_CONV_INPUT_GRADIENT] = &kpar_cpu_conv,
+    [KPAR_OP_CONV_KERNEL_GRADIENT] = &kpar_cpu_conv,
+    [KPAR_OP_POOL] = &kpar_cpu_pool,
+    [KPAR_OP_MAX_POOL_GRADIENT] = &kpar_cpu_pool,
+    [KPAR_OP_MEAN_POOL_GRADIENT] = &kpar_cpu_pool,
     [KPAR_OP_TRANSPOSE] = &kpar_cpu_box,
     [KPAR_OP_RESHAPE] = &kpar_cpu_copy,
     [KPAR_OP_SLICE] = &kpar_cpu_box,

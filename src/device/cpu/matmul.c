@@ -24,8 +24,7 @@ static bool is_column_vector(const kpar_kernel_spec *spec)
            kpar_tensor_count(bias) == out->dims[out->rank - 1];
 }
 
-/* Recognizes x + bias, relu(x), relu(x + bias); false: another epilogue. */
-static bool recognize(const kpar_kernel_spec *spec, bool *bias, bool *relu)
+bool kpar_cpu_bias_relu(const kpar_kernel_spec *spec, bool *bias, bool *relu)
 {
     const kpar_expression *e = kpar_spec_epilogue(spec);
     *bias = *relu = false;
@@ -49,7 +48,7 @@ static bool fits_matmul(const kpar_kernel_spec *spec)
 static bool finishes_matmul(const kpar_kernel_spec *spec)
 {
     bool bias, relu;
-    return kpar_spec_output(spec, 0)->dtype == KPAR_F32 && recognize(spec, &bias, &relu) &&
+    return kpar_spec_output(spec, 0)->dtype == KPAR_F32 && kpar_cpu_bias_relu(spec, &bias, &relu) &&
            !(relu && spec->attributes.accumulate);
 }
 
@@ -66,7 +65,7 @@ static kpar_status prepare_matmul(kpar_cpu_device *device, kpar_cpu_kernel *k)
     const kpar_matmul_size s = kpar_matmul_size_of(spec);
     matmul_state *state = kpar_alloc_zeroed(1, sizeof *state);
     bool bias = false, relu = false;
-    const bool finishes = finishes_matmul(spec) && recognize(spec, &bias, &relu);
+    const bool finishes = finishes_matmul(spec) && kpar_cpu_bias_relu(spec, &bias, &relu);
     state->options = (kpar_onednn_matmul_options){.batch = s.batch,
                                                   .m = s.m,
                                                   .n = s.n,

@@ -1,6 +1,6 @@
-/* oneDNN behind a small interface. Version 3 made descriptors opaque and dropped operation descriptors; the
- * functions under #if are all that differs. */
-#include "device/cpu/onednn.h"
+/* oneDNN behind a small interface: engine, stream and matmuls. The functions under #if are all that differs between its
+ * versions. */
+#include "device/cpu/onednn_internal.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -8,13 +8,6 @@
 #if KPAR_HAVE_ONEDNN
 
 #include "base/memory.h"
-
-#include <dnnl.h>
-
-struct kpar_onednn {
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-};
 
 enum { A, B, BIAS, OUT, SCRATCH, N_ARGUMENTS };
 
@@ -24,18 +17,6 @@ struct kpar_onednn_matmul {
     dnnl_memory_t memory[N_ARGUMENTS]; /* NULL: not an argument of this one */
     void *scratch;
 };
-
-#define DNNL_TRY(call)                                                                                       \
-    do {                                                                                                     \
-        dnnl_status_t dnnl_try_status_ = (call);                                                             \
-        if (dnnl_try_status_ != dnnl_success) return failed(#call, dnnl_try_status_);                        \
-    } while (0)
-
-static kpar_status failed(const char *call, dnnl_status_t status)
-{
-    if (status == dnnl_out_of_memory) return kpar_fail(KPAR_ENOMEM, "oneDNN: %s: out of memory", call);
-    return kpar_fail(KPAR_EINTERNAL, "oneDNN: %s: status %d", call, (int)status);
-}
 
 void kpar_onednn_describe(char *text, size_t capacity)
 {
@@ -63,10 +44,7 @@ void kpar_onednn_describe(char *text, size_t capacity)
 }
 
 /* How the operands lie: (batch, rows, columns) with strides, or without the batch where it is 1. */
-typedef struct layout {
-    int rank;
-    dnnl_dims_t dims, strides;
-} layout;
+typedef kpar_onednn_layout layout;
 
 static layout layout_of(int64_t batch, int64_t rows, int64_t columns, bool transposed)
 {
@@ -80,22 +58,10 @@ static layout bias_layout(int64_t batch, int64_t n)
     return batch == 1 ? (layout){2, {1, n}, {n, 1}} : (layout){3, {1, 1, n}, {n, n, 1}};
 }
 
-typedef dnnl_memory_desc_t descriptor;
+typedef kpar_onednn_descriptor descriptor;
 
 #if DNNL_VERSION_MAJOR >= 3
 
-static dnnl_status_t make_descriptor(descriptor *d, const layout *l)
-{
-    return dnnl_memory_desc_create_with_strides(d, l->rank, l->dims, dnnl_f32, l->strides);
-}
-static void drop_descriptor(descriptor *d)
-{
-    if (*d) dnnl_memory_desc_destroy(*d);
-}
-static dnnl_status_t make_memory(dnnl_memory_t *memory, const descriptor *d, dnnl_engine_t engine)
-{
-    return dnnl_memory_create(memory, *d, engine, DNNL_MEMORY_NONE);
-}
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_f32); }
 static dnnl_status_t make_matmul(dnnl_primitive_desc_t *made, const descriptor *d, bool bias,
                                  dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
@@ -106,16 +72,6 @@ static dnnl_status_t make_matmul(dnnl_primitive_desc_t *made, const descriptor *
 
 #else
 
-typedef const dnnl_memory_desc_t *const_dnnl_memory_desc_t;
-static dnnl_status_t make_descriptor(descriptor *d, const layout *l)
-{
-    return dnnl_memory_desc_init_by_strides(d, l->rank, l->dims, dnnl_f32, l->strides);
-}
-static void drop_descriptor(descriptor *d) { (void)d; }
-static dnnl_status_t make_memory(dnnl_memory_t *memory, const descriptor *d, dnnl_engine_t engine)
-{
-    return dnnl_memory_create(memory, d, engine, DNNL_MEMORY_NONE);
-}
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1); }
 static dnnl_status_t make_matmul(dnnl_primitive_desc_t *made, const descriptor *d, bool bias,
                                  dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
@@ -135,7 +91,7 @@ kpar_status kpar_onednn_create(kpar_onednn **onednn)
     if (status == dnnl_success) status = dnnl_stream_create(&o->stream, o->engine, dnnl_stream_default_flags);
     if (status != dnnl_success) {
         kpar_onednn_destroy(o);
-        return failed("dnnl_engine_create", status);
+        return kpar_onednn_failed("dnnl_engine_create", status);
     }
     *onednn = o;
     return KPAR_OK;
@@ -158,14 +114,15 @@ static kpar_status make_attributes(const kpar_onednn_matmul_options *o, dnnl_pri
     dnnl_status_t status = o->accumulate ? append_sum(ops) : dnnl_success;
     if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(*attributes, ops);
     dnnl_post_ops_destroy(ops);
-    return status == dnnl_success ? KPAR_OK : failed("dnnl_primitive_attr_set_post_ops", status);
+    return status == dnnl_success ? KPAR_OK : kpar_onednn_failed("dnnl_primitive_attr_set_post_ops", status);
 }
 
 static kpar_status make_memories(kpar_onednn_matmul *m, const descriptor *d, bool bias,
                                  dnnl_primitive_desc_t made, dnnl_engine_t engine)
 {
     for (int i = A; i <= OUT; i++)
-        if (i != BIAS || bias) DNNL_TRY(make_memory(&m->memory[i], &d[i], engine));
+        if (i != BIAS || bias)
+            DNNL_TRY(dnnl_memory_create(&m->memory[i], kpar_onednn_view(&d[i]), engine, DNNL_MEMORY_NONE));
     const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(made, dnnl_query_scratchpad_md, 0);
     const size_t bytes = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
     if (bytes == 0) return KPAR_OK;
@@ -182,7 +139,7 @@ static kpar_status make_primitive(kpar_onednn_matmul *m, const kpar_onednn_matmu
     DNNL_TRY(make_matmul(&made, d, o->bias, attributes, engine));
     dnnl_status_t created = dnnl_primitive_create(&m->primitive, made);
     kpar_status status = created == dnnl_success ? make_memories(m, d, o->bias, made, engine)
-                                                 : failed("dnnl_primitive_create", created);
+                                                 : kpar_onednn_failed("dnnl_primitive_create", created);
     dnnl_primitive_desc_destroy(made);
     return status;
 }
@@ -193,7 +150,7 @@ static kpar_status make_descriptors(const kpar_onednn_matmul_options *o, descrip
                               [B] = layout_of(o->batch, o->k, o->n, o->transpose_b),
                               [BIAS] = bias_layout(o->batch, o->n),
                               [OUT] = layout_of(o->batch, o->m, o->n, false)};
-    for (int i = A; i <= OUT; i++) DNNL_TRY(make_descriptor(&d[i], &layouts[i]));
+    for (int i = A; i <= OUT; i++) DNNL_TRY(kpar_onednn_describe_memory(&d[i], &layouts[i]));
     return KPAR_OK;
 }
 
@@ -207,7 +164,7 @@ kpar_status kpar_onednn_matmul_create(kpar_onednn *onednn, const kpar_onednn_mat
     m->stream = onednn->stream;
     if (status == KPAR_OK) status = make_attributes(options, &attributes);
     if (status == KPAR_OK) status = make_primitive(m, options, descriptors, attributes, onednn->engine);
-    for (int i = A; i <= OUT; i++) drop_descriptor(&descriptors[i]);
+    for (int i = A; i <= OUT; i++) kpar_onednn_drop(&descriptors[i]);
     kpar_free(descriptors);
     if (attributes) dnnl_primitive_attr_destroy(attributes);
     if (status != KPAR_OK)

@@ -1,9 +1,10 @@
-/* The only file that knows oneDNN: matmuls prepared once for fixed shapes, under version 2 and 3 of its C API.
+/* The only files that know oneDNN, onednn*.c, behind this one: matmuls and convolutions prepared once for fixed shapes,
+ * under version 2 and 3 of its C API.
  * Without oneDNN every create fails and the CPU device uses its own loops. */
 #ifndef KPAR_DEVICE_CPU_ONEDNN_H
 #define KPAR_DEVICE_CPU_ONEDNN_H
 
-#include "base/status.h"
+#include "device/spec.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,5 +36,16 @@ void kpar_onednn_matmul_destroy(kpar_onednn_matmul *matmul);
 /* `bias` is NULL without one. */
 kpar_status kpar_onednn_matmul_run(kpar_onednn_matmul *matmul, const void *a, const void *b, const void *bias,
                                    void *out) KPAR_MUST_USE;
+
+/* A convolution of float32 images, or one of its gradients, by `op`. Sizes have no zeros. The number of threads is the
+ * same now and in every run. */
+typedef struct kpar_onednn_conv kpar_onednn_conv;
+kpar_status kpar_onednn_conv_create(kpar_onednn *onednn, kpar_op_kind op, const kpar_window_size *size,
+                                    bool bias, kpar_onednn_conv **conv) KPAR_MUST_USE;
+void kpar_onednn_conv_destroy(kpar_onednn_conv *conv);
+
+/* One of image, kernel and result is written. `bias` is NULL without one. */
+kpar_status kpar_onednn_conv_run(kpar_onednn_conv *conv, void *image, void *kernel, const void *bias,
+                                 void *result) KPAR_MUST_USE;
 
 #endif
