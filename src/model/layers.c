@@ -156,8 +156,9 @@ const char *kpar_layer_companion(kpar_arena *arena, const char *initializer, siz
 
 const char *kpar_layer_arguments(kpar_arena *arena, const kpar_layer_row *row)
 {
-    const char *all =
-        kpar_arena_printf(arena, "name trainable dtype activity_regularizer %s", row->arguments);
+    /* Where a layer has parts the penalty would be on what these give. */
+    const char *all = kpar_arena_printf(arena, "name trainable dtype %s%s",
+                                        row->parts ? "" : "activity_regularizer ", row->arguments);
     for (const char *word = row->arguments; *word; word += strspn(word, " ")) {
         const size_t length = strcspn(word, " ");
         const char *regularizer = kpar_layer_companion(arena, word, length, "regularizer");
