@@ -224,10 +224,31 @@ def fit_outputs(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
+def conv_padding(rng):
+    """uneven SAME with stride 2, depthwise of multiplier 2, average pooling SAME, dilation in two dimensions, causal with dilation"""
+    model = keras.Sequential([
+        layers.Input((9, 8, 3)), layers.Conv2D(6, 3, strides=2, padding="same", activation="relu"),
+        layers.DepthwiseConv2D((2, 3), depth_multiplier=2, padding="same", activation="tanh"),
+        layers.AveragePooling2D(3, strides=2, padding="same"), layers.Conv2D(4, 2, dilation_rate=2, padding="same", activation="tanh"),
+        layers.Reshape((6, 4)), layers.Conv1D(5, 3, dilation_rate=2, padding="causal", activation="tanh"), layers.Flatten(),
+        layers.Dense(4, activation="softmax")])
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 9, 8, 3), y=classes(rng, 4))
+
+
+def conv_one_dimension(rng):
+    """depthwise and separable with dilation and multiplier 3, groups, overlapping maxima, means of VALID windows, an image of one channel in front"""
+    model = keras.Sequential([
+        layers.Input((17, 1)), layers.Conv1D(8, 5, activation="relu"), layers.DepthwiseConv1D(3, dilation_rate=2, padding="same"),
+        layers.MaxPooling1D(3, strides=1), layers.SeparableConv1D(8, 2, depth_multiplier=3, padding="same", activation="tanh"),
+        layers.Conv1D(12, 3, groups=4, strides=2, use_bias=False), layers.AveragePooling1D(2, strides=1), layers.GlobalAveragePooling1D(),
+        layers.Dense(4, activation="softmax")])
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)), x=features(rng, 17, 1), y=classes(rng, 4))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, nothing_to_train, fit_outputs]
+         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8]

@@ -864,6 +864,25 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "layer_2|Add|dimensions", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("2") LAYER("Add", "{}", "0") "], \"outputs\": [1]}", "layer_1|two or more",
          KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 6, 3")
+             LAYER("Conv2D", "{\"filters\": 2, \"kernel_size\": 3, \"data_format\": \"channels_first\"}",
+                   "0") "], \"outputs\": [1]}",
+         "layer_1|Conv2D|data_format|channels_first", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("6, 3")
+             LAYER("Conv2D", "{\"filters\": 2, \"kernel_size\": 3}", "0") "], \"outputs\": [1]}",
+         "layer_1|Conv2D|rank 4", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("6, 3")
+             LAYER("Conv1D", "{\"filters\": 2, \"kernel_size\": [3, 3]}", "0") "], \"outputs\": [1]}",
+         "layer_1|Conv1D|kernel_size|list of 1", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 3") LAYER("Conv1D", "{\"filters\": 4, \"kernel_size\": 3, \"groups\": 2}",
+                                              "0") "], \"outputs\": [1]}",
+         "layer_1|groups|2 does not divide 3 channels", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 3")
+             LAYER("Conv1D", "{\"filters\": 4, \"kernel_size\": 7}", "0") "], \"outputs\": [1]}",
+         "layer_1|(batch, 6, 3)|larger than the images", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("6, 3")
+             LAYER("MaxPooling1D", "{\"padding\": \"full\"}", "0") "], \"outputs\": [1]}",
+         "layer_1|padding|full", KPAR_EUNSUPPORTED},
         {PLAIN ADAM "}", "m.keras|not compiled with a loss", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"]}", "m.keras|not compiled with an optimizer", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"dice\"], " ADAM "}", "m.keras|output 'layer_1'|dice|MeanSquaredError",

@@ -167,6 +167,60 @@ START_TEST(a_pair_of_dense_layers_has_one_all_reduce_forward_and_one_backward)
 }
 END_TEST
 
+#define CONV(name, more)                                                                                     \
+    "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"" name                                            \
+    "\", \"kernel_size\": 3, \"activation\": \"relu\", " more "}}"
+
+/* Output channels, then input channels; what lies between follows. */
+START_TEST(a_pair_of_convolutions_has_one_all_reduce_forward_and_one_backward)
+{
+    const kpar_plan_options o = options_of(1, 1, 2);
+    planned p = plan_layers(
+        "12, 12, 3",
+        CONV("first", "\"filters\": 5") ", " CONV(
+            "second",
+            "\"filters\": 8") ", "
+                              "{\"class_name\": \"MaxPooling2D\", \"config\": {\"name\": \"pool\"}}, " CONV(
+                                  "third", "\"filters\": 5"),
+        &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    const kpar_axis axis = KPAR_AXIS_TENSOR;
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_FORWARD), 1);
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_BACKWARD), 1);
+    ck_assert_int_eq(count_between(g, KPAR_OP_ALL_REDUCE, KPAR_OP_ALL_GATHER), 2);
+    ASSERT_SPLIT(variable_value(&p, "second", "kernel"), axis, 3);
+    ASSERT_SPLIT(variable_value(&p, "second", "bias"), axis, 0);
+    ASSERT_SPLIT(variable_value(&p, "third", "kernel"), axis, 2);
+    ck_assert_int_eq(variable_value(&p, "third", "bias")->placement[axis].kind, KPAR_REPLICATED);
+    planned_free(&p);
+}
+END_TEST
+
+/* Groups are shared out, depthwise ones too, and nothing moves until channels meet again. */
+START_TEST(groups_of_a_convolution_are_cut)
+{
+    const kpar_plan_options o = options_of(1, 1, 2);
+    planned p = plan_layers(
+        "12, 12, 8",
+        CONV("grouped",
+             "\"filters\": 12, \"groups\": 4") ", "
+                                               "{\"class_name\": \"DepthwiseConv2D\", \"config\": {\"name\": "
+                                               "\"each\", "
+                                               "\"kernel_size\": 3, \"depth_multiplier\": 2}}, " CONV(
+                                                   "last", "\"filters\": 5"),
+        &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    const kpar_axis axis = KPAR_AXIS_TENSOR;
+    ck_assert_int_eq(count_between(g, KPAR_OP_ALL_REDUCE, KPAR_OP_ALL_GATHER), 1);
+    ASSERT_SPLIT(variable_value(&p, "grouped", "kernel"), axis, 3);
+    ASSERT_SPLIT(variable_value(&p, "each", "kernel"), axis, 2);
+    ASSERT_SPLIT(variable_value(&p, "last", "kernel"), axis, 2);
+    planned_free(&p);
+}
+END_TEST
+
 START_TEST(five_outputs_at_tensor_2_stay_whole)
 {
     const kpar_plan_options o = options_of(1, 1, 2);
@@ -633,6 +687,8 @@ int main(void)
         one_forward_one_backward_keeps_at_most_as_many_microbatches_as_stages_follow,
         one_rank_has_nothing_to_move,
         a_pair_of_dense_layers_has_one_all_reduce_forward_and_one_backward,
+        a_pair_of_convolutions_has_one_all_reduce_forward_and_one_backward,
+        groups_of_a_convolution_are_cut,
         five_outputs_at_tensor_2_stay_whole,
         split_features_cut_the_input_and_the_first_kernel,
         a_split_batch_sums_gradients_once_in_the_update,
