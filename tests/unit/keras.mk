@@ -2,6 +2,7 @@
 KERAS_TESTS = tests/unit/test_catalog tests/unit/test_keras tests/unit/test_keras_files
 check_PROGRAMS += $(KERAS_TESTS) tests/cases/copy_model
 TESTS += $(KERAS_TESTS) tests/cases/round_trip.sh
+SLOW_TESTS += tests/cases/round_trip.sh
 tests_unit_test_catalog_SOURCES = tests/unit/test_catalog.c
 tests_unit_test_catalog_LDADD = $(KPAR_TEST_LIBS)
 tests_unit_test_keras_SOURCES = tests/unit/test_keras.c tests/unit/keras_fixture.h
