@@ -330,9 +330,10 @@ static kpar_status unit_vector(kpar_lowering *lowering, kpar_value_id x, kpar_va
     return kpar_lower_apply(lowering, e, value, (kpar_value_id[]){x, squares}, 2, unit);
 }
 
-kpar_status kpar_lower_cosine(kpar_lowering *lowering, double sign, kpar_value_id prediction,
-                              kpar_value_id labels, kpar_value_id *values)
+kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
+                              kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
+    KPAR_TRY(check_axis(owner, config, kpar_lower_shape(lowering, prediction)));
     KPAR_TRY(unit_vector(lowering, prediction, &prediction));
     KPAR_TRY(unit_vector(lowering, labels, &labels));
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, prediction, labels, values));
@@ -343,8 +344,7 @@ kpar_status kpar_lower_cosine(kpar_lowering *lowering, double sign, kpar_value_i
 static kpar_status cosine_similarity(kpar_lowering *lowering, const json_t *config, const char *owner,
                                      kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
-    KPAR_TRY(check_axis(owner, config, kpar_lower_shape(lowering, prediction)));
-    return kpar_lower_cosine(lowering, -1, prediction, labels, values);
+    return kpar_lower_cosine(lowering, config, owner, -1, prediction, labels, values);
 }
 
 static const kpar_loss_row rows[] = {

@@ -33,8 +33,9 @@ kpar_status kpar_lower_sum_last(kpar_lowering *lowering, bool keep, kpar_value_i
                                 kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 /* losses.c: the cosine of the angle between predictions and labels along the last dimension, times `sign`. */
-kpar_status kpar_lower_cosine(kpar_lowering *lowering, double sign, kpar_value_id prediction,
-                              kpar_value_id labels, kpar_value_id *values) KPAR_MUST_USE;
+kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
+                              kpar_value_id prediction, kpar_value_id labels,
+                              kpar_value_id *values) KPAR_MUST_USE;
 /* values (batch, ...) times weights (batch) times `factor` (scalar, -1: none). */
 kpar_status kpar_lower_weighted(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
                                 kpar_value_id factor, kpar_value_id *out) KPAR_MUST_USE;

@@ -58,12 +58,7 @@ static kpar_status binary_accuracy(kpar_lowering *lowering, const json_t *config
 static kpar_status cosine_similarity(kpar_lowering *lowering, const json_t *config, const char *owner,
                                      kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
-    int64_t axis;
-    KPAR_TRY(kpar_config_integer(owner, config, "axis", -1, &axis));
-    if (axis != -1 && axis != kpar_lower_shape(lowering, prediction)->rank - 1)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis' is %lld; only the last (-1) is supported",
-                         owner, (long long)axis);
-    return kpar_lower_cosine(lowering, 1, prediction, labels, values);
+    return kpar_lower_cosine(lowering, config, owner, 1, prediction, labels, values);
 }
 
 /* Whether fewer than k classes are likelier than the one whose probability is `truth` (batch, ..., 1). */

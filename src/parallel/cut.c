@@ -194,16 +194,6 @@ static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_
     return KPAR_OK;
 }
 
-/* The stage whose microbatches a value of the update needs, -1: none's. */
-static int home_of(const kpar_graph *g, kpar_value_id value)
-{
-    if (g->values[value].op < 0) return -1;
-    const kpar_op *op = &g->ops[g->values[value].op];
-    int home = op->stage;
-    for (int i = 0; home < 0 && i < op->n_inputs; i++) home = home_of(g, op->inputs[i]);
-    return home;
-}
-
 /* A scalar of the update on another stage than its own: it is sent as soon as it is there, so that its stage waits for no
  * other. */
 static kpar_status pass_on_scalar(cutting *c, kpar_value_id value, int from, int to, kpar_value_id *there)
@@ -311,7 +301,7 @@ static kpar_status pass_on_guards(cutting *c)
     for (size_t i = 0; i < n; i++) {
         if (g->outputs[i].kind != KPAR_OUTPUT_GUARD) continue;
         const kpar_value_id value = g->outputs[i].value;
-        const int home = home_of(g, value);
+        const int home = c->homes[c->old->outputs[i].value];
         g->outputs[i].index = home < 0 ? 0 : home;
         for (int stage = 0; stage < c->options->stages; stage++) {
             kpar_value_id there = value;

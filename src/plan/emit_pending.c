@@ -12,21 +12,17 @@ enum { MOST_SOURCES = 8 };
 
 struct kpar_pending_sum {
     kpar_collecting collecting;
-    size_t reduce; /* which step */
-    int readers;   /* ops still to come */
+    int readers; /* ops still to come */
 };
 
-/* The one step that sums the own part; n: none, as the algorithm also moves data by others. */
-static size_t find_reduce(const kpar_steps *steps)
+/* Whether the algorithm sums the own part and moves nothing else. */
+static bool only_sums(const kpar_collecting *c)
 {
-    size_t found = steps->n;
-    for (size_t i = 0; i < steps->n; i++) {
-        const kpar_step_kind kind = steps->steps[i].kind;
-        if (kind == KPAR_STEP_SIGNAL || kind == KPAR_STEP_WAIT) continue;
-        if (kind != KPAR_STEP_REDUCE || found < steps->n) return steps->n;
-        found = i;
+    for (size_t i = 0; i < c->steps.n; i++) {
+        const kpar_step_kind kind = c->steps.steps[i].kind;
+        if (i != c->sum && kind != KPAR_STEP_SIGNAL && kind != KPAR_STEP_WAIT) return false;
     }
-    return found;
+    return c->sum < c->steps.n;
 }
 
 static bool reads(const kpar_op *op, const kpar_op *maker)
@@ -57,15 +53,13 @@ kpar_status kpar_emit_pend(const kpar_collecting *c, bool *pending)
 {
     *pending = false;
     if (c->op->kind != KPAR_OP_REDUCE_SCATTER) return KPAR_OK;
-    const size_t reduce = find_reduce(&c->steps);
     const int readers = count_readers(c->e, c->op);
-    if (reduce == c->steps.n || readers == 0 || c->steps.steps[reduce].n_sources > MOST_SOURCES)
-        return KPAR_OK;
+    if (!only_sums(c) || readers == 0 || c->steps.steps[c->sum].n_sources > MOST_SOURCES) return KPAR_OK;
     kpar_pending_sum *sum = kpar_arena_alloc(c->e->arena, sizeof *sum);
-    *sum = (kpar_pending_sum){*c, reduce, readers};
+    *sum = (kpar_pending_sum){*c, readers};
     c->e->pending[c->id] = sum;
     *pending = true;
-    return kpar_emit_steps(&sum->collecting, 0, reduce);
+    return kpar_emit_steps(&sum->collecting, 0, c->sum);
 }
 
 static kpar_pending_sum *pending_of(const kpar_emitter *e, kpar_value_id value)
@@ -102,7 +96,7 @@ static kpar_x add_sum(rewriting *r, const kpar_pending_sum *sum, kpar_value_id v
                       const kpar_tensor_spec *tensor)
 {
     const kpar_collecting *c = &sum->collecting;
-    const kpar_step *step = &c->steps.steps[sum->reduce];
+    const kpar_step *step = &c->steps.steps[c->sum];
     const size_t before = elements_before(sum, value), count = (size_t)kpar_count(tensor->rank, tensor->dims);
     const kpar_kernel_spec kernel =
         kpar_sum_kernel(c->e->arena, c->dtype, count, step->n_sources, step->additions);
@@ -124,7 +118,7 @@ void kpar_emit_take_sums(kpar_emitter *e, const kpar_op *op, kpar_kernel_spec *s
     bool any = false;
     for (int i = 0; i < op->n_inputs; i++) {
         const kpar_pending_sum *sum = pending_of(e, op->inputs[i]);
-        n_inputs += sum ? sum->collecting.steps.steps[sum->reduce].n_sources : 1;
+        n_inputs += sum ? sum->collecting.steps.steps[sum->collecting.sum].n_sources : 1;
         any = any || sum;
     }
     if (!any) return;
@@ -165,7 +159,7 @@ kpar_status kpar_emit_end_sums(kpar_emitter *e, kpar_op_id id)
         for (int k = 0; k < i; k++) seen = seen || pending_of(e, op->inputs[k]) == sum;
         if (seen || --sum->readers > 0) continue;
         const kpar_op_id maker = sum->collecting.id;
-        KPAR_TRY(kpar_emit_steps(&sum->collecting, sum->reduce + 1, sum->collecting.steps.n));
+        KPAR_TRY(kpar_emit_steps(&sum->collecting, sum->collecting.sum + 1, sum->collecting.steps.n));
         end_sum(e, maker);
     }
     return KPAR_OK;
