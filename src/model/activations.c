@@ -140,12 +140,8 @@ static kpar_x sparse_sigmoid(kpar_expression_builder *e, kpar_x x)
 /* x - max - log(sum(exp(x - max))) along the last dimension. */
 static kpar_status log_softmax(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *y)
 {
-    kpar_shape shape = *kpar_lower_shape(lowering, x);
-    const int last = shape.rank - 1;
     kpar_value_id largest, terms, sum;
-    shape.dims[last] = (kpar_dim){1, false};
-    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_MAX, 1u << last, x, &largest));
-    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, largest, &largest));
+    KPAR_TRY(kpar_lower_max_last(lowering, true, x, &largest));
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_SUBTRACT, x, largest, &x));
     KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_EXP, x, &terms));
     KPAR_TRY(kpar_lower_sum_last(lowering, true, terms, &sum));

@@ -9,33 +9,6 @@ static kpar_x inverse_root(kpar_expression_builder *e, kpar_x x, double epsilon)
     return kpar_x_div(e, constant(e, 1), kpar_x_sqrt(e, kpar_x_add(e, x, constant(e, epsilon))));
 }
 
-/* `shape` with size 1 in the dimensions `axes`. */
-static kpar_shape kept(kpar_shape shape, unsigned axes)
-{
-    for (int i = 0; i < shape.rank; i++)
-        if (axes >> i & 1) shape.dims[i] = (kpar_dim){1, false};
-    return shape;
-}
-
-/* Sum over `axes`, which stay with size 1. */
-static kpar_status sum_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *sum)
-{
-    const kpar_shape shape = kept(*kpar_lower_shape(lowering, x), axes);
-    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, axes, x, sum));
-    return kpar_build_reshape(lowering->graph, shape, *sum, sum);
-}
-
-/* Mean over dimensions of a sample. */
-static kpar_status mean_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *mean)
-{
-    const kpar_shape *shape = kpar_lower_shape(lowering, x);
-    double count = 1;
-    for (int i = 0; i < shape->rank; i++)
-        if (axes >> i & 1) count *= (double)shape->dims[i].size;
-    KPAR_TRY(sum_over(lowering, axes, x, mean));
-    return kpar_build_affine(lowering->graph, *mean, 1 / count, 0, mean);
-}
-
 static kpar_status square_of_difference(kpar_lowering *lowering, kpar_value_id a, kpar_value_id b,
                                         kpar_value_id *out)
 {
@@ -66,7 +39,7 @@ static kpar_status weight_along(kpar_lowering *lowering, const kpar_shape *shape
     for (int i = 0; i < shape->rank; i++)
         if (!(axes >> i & 1)) weight.dims[weight.rank++] = shape->dims[i].size;
     KPAR_TRY(kpar_lower_weight(lowering, &weight, value));
-    return kpar_build_reshape(lowering->graph, kept(*shape, axes), *value, value);
+    return kpar_build_reshape(lowering->graph, kpar_lower_kept(*shape, axes), *value, value);
 }
 
 /* What the config says of gamma and beta. */
@@ -135,7 +108,7 @@ static kpar_status batch_mean(kpar_lowering *lowering, unsigned axes, kpar_value
                               kpar_value_id *mean)
 {
     KPAR_TRY(kpar_lower_weighted(lowering, x, kpar_lower_row_weights(lowering, 0, false), -1, mean));
-    KPAR_TRY(sum_over(lowering, axes, *mean, mean));
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, axes, true, *mean, mean));
     return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *mean, inverse, mean);
 }
 
@@ -171,7 +144,7 @@ static kpar_status lower_moving(kpar_lowering *lowering, const kpar_shape *shape
         if (!(axes >> i & 1)) weight.dims[weight.rank++] = shape->dims[i].size;
     weight.frozen = true;
     KPAR_TRY(kpar_lower_weight(lowering, &weight, &m->variable));
-    return kpar_build_reshape(lowering->graph, kept(*shape, axes), m->variable, &m->shaped);
+    return kpar_build_reshape(lowering->graph, kpar_lower_kept(*shape, axes), m->variable, &m->shaped);
 }
 
 KPAR_LAYER(batch_normalization)
@@ -224,9 +197,9 @@ KPAR_LAYER(layer_normalization)
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
     KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
     KPAR_TRY(read_affine(lowering, &shape, ((1u << shape.rank) - 1) & ~axes, &a));
-    KPAR_TRY(mean_over(lowering, axes, x, &mean));
+    KPAR_TRY(kpar_lower_mean(lowering, axes, true, x, &mean));
     KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
-    KPAR_TRY(mean_over(lowering, axes, variance, &variance));
+    KPAR_TRY(kpar_lower_mean(lowering, axes, true, variance, &variance));
     KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
     return apply_affine(lowering, &a, x, output);
 }
@@ -260,9 +233,9 @@ KPAR_LAYER(group_normalization)
         ((1u << grouped.rank) - 1) & ~(1u | 1u << last); /* all but the batch and the group */
     KPAR_TRY(read_affine(lowering, &shape, ((1u << shape.rank) - 1) & ~(1u << last), &a));
     KPAR_TRY(kpar_build_reshape(lowering->graph, grouped, x, &x));
-    KPAR_TRY(mean_over(lowering, axes, x, &mean));
+    KPAR_TRY(kpar_lower_mean(lowering, axes, true, x, &mean));
     KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
-    KPAR_TRY(mean_over(lowering, axes, variance, &variance));
+    KPAR_TRY(kpar_lower_mean(lowering, axes, true, variance, &variance));
     KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
     KPAR_TRY(kpar_build_reshape(lowering->graph, shape, x, &x));
     return apply_affine(lowering, &a, x, output);
@@ -280,24 +253,19 @@ KPAR_LAYER(rms_normalization)
     KPAR_TRY(weight_along(lowering, &shape, ((1u << shape.rank) - 1) & ~axes,
                           (kpar_weight){.name = "scale", .initializer = "", .by_default = "Ones"}, &scale));
     KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
-    KPAR_TRY(mean_over(lowering, axes, squares, &squares));
+    KPAR_TRY(kpar_lower_mean(lowering, axes, true, squares, &squares));
     KPAR_TRY(standardize(lowering, x, -1, squares, epsilon, &x));
     return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, x, scale, output);
 }
 
-/* x over its length along `axis`, a length of less than 1e-12 counting as that. */
+/* x over its length along `axis`. */
 KPAR_LAYER(unit_normalization)
 {
     double epsilon;
     unsigned axes;
-    kpar_value_id x, squares;
+    kpar_value_id x;
     kpar_shape shape;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-12, &x, &shape));
     KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
-    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
-    KPAR_TRY(sum_over(lowering, axes, squares, &squares));
-    kpar_expression_builder *e = kpar_expression_begin(1);
-    kpar_x inverse = kpar_x_min(e, inverse_root(e, kpar_x_input(e, 0), 0), constant(e, 1e12));
-    KPAR_TRY(kpar_lower_apply(lowering, e, inverse, &squares, 1, &squares));
-    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, x, squares, output);
+    return kpar_lower_unit_length(lowering, axes, epsilon, x, output);
 }

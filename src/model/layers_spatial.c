@@ -149,32 +149,30 @@ KPAR_LAYER(cropping)
     return kpar_build_slice(lowering->graph, start, stop, *output, output);
 }
 
-static kpar_status pool_all(kpar_lowering *lowering, kpar_value_id input, kpar_reduction kind,
-                            kpar_value_id *output)
+/* The argument 'keepdims', and the spatial dimensions. */
+static kpar_status read_pooling(kpar_lowering *lowering, const kpar_value_id *inputs, kpar_value_id *x,
+                                unsigned *axes, bool *keep)
 {
-    bool keep;
-    double count = 1;
-    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, &keep));
-    KPAR_TRY(kpar_lower_real(lowering, input, output));
-    kpar_shape shape = *kpar_lower_shape(lowering, *output);
-    const unsigned axes = ((1u << (shape.rank - 1)) - 1) & ~1u;
-    for (int i = 1; i < shape.rank - 1; i++) {
-        count *= (double)shape.dims[i].size;
-        shape.dims[i] = (kpar_dim){1, false};
-    }
-    KPAR_TRY(kpar_build_reduce(lowering->graph, kind, axes, *output, output));
-    if (kind == KPAR_REDUCE_SUM) KPAR_TRY(kpar_build_affine(lowering->graph, *output, 1 / count, 0, output));
-    return keep ? kpar_build_reshape(lowering->graph, shape, *output, output) : KPAR_OK;
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, keep));
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], x));
+    *axes = ((1u << (kpar_lower_shape(lowering, *x)->rank - 1)) - 1) & ~1u;
+    return KPAR_OK;
 }
 
 KPAR_LAYER(global_average_pooling)
 {
+    unsigned axes;
+    bool keep;
     (void)n_inputs;
-    return pool_all(lowering, inputs[0], KPAR_REDUCE_SUM, output);
+    KPAR_TRY(read_pooling(lowering, inputs, output, &axes, &keep));
+    return kpar_lower_mean(lowering, axes, keep, *output, output);
 }
 
 KPAR_LAYER(global_max_pooling)
 {
+    unsigned axes;
+    bool keep;
     (void)n_inputs;
-    return pool_all(lowering, inputs[0], KPAR_REDUCE_MAX, output);
+    KPAR_TRY(read_pooling(lowering, inputs, output, &axes, &keep));
+    return kpar_lower_reduce(lowering, KPAR_REDUCE_MAX, axes, keep, *output, output);
 }

@@ -247,14 +247,13 @@ static kpar_status categorical_hinge(kpar_lowering *lowering, const json_t *conf
 {
     (void)config;
     (void)owner;
-    const int last = kpar_lower_shape(lowering, prediction)->rank - 1;
     kpar_value_id right, wrong;
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, labels, prediction, &right));
     KPAR_TRY(kpar_lower_sum_last(lowering, false, right, &right));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x value = kpar_x_mul(e, kpar_x_sub(e, constant(e, 1), kpar_x_input(e, 1)), kpar_x_input(e, 0));
     KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, &wrong));
-    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_MAX, 1u << last, wrong, &wrong));
+    KPAR_TRY(kpar_lower_max_last(lowering, false, wrong, &wrong));
     e = kpar_expression_begin(2);
     value = kpar_x_add(e, kpar_x_sub(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), constant(e, 1));
     value = kpar_x_max(e, value, constant(e, 0));
@@ -318,24 +317,13 @@ static kpar_status categorical_focal(kpar_lowering *lowering, const json_t *conf
 
 /* Directions */
 
-/* x over its length along the last dimension, a length of less than 1e-7 counting as that. */
-static kpar_status unit_vector(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *unit)
-{
-    kpar_value_id squares;
-    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
-    KPAR_TRY(kpar_lower_sum_last(lowering, true, squares, &squares));
-    kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x inverse = kpar_x_div(e, constant(e, 1), kpar_x_sqrt(e, kpar_x_input(e, 1)));
-    kpar_x value = kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_min(e, inverse, constant(e, 1 / EPSILON)));
-    return kpar_lower_apply(lowering, e, value, (kpar_value_id[]){x, squares}, 2, unit);
-}
-
 kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
                               kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
     KPAR_TRY(check_axis(owner, config, kpar_lower_shape(lowering, prediction)));
-    KPAR_TRY(unit_vector(lowering, prediction, &prediction));
-    KPAR_TRY(unit_vector(lowering, labels, &labels));
+    const unsigned last = 1u << (kpar_lower_shape(lowering, prediction)->rank - 1);
+    KPAR_TRY(kpar_lower_unit_length(lowering, last, EPSILON, prediction, &prediction));
+    KPAR_TRY(kpar_lower_unit_length(lowering, last, EPSILON, labels, &labels));
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, prediction, labels, values));
     KPAR_TRY(kpar_lower_sum_last(lowering, false, *values, values));
     return kpar_build_affine(lowering->graph, *values, sign, 0, values);

@@ -28,7 +28,19 @@ void kpar_lower_pass_on(kpar_lowering *lowering, kpar_value_id input, kpar_value
 /* An expression of one value. */
 kpar_status kpar_lower_apply(kpar_lowering *lowering, kpar_expression_builder *e, kpar_x result,
                              const kpar_value_id *inputs, int n_inputs, kpar_value_id *out) KPAR_MUST_USE;
-/* Sum over the last dimension, which is kept with size 1 or removed; or the mean, removed. */
+/* `shape` with size 1 in the dimensions `axes`. */
+kpar_shape kpar_lower_kept(kpar_shape shape, unsigned axes);
+/* Reduction, or mean, over the dimensions `axes`, which are kept with size 1 or removed. */
+kpar_status kpar_lower_reduce(kpar_lowering *lowering, kpar_reduction kind, unsigned axes, bool keep,
+                              kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_lower_mean(kpar_lowering *lowering, unsigned axes, bool keep, kpar_value_id a,
+                            kpar_value_id *out) KPAR_MUST_USE;
+/* x over its length along `axes`, a length of less than `least` counting as that. */
+kpar_status kpar_lower_unit_length(kpar_lowering *lowering, unsigned axes, double least, kpar_value_id x,
+                                   kpar_value_id *out) KPAR_MUST_USE;
+/* Over the last dimension: the sum, the largest, and the mean, which is removed. */
+kpar_status kpar_lower_max_last(kpar_lowering *lowering, bool keep, kpar_value_id a,
+                                kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_lower_sum_last(kpar_lowering *lowering, bool keep, kpar_value_id a,
                                 kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;

@@ -148,20 +148,63 @@ kpar_status kpar_lower_apply(kpar_lowering *lowering, kpar_expression_builder *e
     return kpar_build_map(g, kpar_expression_end(e, g->arena, &result, 1), inputs, n_inputs, out);
 }
 
+kpar_shape kpar_lower_kept(kpar_shape shape, unsigned axes)
+{
+    for (int i = 0; i < shape.rank; i++)
+        if (axes >> i & 1) shape.dims[i] = (kpar_dim){1, false};
+    return shape;
+}
+
+kpar_status kpar_lower_reduce(kpar_lowering *lowering, kpar_reduction kind, unsigned axes, bool keep,
+                              kpar_value_id a, kpar_value_id *out)
+{
+    const kpar_shape kept = kpar_lower_kept(*kpar_lower_shape(lowering, a), axes);
+    KPAR_TRY(kpar_build_reduce(lowering->graph, kind, axes, a, out));
+    return keep ? kpar_build_reshape(lowering->graph, kept, *out, out) : KPAR_OK;
+}
+
+kpar_status kpar_lower_mean(kpar_lowering *lowering, unsigned axes, bool keep, kpar_value_id a,
+                            kpar_value_id *out)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, a);
+    double count = 1;
+    for (int i = 0; i < shape->rank; i++)
+        if (axes >> i & 1) count *= (double)shape->dims[i].size;
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, axes, keep, a, out));
+    return kpar_build_affine(lowering->graph, *out, 1 / count, 0, out);
+}
+
+static unsigned last_axis(const kpar_lowering *lowering, kpar_value_id a)
+{
+    return 1u << (kpar_lower_shape(lowering, a)->rank - 1);
+}
+
 kpar_status kpar_lower_sum_last(kpar_lowering *lowering, bool keep, kpar_value_id a, kpar_value_id *out)
 {
-    kpar_shape kept = *kpar_lower_shape(lowering, a);
-    kept.dims[kept.rank - 1] = (kpar_dim){1, false};
-    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1u << (kept.rank - 1), a, out));
-    return keep ? kpar_build_reshape(lowering->graph, kept, *out, out) : KPAR_OK;
+    return kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, last_axis(lowering, a), keep, a, out);
+}
+
+kpar_status kpar_lower_max_last(kpar_lowering *lowering, bool keep, kpar_value_id a, kpar_value_id *out)
+{
+    return kpar_lower_reduce(lowering, KPAR_REDUCE_MAX, last_axis(lowering, a), keep, a, out);
 }
 
 kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out)
 {
-    const kpar_shape *shape = kpar_lower_shape(lowering, a);
-    const int64_t n = shape->dims[shape->rank - 1].size;
-    KPAR_TRY(kpar_lower_sum_last(lowering, false, a, out));
-    return kpar_build_affine(lowering->graph, *out, 1.0 / (double)n, 0, out);
+    return kpar_lower_mean(lowering, last_axis(lowering, a), false, a, out);
+}
+
+kpar_status kpar_lower_unit_length(kpar_lowering *lowering, unsigned axes, double least, kpar_value_id x,
+                                   kpar_value_id *out)
+{
+    kpar_value_id inverse;
+    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &inverse));
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, axes, true, inverse, &inverse));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x reciprocal = kpar_x_div(e, kpar_x_constant(e, 1), kpar_x_sqrt(e, kpar_x_input(e, 0)));
+    KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_min(e, reciprocal, kpar_x_constant(e, 1 / least)), &inverse,
+                              1, &inverse));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, x, inverse, out);
 }
 
 /* Weights of shape (batch) as (batch, 1, ...), to broadcast over values of rank `rank`. */

@@ -240,17 +240,12 @@ static kpar_status decide(kpar_lowering *lowering, const json_t *config, const c
 {
     double threshold;
     const bool given = json_is_number(json_object_get(config, "threshold"));
-    kpar_shape shape = *kpar_lower_shape(lowering, prediction);
     kpar_value_id inputs[2] = {prediction, prediction};
     KPAR_TRY(kpar_config_number(owner, config, "threshold", 0, &threshold));
+    if (!given) KPAR_TRY(kpar_lower_max_last(lowering, true, prediction, &inputs[1]));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x p = kpar_x_input(e, 0), yes = kpar_x_lt(e, constant(e, threshold), p);
     if (!given) {
-        const int last = --shape.rank;
-        KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_MAX, 1u << last, prediction, &inputs[1]));
-        shape.rank++;
-        shape.dims[last] = (kpar_dim){1, false};
-        KPAR_TRY(kpar_build_reshape(lowering->graph, shape, inputs[1], &inputs[1]));
         kpar_x sizeable = kpar_x_lt(e, constant(e, 1e-9), kpar_x_abs(e, p));
         yes = kpar_x_mul(e, kpar_x_le(e, kpar_x_input(e, 1), p), sizeable);
     }

@@ -170,23 +170,15 @@ static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, 
     kpar_value_id x;
     unsigned axes;
     bool keep;
-    double count = 1;
     KPAR_TRY(operand(lowering, inputs, 0, &x));
-    kpar_shape shape = *kpar_lower_shape(lowering, x);
     if (json_is_null(json_object_get(lowering->layer->config, "axis")))
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: over all dimensions, the batch too; give an axis after the batch",
                          lowering->owner);
-    KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
+    KPAR_TRY(kpar_lower_axes(lowering, kpar_lower_shape(lowering, x)->rank, &axes));
     KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, &keep));
-    KPAR_TRY(kpar_build_reduce(lowering->graph, kind, axes, x, output));
-    for (int i = 0; i < shape.rank; i++)
-        if (axes >> i & 1) {
-            count *= (double)shape.dims[i].size;
-            shape.dims[i] = (kpar_dim){1, false};
-        }
-    if (mean) KPAR_TRY(kpar_build_affine(lowering->graph, *output, 1 / count, 0, output));
-    return keep ? kpar_build_reshape(lowering->graph, shape, *output, output) : KPAR_OK;
+    if (mean) return kpar_lower_mean(lowering, axes, keep, x, output);
+    return kpar_lower_reduce(lowering, kind, axes, keep, x, output);
 }
 
 #define REDUCE(name, kind, mean)                                                                             \

@@ -44,23 +44,6 @@ static kpar_status l1_l2(const char *owner, const json_t *config, kpar_expressio
     return weighted(e, first, second, x, penalty);
 }
 
-/* x / its length along `axis`, which is at least 1e-7 */
-static kpar_status of_length_one(kpar_lowering *lowering, int axis, kpar_value_id x, kpar_value_id *out)
-{
-    kpar_graph *g = lowering->graph;
-    kpar_shape kept = *kpar_lower_shape(lowering, x);
-    kpar_value_id squares;
-    kept.dims[axis] = (kpar_dim){1, false};
-    KPAR_TRY(kpar_build_unary(g, KPAR_SCALAR_SQUARE, x, &squares));
-    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, 1u << axis, squares, &squares));
-    KPAR_TRY(kpar_build_reshape(g, kept, squares, &squares));
-    kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x one = kpar_x_constant(e, 1), root = kpar_x_sqrt(e, kpar_x_input(e, 1));
-    kpar_x inverse = kpar_x_min(e, kpar_x_div(e, one, root), kpar_x_constant(e, 1e7));
-    return kpar_lower_apply(lowering, e, kpar_x_mul(e, kpar_x_input(e, 0), inverse),
-                            (kpar_value_id[]){x, squares}, 2, out);
-}
-
 /* |x| off the diagonal of a square matrix, times `factor`. */
 static kpar_status off_diagonal(kpar_lowering *lowering, double factor, kpar_value_id x, kpar_value_id *out)
 {
@@ -91,7 +74,7 @@ static kpar_status orthogonal(kpar_lowering *lowering, const char *owner, const 
                          "\"columns\" of two",
                          owner, mode, shape->rank);
     const double n = (double)shape->dims[rows ? 0 : 1].size, pairs = n * (n - 1) / 2;
-    KPAR_TRY(of_length_one(lowering, rows ? 1 : 0, x, &x));
+    KPAR_TRY(kpar_lower_unit_length(lowering, 1u << (rows ? 1 : 0), 1e-7, x, &x));
     KPAR_TRY(kpar_build_matmul(lowering->graph, x, !rows, x, rows, &x));
     KPAR_TRY(off_diagonal(lowering, factor * 0.5 / pairs, x, &x));
     return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 3, x, penalty);
