@@ -1,4 +1,4 @@
-/* Sum, maximum and minimum of two vectors, each type in its own arithmetic. */
+/* Sum, product, maximum and minimum of two vectors, each type in its own arithmetic. */
 #include "comm/transport.h"
 
 /* A float's maximum or minimum is NaN if either operand is. `x != x` is false for integers. */
@@ -16,6 +16,11 @@
             break;                                                                                           \
         case KPAR_REDUCE_MIN:                                                                                \
             for (size_t i = 0; i < count; i++) a[i] = a[i] < b[i] || a[i] != a[i] ? a[i] : b[i];             \
+            break;                                                                                           \
+        case KPAR_REDUCE_PRODUCT:                                                                            \
+            for (size_t i = 0; i < count; i++) a[i] = (type)(a[i] * b[i]);                                   \
+            break;                                                                                           \
+        case KPAR_REDUCTION_COUNT:                                                                           \
             break;                                                                                           \
         }                                                                                                    \
     }

@@ -126,6 +126,10 @@ static MPI_Op mpi_operation(kpar_reduction reduction)
         return MPI_MAX;
     case KPAR_REDUCE_MIN:
         return MPI_MIN;
+    case KPAR_REDUCE_PRODUCT:
+        return MPI_PROD;
+    case KPAR_REDUCTION_COUNT:
+        break;
     }
     return MPI_OP_NULL;
 }

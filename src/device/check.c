@@ -82,6 +82,15 @@ static kpar_status check_arg_reduce(const kpar_kernel_spec *spec)
     return KPAR_OK;
 }
 
+static kpar_status check_cumulative(const kpar_kernel_spec *spec)
+{
+    tensor in = kpar_spec_input(spec, 0), out = kpar_spec_output(spec, 0);
+    const int axis = spec->attributes.axis;
+    CHECK(axis >= 0 && axis < in->rank, "axis %d of rank %d", axis, in->rank);
+    CHECK(same_dims(in, out), "the output has another shape");
+    return KPAR_OK;
+}
+
 static kpar_status check_matmul(const kpar_kernel_spec *spec)
 {
     tensor a = kpar_spec_input(spec, 0), b = kpar_spec_input(spec, 1), out = kpar_spec_output(spec, 0);
@@ -323,6 +332,7 @@ static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec) =
     [KPAR_OP_MAP] = check_map,
     [KPAR_OP_REDUCE] = check_reduce,
     [KPAR_OP_ARG_REDUCE] = check_arg_reduce,
+    [KPAR_OP_CUMULATIVE] = check_cumulative,
     [KPAR_OP_MATMUL] = check_matmul,
     [KPAR_OP_CONV] = check_conv,
     [KPAR_OP_CONV_INPUT_GRADIENT] = check_conv,

@@ -131,6 +131,29 @@ kpar_status kpar_build_broadcast(kpar_graph *g, kpar_shape shape, kpar_value_id 
     return append_map(g, identity, &shape, &a, 1, out);
 }
 
+/* x toward 0. */
+static kpar_x truncated(kpar_expression_builder *e, kpar_x x)
+{
+    const kpar_x negative = kpar_x_neg(e, kpar_x_floor(e, kpar_x_neg(e, x)));
+    return kpar_x_select(e, kpar_x_lt(e, x, kpar_x_constant(e, 0)), negative, kpar_x_floor(e, x));
+}
+
+kpar_status kpar_build_cast(kpar_graph *g, kpar_dtype dtype, kpar_value_id a, kpar_value_id *out)
+{
+    const kpar_value v = g->values[a];
+    *out = a;
+    if (v.dtype == dtype) return KPAR_OK;
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x x = kpar_x_input(e, 0);
+    if (dtype == KPAR_BOOL)
+        x = kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_eq(e, x, kpar_x_constant(e, 0)));
+    else if (dtype != g->real && v.dtype == g->real)
+        x = truncated(e, x);
+    KPAR_TRY(append_map(g, kpar_expression_end(e, g->arena, &x, 1), &v.shape, &a, 1, out));
+    g->values[*out].dtype = dtype;
+    return KPAR_OK;
+}
+
 kpar_status kpar_build_unary(kpar_graph *g, kpar_scalar_op op, kpar_value_id a, kpar_value_id *out)
 {
     kpar_expression_builder *builder = kpar_expression_begin(1);
@@ -159,14 +182,27 @@ kpar_status kpar_build_reduce(kpar_graph *g, kpar_reduction reduction, unsigned 
                               kpar_value_id *out)
 {
     *out = a;
+    for (int i = KPAR_MAX_RANK - 1; reduction == KPAR_REDUCE_PRODUCT && (axes & (axes - 1)) != 0; i--) {
+        if (!(axes >> i & 1)) continue; /* one axis after the other: so it has a gradient */
+        KPAR_TRY(kpar_build_reduce(g, reduction, 1u << i, *out, out));
+        axes ^= 1u << i;
+    }
     if (!axes) return KPAR_OK;
-    return kpar_graph_append(g, KPAR_OP_REDUCE, &a, 1,
+    return kpar_graph_append(g, KPAR_OP_REDUCE, out, 1,
                              &(kpar_attributes){.reduction = reduction, .axes = axes}, out);
 }
 
 kpar_status kpar_build_arg_reduce(kpar_graph *g, int axis, kpar_value_id a, kpar_value_id *out)
 {
     return kpar_graph_append(g, KPAR_OP_ARG_REDUCE, &a, 1, &(kpar_attributes){.axis = axis}, out);
+}
+
+kpar_status kpar_build_cumulative(kpar_graph *g, kpar_reduction reduction, int axis, bool exclusive, bool reverse,
+                                  kpar_value_id a, kpar_value_id *out)
+{
+    const kpar_attributes attributes = {
+        .reduction = reduction, .axis = axis, .exclusive = exclusive, .reverse = reverse};
+    return kpar_graph_append(g, KPAR_OP_CUMULATIVE, &a, 1, &attributes, out);
 }
 
 kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, kpar_value_id b,

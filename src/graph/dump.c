@@ -47,6 +47,12 @@ static void print_value(kpar_text *text, const kpar_graph *g, kpar_value_id id)
     print_placement(text, v);
 }
 
+const char *kpar_reduction_name(kpar_reduction reduction)
+{
+    static const char *const names[KPAR_REDUCTION_COUNT] = {"sum", "max", "min", "product"};
+    return names[reduction];
+}
+
 static void print_attributes(kpar_text *text, const kpar_op *op)
 {
     const kpar_attributes *a = &op->attributes;
@@ -57,11 +63,10 @@ static void print_attributes(kpar_text *text, const kpar_op *op)
     if (a->transpose_a) kpar_text_printf(text, " transpose_a");
     if (a->transpose_b) kpar_text_printf(text, " transpose_b");
     if (op->kind == KPAR_OP_REDUCE)
-        kpar_text_printf(text, " %s axes=%#x",
-                         a->reduction == KPAR_REDUCE_SUM   ? "sum"
-                         : a->reduction == KPAR_REDUCE_MAX ? "max"
-                                                           : "min",
-                         a->axes);
+        kpar_text_printf(text, " %s axes=%#x", kpar_reduction_name(a->reduction), a->axes);
+    if (op->kind == KPAR_OP_CUMULATIVE)
+        kpar_text_printf(text, " %s axis=%d%s%s", kpar_reduction_name(a->reduction), a->axis,
+                         a->exclusive ? " exclusive" : "", a->reverse ? " reverse" : "");
     if (op->kind == KPAR_OP_CONSTANT) kpar_text_printf(text, " %.17g", a->value);
     if (op->kind == KPAR_OP_SPLIT || kpar_op_is_collective(op->kind))
         kpar_text_printf(text, " over %s", axis_names[a->mesh_axis]);

@@ -93,16 +93,25 @@ typedef struct kpar_value {
     const char *layer; /* the layer it comes from, for messages; never NULL, may be "" */
 } kpar_value;
 
-typedef enum kpar_reduction { KPAR_REDUCE_SUM, KPAR_REDUCE_MAX, KPAR_REDUCE_MIN } kpar_reduction;
+typedef enum kpar_reduction {
+    KPAR_REDUCE_SUM,
+    KPAR_REDUCE_MAX,
+    KPAR_REDUCE_MIN,
+    KPAR_REDUCE_PRODUCT,
+    KPAR_REDUCTION_COUNT
+} kpar_reduction;
+const char *kpar_reduction_name(kpar_reduction reduction);
 
 /* Every op's attributes: type, name, what it is to graph/attributes.h, and how many of them (an array) or nothing. An op
  * uses those that its row names. What compares, hashes, prints and reads attributes goes by this list. */
 #define KPAR_ATTRIBUTE_LIST(X)                                                                               \
     X(bool, transpose_a, BOOL, )              /* matmul */                                                   \
     X(bool, transpose_b, BOOL, )              /* matmul */                                                   \
-    X(kpar_reduction, reduction, INT, )       /* reduce, pool, all_reduce, reduce_scatter */                 \
+    X(kpar_reduction, reduction, INT, )       /* reduce, cumulative, pool, all_reduce, reduce_scatter */     \
     X(unsigned, axes, INT, )                  /* reduce: bit mask of the dimensions removed */               \
-    X(int, axis, INT, )                       /* arg_reduce, concat, gather, scatter_add, iota, softmax */   \
+    X(int, axis, INT, )                       /* arg_reduce, cumulative, concat, iota, split */              \
+    X(bool, exclusive, BOOL, )                /* cumulative: each element without itself */                  \
+    X(bool, reverse, BOOL, )                  /* cumulative: from the last element on */                     \
     X(int, permutation, INT, [KPAR_MAX_RANK]) /* transpose: input dimension of each output dimension */      \
     X(int64_t, start, INT64, [KPAR_MAX_RANK]) /* slice: first element; pad, conv, pool: added before */      \
     X(int64_t, stop, INT64, [KPAR_MAX_RANK]) /* slice: past the last, or KPAR_TO_END; others: added after */ \

@@ -10,8 +10,10 @@
     X(MAP, "map", -1,                                                                                        \
       "an expression, element by element; inputs broadcast to the output's shape; an output for each of "    \
       "its outputs")                                                                                         \
-    X(REDUCE, "reduce", 1, "sum, maximum or minimum over the dimensions in `axes`, which are removed")       \
+    X(REDUCE, "reduce", 1, "sum, product, maximum or minimum over `axes`, which are removed")                \
     X(ARG_REDUCE, "arg_reduce", 1, "int32 index of the first maximum along `axis`, which is removed")        \
+    X(CUMULATIVE, "cumulative", 1,                                                                           \
+      "sum or product of the elements up to each along `axis`, or from it on, with or without itself")       \
     X(MATMUL, "matmul", 2, "(..., m, k) x (..., k, n), either transposed in its last two dimensions")        \
     X(CONV, "conv", 2,                                                                                       \
       "correlation of images (batch, ..., in) with a kernel (..., in / groups, out), over `start`, `stop`, " \

@@ -40,10 +40,33 @@ static kpar_status gradient_of_extreme(kpar_graph *g, kpar_value_id x, kpar_valu
     return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, attains, dy, dx);
 }
 
+static int lowest(unsigned axes)
+{
+    int axis = 0;
+    while (!(axes >> axis & 1)) axis++;
+    return axis;
+}
+
+/* Of a product: the product of the other elements, which is right at zeros too. */
+static kpar_status gradient_of_product(kpar_graph *g, kpar_value_id x, unsigned axes, kpar_value_id dy,
+                                       kpar_value_id *dx)
+{
+    const int axis = lowest(axes);
+    kpar_value_id before, behind;
+    if (axes != 1u << axis) return kpar_fail(KPAR_EUNSUPPORTED, "the gradient of a product over several axes");
+    KPAR_TRY(kpar_build_cumulative(g, KPAR_REDUCE_PRODUCT, axis, true, false, x, &before));
+    KPAR_TRY(kpar_build_cumulative(g, KPAR_REDUCE_PRODUCT, axis, true, true, x, &behind));
+    KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, before, behind, dx));
+    KPAR_TRY(repeat(g, g->values[x].shape, axes, dy, &dy));
+    return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, *dx, dy, dx);
+}
+
 KPAR_GRADIENT_RULE(reduce)
 {
     const kpar_op op = g->ops[id];
     if (!wanted[0] || dy[0] < 0) return KPAR_OK;
+    if (op.attributes.reduction == KPAR_REDUCE_PRODUCT)
+        return gradient_of_product(g, op.inputs[0], op.attributes.axes, dy[0], &dx[0]);
     if (op.attributes.reduction == KPAR_REDUCE_SUM)
         return repeat(g, g->values[op.inputs[0]].shape, op.attributes.axes, dy[0], &dx[0]);
     return gradient_of_extreme(g, op.inputs[0], op.outputs[0], op.attributes.axes, dy[0], &dx[0]);

@@ -24,6 +24,9 @@ KPAR_SHAPE_RULE(reduce);
 KPAR_GRADIENT_RULE(reduce);
 KPAR_FLOPS_RULE(reduce);
 KPAR_SHAPE_RULE(arg_reduce);
+/* op_cumulative.c */
+KPAR_SHAPE_RULE(cumulative);
+KPAR_GRADIENT_RULE(cumulative);
 /* op_matmul.c */
 KPAR_SHAPE_RULE(matmul);
 KPAR_GRADIENT_RULE(matmul);

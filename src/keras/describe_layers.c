@@ -50,16 +50,14 @@ static kpar_status refuse_foreign(const kpar_description *d, const kpar_layer *l
     return KPAR_OK;
 }
 
-/* Everything computes in float32; an input may hold integers. */
+/* Everything computes in float32; rows that have an argument for it know other types. */
 static kpar_status check_dtype(const kpar_description *d, const kpar_layer *layer)
 {
     const json_t *dtype = json_object_get(layer->config, "dtype");
     const char *name = json_string_value(dtype);
     if (!name) name = json_string_value(json_object_get(json_object_get(dtype, "config"), "name"));
-    bool is_input = strcmp(layer->class_name, "InputLayer") == 0;
-    kpar_dtype parsed;
     if (!dtype || json_is_null(dtype) || (name && strcmp(name, "float32") == 0)) return KPAR_OK;
-    if (name && is_input && kpar_dtype_parse(name, &parsed)) return KPAR_OK;
+    if (name && kpar_has_word(layer->row->arguments, "dtype")) return KPAR_OK;
     return kpar_fail(KPAR_EUNSUPPORTED, "%s: dtype policy '%s' is not supported; supported: float32",
                      kpar_layer_owner(d, layer), name ? name : "of several types");
 }

@@ -6,7 +6,7 @@
 #define CONV_ARGUMENTS "kernel_size strides padding dilation_rate activation use_bias bias_initializer"
 
 static const kpar_layer_row rows[] = {
-    {"InputLayer", "an input of the model", "batch_shape", "sparse=false ragged=false optional=false",
+    {"InputLayer", "an input of the model", "batch_shape dtype", "sparse=false ragged=false optional=false",
      kpar_layer_input, NULL, NULL},
     {"Dense", "matrix product over the last dimension, bias, activation",
      "units activation use_bias kernel_initializer bias_initializer", "", kpar_layer_dense, NULL, NULL},

@@ -8,19 +8,14 @@ KPAR_LAYER(embedding)
     const json_t *config = lowering->layer->config;
     int64_t rows, columns;
     bool masks;
-    kpar_value_id table;
+    kpar_value_id table, indices;
     (void)n_inputs;
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "input_dim", 0, &rows));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "output_dim", 0, &columns));
     KPAR_TRY(kpar_config_boolean(lowering->owner, config, "mask_zero", false, &masks));
-    const kpar_dtype dtype = kpar_graph_value(lowering->graph, inputs[0])->dtype;
     if (masks)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'mask_zero' = true is not supported",
                          lowering->owner);
-    if (dtype != KPAR_I32 && dtype != KPAR_I64)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: its input is %s; expected whole numbers: give the input layer dtype int32",
-                         lowering->owner, kpar_dtype_name(dtype));
     if (rows <= 0 || columns <= 0)
         return kpar_fail(KPAR_EFORMAT,
                          "%s: arguments 'input_dim' and 'output_dim': expected positive numbers",
@@ -31,7 +26,9 @@ KPAR_LAYER(embedding)
                                 .rank = 2,
                                 .dims = {rows, columns}};
     KPAR_TRY(kpar_lower_weight(lowering, &weight, &table));
-    return kpar_build_gather(lowering->graph, table, inputs[0], output);
+    const kpar_dtype given = kpar_graph_value(lowering->graph, inputs[0])->dtype;
+    KPAR_TRY(kpar_build_cast(lowering->graph, given == KPAR_I64 ? KPAR_I64 : KPAR_I32, inputs[0], &indices));
+    return kpar_build_gather(lowering->graph, table, indices, output);
 }
 
 /* Multi-head attention: Vaswani et al., "Attention is all you need" (2017). */

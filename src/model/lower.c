@@ -137,7 +137,7 @@ static kpar_status check_layer(kpar_lowering *lowering)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: layers of this class are not supported; supported are: %s",
                          lowering->owner, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
     }
-    if (strcmp(layer->class_name, "InputLayer") != 0) KPAR_TRY(check_dtype(lowering));
+    if (!kpar_has_word(layer->row->arguments, "dtype")) KPAR_TRY(check_dtype(lowering));
     return kpar_config_known(lowering->owner, layer->config,
                              kpar_layer_arguments(lowering->arena, layer->row), layer->row->defaults);
 }

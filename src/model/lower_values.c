@@ -40,12 +40,7 @@ kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable)
 
 kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *real)
 {
-    kpar_graph *g = lowering->graph;
-    kpar_value_id one;
-    *real = value;
-    if (kpar_graph_value(g, value)->dtype == g->real) return KPAR_OK;
-    KPAR_TRY(kpar_build_constant(g, 1, (kpar_shape){.rank = 0}, &one));
-    return kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, value, one, real);
+    return kpar_build_cast(lowering->graph, lowering->graph->real, value, real);
 }
 
 kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank, int *dim)

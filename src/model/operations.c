@@ -162,7 +162,66 @@ static KPAR_OPERATION(where)
     return kpar_lower_apply(lowering, e, value, terms, 3, output);
 }
 
+/* --- types --- */
+
+/* Argument `dtype`, where it is given. Booleans are real numbers here, 1 and 0. */
+static kpar_status cast(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
+{
+    kpar_graph *g = lowering->graph;
+    const char *name;
+    kpar_dtype dtype;
+    *output = x;
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "dtype", "float32", &name));
+    const bool known = kpar_dtype_parse(name, &dtype);
+    if (known && dtype == KPAR_F32) return kpar_lower_real(lowering, x, output);
+    if (!known || (dtype != KPAR_I32 && dtype != KPAR_I64 && dtype != KPAR_BOOL))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'dtype' is \"%s\"; supported are float32, int32, int64 and bool",
+                         lowering->owner, name);
+    KPAR_TRY(kpar_build_cast(g, dtype, x, output));
+    return dtype == KPAR_BOOL ? kpar_lower_real(lowering, *output, output) : KPAR_OK;
+}
+
+static KPAR_OPERATION(as_type)
+{
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    return cast(lowering, x, output);
+}
+
 /* --- over dimensions --- */
+
+static kpar_status has_axis(const kpar_lowering *lowering)
+{
+    if (!json_is_null(json_object_get(lowering->layer->config, "axis"))) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: over all dimensions, the batch too; give an axis after the batch",
+                     lowering->owner);
+}
+
+static kpar_status running(kpar_lowering *lowering, const kpar_value_id *inputs, kpar_reduction kind,
+                           kpar_value_id *output)
+{
+    kpar_value_id x;
+    int dim;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    KPAR_TRY(has_axis(lowering));
+    KPAR_TRY(read_axis(lowering, "axis", -1, kpar_lower_shape(lowering, x)->rank, &dim));
+    KPAR_TRY(cast(lowering, x, &x));
+    return kpar_build_cumulative(lowering->graph, kind, dim, false, false, x, output);
+}
+
+static KPAR_OPERATION(cumulative_sum)
+{
+    (void)n_inputs;
+    return running(lowering, inputs, KPAR_REDUCE_SUM, output);
+}
+
+static KPAR_OPERATION(cumulative_product)
+{
+    (void)n_inputs;
+    return running(lowering, inputs, KPAR_REDUCE_PRODUCT, output);
+}
 
 static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, kpar_reduction kind,
                           bool mean, kpar_value_id *output)
@@ -171,10 +230,7 @@ static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, 
     unsigned axes;
     bool keep;
     KPAR_TRY(operand(lowering, inputs, 0, &x));
-    if (json_is_null(json_object_get(lowering->layer->config, "axis")))
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: over all dimensions, the batch too; give an axis after the batch",
-                         lowering->owner);
+    KPAR_TRY(has_axis(lowering));
     KPAR_TRY(kpar_lower_axes(lowering, kpar_lower_shape(lowering, x)->rank, &axes));
     KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, &keep));
     if (mean) return kpar_lower_mean(lowering, axes, keep, x, output);
@@ -189,6 +245,7 @@ static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, 
     }
 /* clang-format off */
 REDUCE(mean_over, KPAR_REDUCE_SUM, true) REDUCE(sum_over, KPAR_REDUCE_SUM, false)
+REDUCE(product_over, KPAR_REDUCE_PRODUCT, false)
 REDUCE(max_over, KPAR_REDUCE_MAX, false) REDUCE(min_over, KPAR_REDUCE_MIN, false)
     /* clang-format on */
 
@@ -501,6 +558,10 @@ static const kpar_layer_row rows[] = {
     {"ZerosLike", "0 of the same shape", "", "", zeros_like, NULL, NULL},
     {"Mean", "mean over dimensions of a sample", "axis keepdims", "", mean_over, NULL, NULL},
     {"Sum", "sum over dimensions of a sample", "axis keepdims", "", sum_over, NULL, NULL},
+    {"Prod", "product over dimensions of a sample", "axis keepdims", "", product_over, NULL, NULL},
+    {"Cumsum", "sum of the elements up to each", "axis dtype", "", cumulative_sum, NULL, NULL},
+    {"Cumprod", "product of the elements up to each", "axis dtype", "", cumulative_product, NULL, NULL},
+    {"Cast", "as another type", "dtype", "", as_type, NULL, NULL},
     {"Max", "largest over dimensions of a sample", "axis keepdims", "", max_over, NULL, NULL},
     {"Min", "smallest over dimensions of a sample", "axis keepdims", "", min_over, NULL, NULL},
     {"Softmax", "softmax over the last dimension", "axis", "", softmax, NULL, NULL},

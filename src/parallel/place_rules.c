@@ -152,6 +152,16 @@ static bool rule_arg_reduce(kpar_rule *r)
     return true;
 }
 
+/* Lines lie whole on a rank. Sums of terms are terms of the sums. */
+static bool rule_cumulative(kpar_rule *r)
+{
+    const kpar_placement p = r->given[0];
+    const bool lines = p.kind == KPAR_SPLIT && p.dim != r->op->attributes.axis;
+    if (!lines && !(p.kind == KPAR_PARTIAL && r->op->attributes.reduction == KPAR_REDUCE_SUM)) return false;
+    r->wanted[0] = r->result = p;
+    return true;
+}
+
 static const kpar_placement whole = {.kind = KPAR_REPLICATED}, partial = {.kind = KPAR_PARTIAL};
 
 /* The placements of an op of two inputs. */
@@ -376,6 +386,7 @@ static bool (*const rules[KPAR_OP_COUNT])(kpar_rule *) = {
     [KPAR_OP_MAP] = rule_map,
     [KPAR_OP_REDUCE] = rule_reduce,
     [KPAR_OP_ARG_REDUCE] = rule_arg_reduce,
+    [KPAR_OP_CUMULATIVE] = rule_cumulative,
     [KPAR_OP_MATMUL] = rule_matmul,
     [KPAR_OP_CONV] = rule_conv,
     [KPAR_OP_CONV_INPUT_GRADIENT] = rule_conv_input_gradient,

@@ -89,7 +89,7 @@ PARSE_NAME(parse_slot_kind, kpar_slot_kind, KPAR_SLOT_COUNT, kpar_slot_name)
 static bool parse_reduction(kpar_text_reader *r, char *value, void *member)
 {
     int number;
-    if (!parse_natural(r, value, &number) || number > KPAR_REDUCE_MIN) return false;
+    if (!parse_natural(r, value, &number) || number >= KPAR_REDUCTION_COUNT) return false;
     *(kpar_reduction *)member = (kpar_reduction)number;
     return true;
 }

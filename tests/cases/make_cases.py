@@ -245,10 +245,25 @@ def conv_one_dimension(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)), x=features(rng, 17, 1), y=classes(rng, 4))
 
 
+def running_sums(rng):
+    """Functional: running sums and products, products, casts; numbers of features cast to whole ones are an embedding's rows"""
+    x = layers.Input((4, 6))
+    hidden = layers.Dense(5, activation="sigmoid")(x)
+    sums = keras.ops.cumsum(hidden, axis=1) + 0.1 * keras.ops.cumsum(keras.ops.cast(4 * x[:, :, :5], "int32"), axis=-1)
+    products = keras.ops.cumprod(hidden + 0.5, axis=-1)
+    whole = keras.ops.cast(keras.ops.clip(3 * x[:, :, 0] + 5, 0, 9.5), "int32")
+    table = layers.Embedding(10, 5)(whole) * keras.ops.cast(keras.ops.cast(x[:, :, :1] > 0, "bool"), "float32")
+    merged = layers.Concatenate()([sums, products, table])
+    features_of = layers.Dense(3, activation="tanh")(merged)
+    pooled = layers.Concatenate()([layers.Flatten()(features_of), keras.ops.prod(hidden + 0.5, axis=(1, 2), keepdims=True)[:, 0]])
+    model = keras.Model(x, layers.Dense(4, activation="softmax")(pooled))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 4, 6), y=classes(rng, 4))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension]
+         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8]
@@ -305,7 +320,7 @@ def gradients(path, x, y, weights):
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), sample_weight=weights, training=True)
     values = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
-    return {"grad/" + name: value.numpy() for name, value in zip(weight_paths(model, path), values) if value is not None}
+    return {"grad/" + name: tf.convert_to_tensor(value).numpy() for name, value in zip(weight_paths(model, path), values) if value is not None}
 
 
 def steps(path, case, scratch):

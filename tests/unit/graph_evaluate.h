@@ -72,7 +72,18 @@ static void evaluate_map(evaluation *e, const kpar_op *op)
 
 static double combine(kpar_reduction reduction, double a, double b)
 {
-    return reduction == KPAR_REDUCE_SUM ? a + b : reduction == KPAR_REDUCE_MAX ? fmax(a, b) : fmin(a, b);
+    return reduction == KPAR_REDUCE_SUM       ? a + b
+           : reduction == KPAR_REDUCE_PRODUCT ? a * b
+           : reduction == KPAR_REDUCE_MAX     ? fmax(a, b)
+                                              : fmin(a, b);
+}
+
+static double start_of(kpar_reduction reduction)
+{
+    return reduction == KPAR_REDUCE_SUM       ? 0
+           : reduction == KPAR_REDUCE_PRODUCT ? 1
+           : reduction == KPAR_REDUCE_MAX     ? -INFINITY
+                                              : INFINITY;
 }
 
 static void evaluate_reduce(evaluation *e, const kpar_op *op)
@@ -80,8 +91,7 @@ static void evaluate_reduce(evaluation *e, const kpar_op *op)
     const kpar_shape *shape = &e->graph->values[op->inputs[0]].shape;
     const kpar_reduction reduction = op->attributes.reduction;
     double *out = e->values[op->outputs[0]];
-    for (int64_t i = 0; reduction != KPAR_REDUCE_SUM && i < count_of(e, op->outputs[0]); i++)
-        out[i] = reduction == KPAR_REDUCE_MAX ? -INFINITY : INFINITY;
+    for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) out[i] = start_of(reduction);
     for (int64_t i = 0; i < count_of(e, op->inputs[0]); i++) {
         int64_t target = 0, stride = 1, index = i;
         for (int d = shape->rank; d-- > 0;) {
@@ -93,6 +103,22 @@ static void evaluate_reduce(evaluation *e, const kpar_op *op)
             index /= size;
         }
         out[target] = combine(reduction, out[target], e->values[op->inputs[0]][i]);
+    }
+}
+
+/* Each element by itself: everything that counts for it. */
+static void evaluate_cumulative(evaluation *e, const kpar_op *op)
+{
+    const kpar_attributes *a = &op->attributes;
+    int64_t outer, size, inner;
+    around(e, &e->graph->values[op->inputs[0]].shape, a->axis, &outer, &size, &inner);
+    for (int64_t i = 0; i < outer * size * inner; i++) {
+        const int64_t at = i / inner % size, first = i - at * inner;
+        double *result = &e->values[op->outputs[0]][i];
+        *result = start_of(a->reduction);
+        for (int64_t k = 0; k < size; k++)
+            if ((a->reverse ? k > at : k < at) || (k == at && !a->exclusive))
+                *result = combine(a->reduction, *result, e->values[op->inputs[0]][first + k * inner]);
     }
 }
 
@@ -376,6 +402,9 @@ static void evaluate_op(evaluation *e, const kpar_op *op)
         break;
     case KPAR_OP_REDUCE:
         evaluate_reduce(e, op);
+        break;
+    case KPAR_OP_CUMULATIVE:
+        evaluate_cumulative(e, op);
         break;
     case KPAR_OP_ARG_REDUCE:
         evaluate_arg_max(e, op);

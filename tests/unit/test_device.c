@@ -90,6 +90,9 @@ static bool read_word(const char **at, test_case *c)
     if (accept(at, "ta")) return a->transpose_a = true;
     if (accept(at, "tb")) return a->transpose_b = true;
     if (accept(at, "max")) return a->reduction = KPAR_REDUCE_MAX, true;
+    if (accept(at, "product")) return a->reduction = KPAR_REDUCE_PRODUCT, true;
+    if (accept(at, "exclusive")) return a->exclusive = true;
+    if (accept(at, "reverse")) return a->reverse = true;
     if (accept(at, "min")) return a->reduction = KPAR_REDUCE_MIN, true;
     if (accept(at, "accumulate")) return a->accumulate = true;
     if (accept(at, "sparse")) return a->sparse = true;
@@ -420,6 +423,8 @@ START_TEST(a_specification_that_does_not_fit_is_refused_by_every_device)
         "reduce f32(3,4) -> f32(3) axes=1",
         "reduce f32(3,4) -> f32(3) axes=4",
         "arg_reduce f32(3,4) -> f32(3) axis=1",
+        "cumulative f32(3,4) -> f32(3,4) axis=2",
+        "cumulative f32(3,4) -> f32(4,3) axis=1",
         "matmul f32(3,4) f32(5,6) -> f32(3,6)",
         "matmul f32(3,4) f32(4,6) -> f32(3,5)",
         "matmul f32(3,4) f32(4,6) f32(5) -> f32(3,6) " BIAS_RELU,

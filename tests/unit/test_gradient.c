@@ -36,6 +36,12 @@ BUILD(sum_of_middle) { return kpar_build_reduce(g, KPAR_REDUCE_SUM, 2, x[0], y);
 BUILD(sum_of_outer) { return kpar_build_reduce(g, KPAR_REDUCE_SUM, 5, x[0], y); }
 BUILD(maximum) { return kpar_build_reduce(g, KPAR_REDUCE_MAX, 4, x[0], y); }
 BUILD(minimum) { return kpar_build_reduce(g, KPAR_REDUCE_MIN, 2, x[0], y); }
+BUILD(product_of_middle) { return kpar_build_reduce(g, KPAR_REDUCE_PRODUCT, 2, x[0], y); }
+BUILD(sums_up_to) { return kpar_build_cumulative(g, KPAR_REDUCE_SUM, 1, false, false, x[0], y); }
+BUILD(sums_behind) { return kpar_build_cumulative(g, KPAR_REDUCE_SUM, 1, true, true, x[0], y); }
+BUILD(products_up_to) { return kpar_build_cumulative(g, KPAR_REDUCE_PRODUCT, 2, false, false, x[0], y); }
+BUILD(products_from) { return kpar_build_cumulative(g, KPAR_REDUCE_PRODUCT, 1, false, true, x[0], y); }
+BUILD(products_before) { return kpar_build_cumulative(g, KPAR_REDUCE_PRODUCT, 1, true, false, x[0], y); }
 BUILD(matmul) { return kpar_build_matmul(g, x[0], false, x[1], false, y); }
 BUILD(matmul_ta) { return kpar_build_matmul(g, x[0], true, x[1], false, y); }
 BUILD(matmul_tb) { return kpar_build_matmul(g, x[0], false, x[1], true, y); }
@@ -98,6 +104,12 @@ static const op_case cases[] = {
     {KPAR_OP_REDUCE, "sum over the outer dimensions", {"b 2 3"}, build_sum_of_outer},
     {KPAR_OP_REDUCE, "maximum", {"b 2 3"}, build_maximum},
     {KPAR_OP_REDUCE, "minimum", {"b 2 3"}, build_minimum},
+    {KPAR_OP_REDUCE, "product", {"b 3 2"}, build_product_of_middle},
+    {KPAR_OP_CUMULATIVE, "sums", {"b 4"}, build_sums_up_to},
+    {KPAR_OP_CUMULATIVE, "sums, exclusive and reverse", {"b 4 2"}, build_sums_behind},
+    {KPAR_OP_CUMULATIVE, "products", {"b 2 4"}, build_products_up_to},
+    {KPAR_OP_CUMULATIVE, "products, reverse", {"b 4 2"}, build_products_from},
+    {KPAR_OP_CUMULATIVE, "products, exclusive", {"b 3"}, build_products_before},
     {KPAR_OP_MATMUL, "a b", {"b 4", "4 2"}, build_matmul},
     {KPAR_OP_MATMUL, "aT b", {"4 b", "4 2"}, build_matmul_ta},
     {KPAR_OP_MATMUL, "a bT", {"b 4", "2 4"}, build_matmul_tb},

@@ -406,6 +406,37 @@ START_TEST(an_op_without_a_rule_gets_its_inputs_whole)
 }
 END_TEST
 
+/* x W, with W cut by columns, (rows, 8) as (rows, 4, 2), and its running sums along `axis`: the collectives that it takes. */
+static size_t moves_of_running_sums(int axis)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F32), *placed = NULL;
+    const kpar_dim rows[] = {{1, true}, {4, false}}, matrix[] = {{4, false}, {8, false}},
+                   cube[] = {{1, true}, {4, false}, {2, false}};
+    const bool trained[1] = {false};
+    const kpar_place_options options = {.mesh = {1, 1, 2}, .trained = trained};
+    kpar_value_id y;
+    const kpar_value_id x = kpar_graph_source(g, KPAR_FROM_FEATURE, 0, KPAR_F32, kpar_shape_of(2, rows));
+    const kpar_value_id w = kpar_graph_source(g, KPAR_FROM_VARIABLE, 0, KPAR_F32, kpar_shape_of(2, matrix));
+    ck_assert_int_eq(kpar_build_matmul(g, x, false, w, false, &y), KPAR_OK);
+    ck_assert_int_eq(kpar_build_reshape(g, kpar_shape_of(3, cube), y, &y), KPAR_OK);
+    ck_assert_int_eq(kpar_build_cumulative(g, KPAR_REDUCE_SUM, axis, false, false, y, &y), KPAR_OK);
+    kpar_graph_set_state(g, w, w);
+    kpar_graph_add_output(g, KPAR_OUTPUT_REPORT, 0, y);
+    ck_assert_int_eq(kpar_place_graph(g, &options, &placed), KPAR_OK);
+    ck_assert_int_eq(kpar_graph_check(placed), KPAR_OK);
+    const size_t moves = placed->n_ops - g->n_ops;
+    kpar_graph_destroy(g);
+    kpar_graph_destroy(placed);
+    return moves;
+}
+
+START_TEST(lines_of_running_sums_lie_whole_on_a_rank)
+{
+    ck_assert_uint_eq(moves_of_running_sums(1), 1);
+    ck_assert_uint_eq(moves_of_running_sums(2), 0);
+}
+END_TEST
+
 /* A variable sharded by rows, divided by a norm for each column: the norm has no rows and stays whole. */
 START_TEST(what_repeats_along_sharded_rows_stays_whole)
 {
@@ -697,6 +728,7 @@ int main(void)
         a_norm_of_all_gradients_goes_from_stage_to_stage_and_back,
         the_slices_of_all_ranks_cover_every_variable,
         an_op_without_a_rule_gets_its_inputs_whole,
+        lines_of_running_sums_lie_whole_on_a_rank,
         what_repeats_along_sharded_rows_stays_whole,
         more_stages_than_layers_is_an_error_that_names_the_number,
         with_as_many_stages_as_layers_and_one_the_loss_is_a_stage,

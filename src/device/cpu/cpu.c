@@ -7,6 +7,7 @@ static const kpar_cpu_rule *const rules[KPAR_OP_COUNT] = {
     [KPAR_OP_MAP] = &kpar_cpu_map,
     [KPAR_OP_REDUCE] = &kpar_cpu_reduce,
     [KPAR_OP_ARG_REDUCE] = &kpar_cpu_arg_reduce,
+    [KPAR_OP_CUMULATIVE] = &kpar_cpu_cumulative,
     [KPAR_OP_MATMUL] = &kpar_cpu_matmul,
     [KPAR_OP_CONV] = &kpar_cpu_conv,
     [KPAR_OP_CONV_INPUT_GRADIENT] = &kpar_cpu_conv,

@@ -78,9 +78,11 @@ typedef struct reduce_state {
     }
 
 #define SUM_OF(a, b) ((a) + (b))
+#define PRODUCT_OF(a, b) ((a) * (b))
 #define MAXIMUM_OF(a, b) ((((a) >= (b)) | ((a) != (a))) ? (a) : (b))
 #define MINIMUM_OF(a, b) ((((a) <= (b)) | ((a) != (a))) ? (a) : (b))
 REDUCE_LOOPS(sum, 0.0f, SUM_OF)
+REDUCE_LOOPS(product, 1.0f, PRODUCT_OF)
 REDUCE_LOOPS(maximum, -INFINITY, MAXIMUM_OF)
 REDUCE_LOOPS(minimum, INFINITY, MINIMUM_OF)
 
@@ -88,13 +90,16 @@ static reduce_loop loop_of(kpar_reduction reduction, bool last_kept)
 {
     static const reduce_loop loops[][2] = {[KPAR_REDUCE_SUM] = {lines_sum, columns_sum},
                                            [KPAR_REDUCE_MAX] = {lines_maximum, columns_maximum},
-                                           [KPAR_REDUCE_MIN] = {lines_minimum, columns_minimum}};
+                                           [KPAR_REDUCE_MIN] = {lines_minimum, columns_minimum},
+                                           [KPAR_REDUCE_PRODUCT] = {lines_product, columns_product}};
     return loops[reduction][last_kept];
 }
 
 static float start_of(kpar_reduction reduction)
 {
-    return reduction == KPAR_REDUCE_SUM ? 0 : reduction == KPAR_REDUCE_MAX ? -INFINITY : INFINITY;
+    static const float starts[KPAR_REDUCTION_COUNT] = {
+        [KPAR_REDUCE_MAX] = -INFINITY, [KPAR_REDUCE_MIN] = INFINITY, [KPAR_REDUCE_PRODUCT] = 1};
+    return starts[reduction];
 }
 
 /* Dimensions with neighbours of the same kind joined and those of one element dropped. */

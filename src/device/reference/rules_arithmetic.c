@@ -1,4 +1,4 @@
-/* The meaning of map, reduce, arg_reduce, matmul, random, and sums of several inputs. */
+/* The meaning of map, reduce, arg_reduce, cumulative, matmul, random, and sums of several inputs. */
 #include "base/philox.h"
 #include "device/reference/rules.h"
 
@@ -60,7 +60,10 @@ static double combine(kpar_reduction reduction, double a, double b)
         return kpar_scalar_evaluate(KPAR_SCALAR_MAXIMUM, a, b, 0);
     case KPAR_REDUCE_MIN:
         return kpar_scalar_evaluate(KPAR_SCALAR_MINIMUM, a, b, 0);
+    case KPAR_REDUCE_PRODUCT:
+        return a * b;
     case KPAR_REDUCE_SUM:
+    case KPAR_REDUCTION_COUNT:
         break;
     }
     return a + b;
@@ -68,7 +71,9 @@ static double combine(kpar_reduction reduction, double a, double b)
 
 static double start_of(kpar_reduction reduction)
 {
-    return reduction == KPAR_REDUCE_SUM ? 0 : reduction == KPAR_REDUCE_MAX ? -INFINITY : INFINITY;
+    static const double starts[KPAR_REDUCTION_COUNT] = {
+        [KPAR_REDUCE_MAX] = -INFINITY, [KPAR_REDUCE_MIN] = INFINITY, [KPAR_REDUCE_PRODUCT] = 1};
+    return starts[reduction];
 }
 
 KPAR_REFERENCE_RULE(reduce)
@@ -100,6 +105,23 @@ KPAR_REFERENCE_RULE(arg_reduce)
                 if (x[j * l.inner] > x[best * l.inner]) best = j;
             out[0][o * l.inner + i] = (double)best;
         }
+    return KPAR_OK;
+}
+
+KPAR_REFERENCE_RULE(cumulative)
+{
+    const kpar_attributes *a = &spec->attributes;
+    const kpar_lines l = kpar_lines_of(kpar_spec_input(spec, 0), a->axis);
+    for (int64_t line = 0; line < l.outer * l.inner; line++) {
+        const int64_t first = line / l.inner * l.length * l.inner + line % l.inner;
+        double total = start_of(a->reduction);
+        for (int64_t j = 0; j < l.length; j++) {
+            const int64_t at = first + (a->reverse ? l.length - 1 - j : j) * l.inner;
+            const double before = total;
+            total = combine(a->reduction, total, in[0][at]);
+            out[0][at] = a->exclusive ? before : total;
+        }
+    }
     return KPAR_OK;
 }
 
