@@ -197,8 +197,8 @@ kpar_status kpar_build_arg_reduce(kpar_graph *g, int axis, kpar_value_id a, kpar
     return kpar_graph_append(g, KPAR_OP_ARG_REDUCE, &a, 1, &(kpar_attributes){.axis = axis}, out);
 }
 
-kpar_status kpar_build_cumulative(kpar_graph *g, kpar_reduction reduction, int axis, bool exclusive, bool reverse,
-                                  kpar_value_id a, kpar_value_id *out)
+kpar_status kpar_build_cumulative(kpar_graph *g, kpar_reduction reduction, int axis, bool exclusive,
+                                  bool reverse, kpar_value_id a, kpar_value_id *out)
 {
     const kpar_attributes attributes = {
         .reduction = reduction, .axis = axis, .exclusive = exclusive, .reverse = reverse};

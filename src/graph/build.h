@@ -27,10 +27,11 @@ kpar_status kpar_build_reduce(kpar_graph *g, kpar_reduction reduction, unsigned 
                               kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_arg_reduce(kpar_graph *g, int axis, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 /* As another type: real numbers truncated to whole ones, and what is not 0 as 1 where it is a bool. */
-kpar_status kpar_build_cast(kpar_graph *g, kpar_dtype dtype, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_cast(kpar_graph *g, kpar_dtype dtype, kpar_value_id a,
+                            kpar_value_id *out) KPAR_MUST_USE;
 /* Sum or product along `axis` of the elements before each (reverse: behind it) and, unless exclusive, itself. */
-kpar_status kpar_build_cumulative(kpar_graph *g, kpar_reduction reduction, int axis, bool exclusive, bool reverse,
-                                  kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_build_cumulative(kpar_graph *g, kpar_reduction reduction, int axis, bool exclusive,
+                                  bool reverse, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, kpar_value_id b,
                               bool transpose_b, kpar_value_id *out) KPAR_MUST_USE;
 /* Correlation of x (batch, ..., in) with a kernel (..., in / groups, out), where `window` holds start, stop, stride and

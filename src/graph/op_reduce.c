@@ -53,7 +53,8 @@ static kpar_status gradient_of_product(kpar_graph *g, kpar_value_id x, unsigned 
 {
     const int axis = lowest(axes);
     kpar_value_id before, behind;
-    if (axes != 1u << axis) return kpar_fail(KPAR_EUNSUPPORTED, "the gradient of a product over several axes");
+    if (axes != 1u << axis)
+        return kpar_fail(KPAR_EUNSUPPORTED, "the gradient of a product over several axes");
     KPAR_TRY(kpar_build_cumulative(g, KPAR_REDUCE_PRODUCT, axis, true, false, x, &before));
     KPAR_TRY(kpar_build_cumulative(g, KPAR_REDUCE_PRODUCT, axis, true, true, x, &behind));
     KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, before, behind, dx));

@@ -26,7 +26,7 @@ static kpar_status call_model(kpar_description *d, const kpar_member *member, co
     return KPAR_OK;
 }
 
-/* A stored `training` is a default that fit and predict override; a mask of null is none. `known`: an argument that is true
+/* A stored `training` is a default that fit and predict override; a mask of null is none. `known`: arguments that are true
  * or false, or NULL. */
 static kpar_status check_arguments(const char *owner, const json_t *kwargs, const char *known)
 {
@@ -35,7 +35,7 @@ static kpar_status check_arguments(const char *owner, const json_t *kwargs, cons
     json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
     {
         if (json_is_null(value) || json_is_false(value) || strcmp(key, "training") == 0) continue;
-        if (known && strcmp(known, key) == 0 && json_is_true(value)) continue;
+        if (known && kpar_has_word(known, key) && json_is_true(value)) continue;
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: is called with %s, which is not supported", owner, key);
     }
     return KPAR_OK;
@@ -47,7 +47,7 @@ kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
 {
     const kpar_layer_row *row = d->layers[member->layer].row;
     KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), kwargs,
-                             row ? row->call_argument : NULL));
+                             row ? row->call_arguments : NULL));
     if (member->model) return call_model(d, member, inputs, n_inputs, result);
     const kpar_call call = {
         .layer = (int)member->layer,

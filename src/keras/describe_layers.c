@@ -77,16 +77,22 @@ static kpar_status check_layer(const kpar_description *d, kpar_layer *layer, con
                              layer->row->defaults);
 }
 
+/* The class in Python, after which Keras names groups: of one class it is not the name in the API. */
+static const char *python_class(const char *class_name)
+{
+    return strcmp(class_name, "GroupQueryAttention") == 0 ? "GroupedQueryAttention" : class_name;
+}
+
 /* Keras numbers the layers of a class within their model: dense, dense_1, ... whatever their names are. Models in place of
  * layers are numbered likewise. */
 static const char *group_path(const kpar_description *d, const kpar_scope *scope, const char *class_name)
 {
     char snake[256], other[256];
     int before = 0;
-    kpar_snake_case(class_name, snake, sizeof snake);
+    kpar_snake_case(python_class(class_name), snake, sizeof snake);
     for (size_t i = 0; i < scope->n_members; i++) {
         const kpar_layer *layer = &d->layers[scope->members[i].layer];
-        kpar_snake_case(layer->class_name, other, sizeof other);
+        kpar_snake_case(python_class(layer->class_name), other, sizeof other);
         before += !layer->is_operation && strcmp(snake, other) == 0;
     }
     return before ? kpar_arena_printf(d->model->arena, "%s/%s_%d", scope->group, snake, before)

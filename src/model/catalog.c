@@ -60,11 +60,12 @@ void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char 
 
 void kpar_catalog_add_layer(kpar_catalog *catalog, const kpar_layer *layer)
 {
+    kpar_arena *arena = catalog->arena;
     const char *part, *name;
     if (!layer->group) return;
     kpar_catalog_add_group(catalog, layer->group, layer->own_name);
-    for (int i = 0; kpar_layer_part(catalog->arena, layer->row, i, &part, &name); i++)
-        kpar_catalog_add_group(catalog, kpar_arena_printf(catalog->arena, "%s/%s", layer->group, part), name);
+    for (int i = 0; kpar_layer_part(arena, layer, i, &part, &name); i++)
+        if (part) kpar_catalog_add_group(catalog, kpar_arena_printf(arena, "%s/%s", layer->group, part), name);
 }
 
 /* Inserts `index` into order[0..n), which stands by layer; equal layers stay in the order they came. */

@@ -5,6 +5,9 @@
 
 #define CONV_ARGUMENTS "kernel_size strides padding dilation_rate activation use_bias bias_initializer"
 
+#define HEADS_ARGUMENTS                                                                                      \
+    "use_bias use_gate sliding_window dropout seed kernel_initializer bias_initializer"
+
 static const kpar_layer_row rows[] = {
     {"InputLayer", "an input of the model", "batch_shape dtype", "sparse=false ragged=false optional=false",
      kpar_layer_input, NULL, NULL},
@@ -61,12 +64,21 @@ static const kpar_layer_row rows[] = {
      kpar_layer_global_max_pooling, NULL, NULL},
     {"Embedding", "rows of a table by their numbers", "input_dim output_dim mask_zero embeddings_initializer",
      "", kpar_layer_embedding, NULL, NULL},
+    {"Attention", "attention of query to key and value in one head", "use_scale score_mode dropout seed", "",
+     kpar_layer_attention, NULL, "use_causal_mask return_attention_scores"},
+    {"AdditiveAttention", "attention by sums of query and key", "use_scale dropout seed", "",
+     kpar_layer_additive_attention, NULL, "use_causal_mask return_attention_scores"},
     {"MultiHeadAttention", "attention of query to key and value in several heads",
-     "num_heads key_dim value_dim output_shape use_bias dropout seed kernel_initializer bias_initializer",
-     "attention_axes=[1]", kpar_layer_multi_head_attention,
-     "query_dense=query key_dense=key value_dense=value output_dense=attention_output _softmax=softmax "
-     "_dropout_layer=dropout",
-     "use_causal_mask"},
+     "num_heads key_dim value_dim output_shape attention_axes " HEADS_ARGUMENTS, "",
+     kpar_layer_multi_head_attention,
+     "query_dense=query key_dense=key _gate_dense=gate?use_gate value_dense=value "
+     "output_dense=attention_output _softmax=softmax _dropout_layer=dropout",
+     "use_causal_mask return_attention_scores"},
+    {"GroupQueryAttention", "attention in several heads, of which some share keys and values",
+     "head_dim num_query_heads num_key_value_heads " HEADS_ARGUMENTS, "", kpar_layer_group_query_attention,
+     "_query_dense=query _key_dense=key _gate_dense=gate?use_gate _value_dense=value "
+     "_output_dense=attention_output _softmax=softmax _dropout_layer=dropout",
+     "use_causal_mask return_attention_scores"},
     {"Rescaling", "scale and offset", "scale offset", "", kpar_layer_rescaling, NULL, NULL},
     {"Add", "sum of its inputs", "", "", kpar_layer_add, NULL, NULL},
     {"Subtract", "first input minus the second", "", "", kpar_layer_subtract, NULL, NULL},
@@ -127,15 +139,18 @@ const kpar_layer_row *kpar_layer_rows(int *n)
     return rows;
 }
 
-bool kpar_layer_part(kpar_arena *arena, const kpar_layer_row *row, int i, const char **group,
+bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group,
                      const char **name)
 {
-    const char *at = row && row->parts ? row->parts : "";
+    const char *at = layer->row && layer->row->parts ? layer->row->parts : "";
     for (; i > 0 && *at; i--) at += strcspn(at, " ") + strspn(at + strcspn(at, " "), " ");
-    const size_t key = strcspn(at, "="), end = strcspn(at, " ");
+    const size_t key = strcspn(at, "="), end = strcspn(at, " ?"), all = strcspn(at, " ");
     if (*at == '\0') return false;
     *group = kpar_arena_printf(arena, "%.*s", (int)key, at);
     *name = kpar_arena_printf(arena, "%.*s", (int)(end - key - 1), at + key + 1);
+    if (end == all) return true;
+    const char *argument = kpar_arena_printf(arena, "%.*s", (int)(all - end - 1), at + end + 1);
+    if (!json_is_true(json_object_get(layer->config, argument))) *group = NULL;
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* Embedding and attention. */
-#include "model/lower_internal.h"
+#include "model/attention.h"
 
-#include <math.h>
+#include <string.h>
 
 KPAR_LAYER(embedding)
 {
@@ -31,142 +31,129 @@ KPAR_LAYER(embedding)
     return kpar_build_gather(lowering->graph, table, indices, output);
 }
 
-/* Multi-head attention: Vaswani et al., "Attention is all you need" (2017). */
+/* Attention of one head, without projections. */
 
-typedef struct attention {
-    int64_t heads, key_dim, value_dim, outputs;
-    bool use_bias;
-    kpar_shape query, value; /* (batch, steps, features) */
-} attention;
+typedef kpar_status (*score_formula)(kpar_lowering *lowering, kpar_value_id query, kpar_value_id key,
+                                     kpar_value_id *scores);
 
-/* x (batch, steps, features) times a kernel (features, heads, size), plus a bias (heads, size): (batch, heads, steps, size).
- * The kernel is one matrix, columns of a head side by side. */
-static kpar_status project(kpar_lowering *lowering, const attention *a, const char *part, kpar_value_id x,
-                           int64_t size, kpar_value_id *out)
+/* The layer's next weight, of shape () or (size). */
+static kpar_status next_weight(kpar_lowering *lowering, const char *name, const char *initializer,
+                               int64_t size, kpar_value_id *value)
 {
-    kpar_graph *g = lowering->graph;
-    const kpar_shape shape = *kpar_lower_shape(lowering, x);
-    const kpar_dim steps = shape.dims[1], heads = {a->heads, false}, each = {size, false};
-    const kpar_shape flat = {.rank = 2, .dims = {{steps.size, true}, shape.dims[2]}},
-                     matrix = {.rank = 2, .dims = {shape.dims[2], {a->heads * size, false}}},
-                     row = {.rank = 1, .dims = {{a->heads * size, false}}},
-                     headed = {.rank = 4, .dims = {{1, true}, steps, heads, each}};
-    const kpar_weight kernel = {.name = "kernel",
-                                .initializer = "kernel_initializer",
-                                .by_default = "GlorotUniform",
-                                .rank = 3,
-                                .dims = {shape.dims[2].size, a->heads, size}},
-                      bias = {.name = "bias",
-                              .initializer = "bias_initializer",
-                              .by_default = "Zeros",
-                              .rank = 2,
-                              .dims = {a->heads, size}};
-    kpar_value_id weight;
-    kpar_lower_part(lowering, part);
-    KPAR_TRY(kpar_lower_weight(lowering, &kernel, &weight));
-    KPAR_TRY(kpar_build_reshape(g, matrix, weight, &weight));
-    KPAR_TRY(kpar_build_reshape(g, flat, x, out));
-    KPAR_TRY(kpar_build_matmul(g, *out, false, weight, false, out));
-    if (a->use_bias) {
-        KPAR_TRY(kpar_lower_weight(lowering, &bias, &weight));
-        KPAR_TRY(kpar_build_reshape(g, row, weight, &weight));
-        KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, *out, weight, out));
+    const kpar_weight weight = {.name = name, .by_default = initializer, .rank = size > 0, .dims = {size}};
+    return kpar_lower_weight(lowering, &weight, value);
+}
+
+/* Luong et al., "Effective approaches to attention-based neural machine translation" (2015). */
+static kpar_status products(kpar_lowering *lowering, kpar_value_id query, kpar_value_id key,
+                            kpar_value_id *scores)
+{
+    bool use_scale;
+    kpar_value_id scale;
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "use_scale", false, &use_scale));
+    KPAR_TRY(kpar_build_matmul(lowering->graph, query, false, key, true, scores));
+    if (!use_scale) return KPAR_OK;
+    KPAR_TRY(next_weight(lowering, "scale", "Ones", 0, &scale));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *scores, scale, scores);
+}
+
+/* Query (..., queries, 1, size) and key (..., 1, keys, size). */
+static kpar_status pair(kpar_lowering *lowering, kpar_value_id *query, kpar_value_id *key)
+{
+    kpar_value_id *const sides[] = {query, key};
+    for (int i = 0; i < 2; i++) {
+        kpar_shape shape = *kpar_lower_shape(lowering, *sides[i]);
+        if (shape.rank == KPAR_MAX_RANK)
+            return kpar_fail(KPAR_EUNSUPPORTED, "%s: more than %d dimensions", lowering->owner,
+                             KPAR_MAX_RANK - 1);
+        const int one = shape.rank - 1 - i;
+        for (int d = shape.rank++; d > one; d--) shape.dims[d] = shape.dims[d - 1];
+        shape.dims[one] = (kpar_dim){1, false};
+        KPAR_TRY(kpar_build_reshape(lowering->graph, shape, *sides[i], sides[i]));
     }
-    KPAR_TRY(kpar_build_reshape(g, headed, *out, out));
-    return kpar_build_transpose(g, (const int[]){0, 2, 1, 3}, *out, out);
+    return KPAR_OK;
 }
 
-/* (batch, heads, steps, size) times a kernel (heads, size, outputs), plus a bias: (batch, steps, outputs). */
-static kpar_status combine(kpar_lowering *lowering, const attention *a, kpar_value_id x, kpar_value_id *out)
+/* score_mode "concat": weight sum(tanh(scale (q + k))). */
+static kpar_status weighted_sums(kpar_lowering *lowering, kpar_value_id query, kpar_value_id key,
+                                 kpar_value_id *scores)
 {
-    kpar_graph *g = lowering->graph;
-    const kpar_dim steps = a->query.dims[1];
-    const int64_t inner = a->heads * a->value_dim;
-    const kpar_shape flat = {.rank = 2, .dims = {{steps.size, true}, {inner, false}}},
-                     matrix = {.rank = 2, .dims = {{inner, false}, {a->outputs, false}}},
-                     result = {.rank = 3, .dims = {{1, true}, steps, {a->outputs, false}}};
-    const kpar_weight kernel = {.name = "kernel",
-                                .initializer = "kernel_initializer",
-                                .by_default = "GlorotUniform",
-                                .rank = 3,
-                                .dims = {a->heads, a->value_dim, a->outputs}},
-                      bias = {.name = "bias",
-                              .initializer = "bias_initializer",
-                              .by_default = "Zeros",
-                              .rank = 1,
-                              .dims = {a->outputs}};
-    kpar_value_id weight;
-    kpar_lower_part(lowering, "output_dense");
-    KPAR_TRY(kpar_lower_weight(lowering, &kernel, &weight));
-    KPAR_TRY(kpar_build_reshape(g, matrix, weight, &weight));
-    KPAR_TRY(kpar_build_transpose(g, (const int[]){0, 2, 1, 3}, x, out));
-    KPAR_TRY(kpar_build_reshape(g, flat, *out, out));
-    KPAR_TRY(kpar_build_matmul(g, *out, false, weight, false, out));
-    if (a->use_bias) {
-        KPAR_TRY(kpar_lower_weight(lowering, &bias, &weight));
-        KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, *out, weight, out));
+    bool use_scale;
+    kpar_value_id inputs[3] = {-1}, weight;
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "use_scale", false, &use_scale));
+    KPAR_TRY(pair(lowering, &query, &key));
+    if (use_scale) KPAR_TRY(next_weight(lowering, "scale", "Ones", 0, &inputs[2]));
+    KPAR_TRY(next_weight(lowering, "concat_score_weight", "Ones", 0, &weight));
+    inputs[0] = query;
+    inputs[1] = key;
+    kpar_expression_builder *e = kpar_expression_begin(2 + use_scale);
+    kpar_x sum = kpar_x_add(e, kpar_x_input(e, 0), kpar_x_input(e, 1));
+    if (use_scale) sum = kpar_x_mul(e, kpar_x_input(e, 2), sum);
+    KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_tanh(e, sum), inputs, 2 + use_scale, scores));
+    KPAR_TRY(kpar_lower_sum_last(lowering, false, *scores, scores));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *scores, weight, scores);
+}
+
+/* sum(scale tanh(q + k)): Bahdanau et al., "Neural machine translation by jointly learning to align and translate" (2015). */
+static kpar_status scaled_sums(kpar_lowering *lowering, kpar_value_id query, kpar_value_id key,
+                               kpar_value_id *scores)
+{
+    bool use_scale;
+    kpar_value_id scale;
+    const kpar_shape shape = *kpar_lower_shape(lowering, query);
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "use_scale", true, &use_scale));
+    KPAR_TRY(pair(lowering, &query, &key));
+    KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, query, key, scores));
+    KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_TANH, *scores, scores));
+    if (use_scale) {
+        KPAR_TRY(next_weight(lowering, "scale", "GlorotUniform", shape.dims[shape.rank - 1].size, &scale));
+        KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *scores, scale, scores));
     }
-    return kpar_build_reshape(g, result, *out, out);
+    return kpar_lower_sum_last(lowering, false, *scores, scores);
 }
 
-/* Scores of steps that come later than the query's are replaced by one that counts for nothing. */
-static kpar_status hide_later(kpar_lowering *lowering, const attention *a, kpar_value_id *scores)
+/* Hidden scores become smaller by a milliard. */
+static kpar_status hide(kpar_lowering *lowering, kpar_value_id allowed, kpar_value_id *scores)
 {
-    const double nothing = -0.7 * 3.4028234663852886e38; /* Keras's */
-    kpar_value_id inputs[3] = {*scores};
-    const kpar_dim queries = a->query.dims[1], keys = a->value.dims[1];
-    KPAR_TRY(kpar_build_iota(lowering->graph, 0, KPAR_I32,
-                             (kpar_shape){.rank = 2, .dims = {queries, {1, false}}}, &inputs[1]));
-    KPAR_TRY(
-        kpar_build_iota(lowering->graph, 0, KPAR_I32, (kpar_shape){.rank = 1, .dims = {keys}}, &inputs[2]));
-    kpar_expression_builder *e = kpar_expression_begin(3);
-    kpar_x later = kpar_x_lt(e, kpar_x_input(e, 1), kpar_x_input(e, 2));
-    kpar_x value = kpar_x_select(e, later, kpar_x_constant(e, nothing), kpar_x_input(e, 0));
-    return kpar_lower_apply(lowering, e, value, inputs, 3, scores);
+    if (allowed < 0) return KPAR_OK;
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    const kpar_x score = kpar_x_input(e, 1), hidden = kpar_x_sub(e, score, kpar_x_constant(e, 1e9));
+    return kpar_lower_apply(lowering, e, kpar_x_select(e, kpar_x_input(e, 0), score, hidden),
+                            (kpar_value_id[]){allowed, *scores}, 2, scores);
 }
 
-static kpar_status read_attention(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
-                                  attention *a)
+static kpar_status attend(kpar_lowering *lowering, score_formula formula, const kpar_value_id *inputs,
+                          int n_inputs, kpar_value_id *output)
 {
-    const json_t *config = lowering->layer->config, *shape = json_object_get(config, "output_shape");
+    kpar_value_id tensors[3], scores, allowed = -1;
     double dropout;
-    a->query = *kpar_lower_shape(lowering, inputs[0]);
-    a->value = *kpar_lower_shape(lowering, inputs[n_inputs > 1 ? 1 : 0]);
-    KPAR_TRY(kpar_config_integer(lowering->owner, config, "num_heads", 0, &a->heads));
-    KPAR_TRY(kpar_config_integer(lowering->owner, config, "key_dim", 0, &a->key_dim));
-    KPAR_TRY(kpar_config_integer(lowering->owner, config, "value_dim", a->key_dim, &a->value_dim));
-    KPAR_TRY(kpar_config_boolean(lowering->owner, config, "use_bias", true, &a->use_bias));
-    KPAR_TRY(kpar_config_number(lowering->owner, config, "dropout", 0, &dropout));
-    if (n_inputs < 1 || n_inputs > 3 || a->query.rank != 3 || a->value.rank != 3)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected query, value and perhaps key of rank 3",
-                         lowering->owner);
-    a->outputs = json_is_array(shape)     ? json_integer_value(json_array_get(shape, 0))
-                 : json_is_integer(shape) ? json_integer_value(shape)
-                                          : a->query.dims[2].size;
-    if (a->heads < 1 || a->key_dim < 1 || a->value_dim < 1 || a->outputs < 1 || json_array_size(shape) > 1)
-        return kpar_fail(KPAR_EFORMAT,
-                         "%s: expected positive numbers for num_heads, key_dim, value_dim and output_shape",
-                         lowering->owner);
-    if (dropout == 0) return KPAR_OK;
-    return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'dropout' is %g; only 0 is supported", lowering->owner,
-                     dropout);
+    if (n_inputs < 2 || n_inputs > 3)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected query, value and perhaps key", lowering->owner);
+    for (int i = 0; i < n_inputs; i++) {
+        KPAR_TRY(kpar_lower_real(lowering, inputs[i], &tensors[i]));
+        if (kpar_lower_shape(lowering, tensors[i])->rank < 3)
+            return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected tensors of rank 3 or more", lowering->owner);
+    }
+    KPAR_TRY(kpar_attention_dropout(lowering, &dropout));
+    KPAR_TRY(formula(lowering, tensors[0], tensors[n_inputs - 1], &scores));
+    const kpar_shape *shape = kpar_lower_shape(lowering, scores);
+    KPAR_TRY(kpar_attention_near(lowering, shape->dims[shape->rank - 2], shape->dims[shape->rank - 1],
+                                 kpar_call_says(lowering, "use_causal_mask"), 0, &allowed));
+    KPAR_TRY(hide(lowering, allowed, &scores));
+    KPAR_TRY(kpar_build_softmax(lowering->graph, scores, &scores));
+    KPAR_TRY(kpar_lower_dropout(lowering, dropout, scores, &scores));
+    if (kpar_call_says(lowering, "return_attention_scores")) output[1] = scores;
+    return kpar_build_matmul(lowering->graph, scores, false, tensors[1], false, output);
 }
 
-KPAR_LAYER(multi_head_attention)
+KPAR_LAYER(attention)
 {
-    kpar_graph *g = lowering->graph;
-    attention a;
-    kpar_value_id query, key, value, scores;
-    KPAR_TRY(read_attention(lowering, inputs, n_inputs, &a));
-    const kpar_value_id values = inputs[n_inputs > 1 ? 1 : 0], keys = n_inputs > 2 ? inputs[2] : values;
-    KPAR_TRY(project(lowering, &a, "query_dense", inputs[0], a.key_dim, &query));
-    KPAR_TRY(project(lowering, &a, "key_dense", keys, a.key_dim, &key));
-    KPAR_TRY(project(lowering, &a, "value_dense", values, a.value_dim, &value));
-    KPAR_TRY(kpar_build_affine(g, query, 1 / sqrt((double)a.key_dim), 0, &query));
-    KPAR_TRY(kpar_build_matmul(g, query, false, key, true, &scores));
-    if (json_is_true(json_object_get(lowering->model->calls[lowering->call].kwargs, "use_causal_mask")))
-        KPAR_TRY(hide_later(lowering, &a, &scores));
-    KPAR_TRY(kpar_build_softmax(g, scores, &scores));
-    KPAR_TRY(kpar_build_matmul(g, scores, false, value, false, output));
-    return combine(lowering, &a, *output, output);
+    const char *mode;
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "score_mode", "dot", &mode));
+    if (strcmp(mode, "dot") == 0) return attend(lowering, products, inputs, n_inputs, output);
+    if (strcmp(mode, "concat") == 0) return attend(lowering, weighted_sums, inputs, n_inputs, output);
+    return kpar_fail(KPAR_EFORMAT, "%s: argument 'score_mode' is \"%s\", expected \"dot\" or \"concat\"",
+                     lowering->owner, mode);
 }
+
+KPAR_LAYER(additive_attention) { return attend(lowering, scaled_sums, inputs, n_inputs, output); }

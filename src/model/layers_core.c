@@ -223,24 +223,14 @@ KPAR_LAYER(softmax)
     return kpar_build_softmax(lowering->graph, x, output);
 }
 
-/* Dropout: the random number of an element follows from the layer, the call, the step and the element's position in
- * the global batch, so that it is the same on every mesh. */
-KPAR_LAYER(dropout)
+kpar_status kpar_lower_dropout(kpar_lowering *lowering, double rate, kpar_value_id x, kpar_value_id *out)
 {
     const kpar_call *call = &lowering->model->calls[lowering->call];
     kpar_graph *g = lowering->graph;
-    double rate;
-    kpar_value_id x, random;
-    (void)n_inputs;
-    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "rate", 0.5, &rate));
-    if (rate < 0 || rate > 1)
-        return kpar_fail(KPAR_EFORMAT, "%s: argument 'rate' is %g, expected 0 to 1", lowering->owner, rate);
-    if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) {
-        kpar_lower_pass_on(lowering, inputs[0], output);
-        return KPAR_OK;
-    }
-
-    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    kpar_value_id random;
+    *out = x;
+    if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
+    KPAR_TRY(kpar_lower_real(lowering, x, &x));
     const char *stream = kpar_arena_printf(lowering->arena, "%s#%d", lowering->layer->group, call->number);
     const kpar_shape each_row = {.rank = 1, .dims = {{1, true}}};
     kpar_value_id positions = kpar_graph_source(g, KPAR_FROM_ROW_POSITION, 0, KPAR_I64, each_row);
@@ -250,5 +240,17 @@ KPAR_LAYER(dropout)
     kpar_x zero = kpar_x_constant(e, 0), dropped = kpar_x_lt(e, kpar_x_input(e, 1), kpar_x_constant(e, rate));
     kpar_x kept = rate < 1 ? kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_constant(e, 1 / (1 - rate))) : zero;
     return kpar_lower_apply(lowering, e, kpar_x_select(e, dropped, zero, kept), (kpar_value_id[]){x, random},
-                            2, output);
+                            2, out);
+}
+
+KPAR_LAYER(dropout)
+{
+    double rate;
+    (void)n_inputs;
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "rate", 0.5, &rate));
+    if (rate < 0 || rate > 1)
+        return kpar_fail(KPAR_EFORMAT, "%s: argument 'rate' is %g, expected 0 to 1", lowering->owner, rate);
+    KPAR_TRY(kpar_lower_dropout(lowering, rate, inputs[0], output));
+    if (*output == inputs[0]) kpar_lower_pass_on(lowering, inputs[0], output);
+    return KPAR_OK;
 }

@@ -23,6 +23,10 @@ kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable);
 /* The predictions of an output as a real value; sets lowering->logits. */
 kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output,
                                   kpar_value_id *prediction) KPAR_MUST_USE;
+/* While training, x with a share `rate` of its elements zeroed and the others scaled up; else x. The random number of an
+ * element follows from the layer, the call, the step and the element's position in the global batch. */
+kpar_status kpar_lower_dropout(kpar_lowering *lowering, double rate, kpar_value_id x,
+                               kpar_value_id *out) KPAR_MUST_USE;
 /* The first input of the call as its output, the very tensor in Keras too, which remembers its logits. */
 void kpar_lower_pass_on(kpar_lowering *lowering, kpar_value_id input, kpar_value_id *output);
 /* An expression of one value. */
@@ -157,7 +161,10 @@ KPAR_LAYER(normalization);
 KPAR_LAYER(up_sampling);
 KPAR_LAYER(dot);
 KPAR_LAYER(embedding);
+KPAR_LAYER(attention);
+KPAR_LAYER(additive_attention);
 KPAR_LAYER(multi_head_attention);
+KPAR_LAYER(group_query_attention);
 KPAR_LAYER(zero_padding);
 KPAR_LAYER(cropping);
 KPAR_LAYER(global_average_pooling);

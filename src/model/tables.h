@@ -13,11 +13,12 @@ struct kpar_layer_row {
     kpar_status (*lower)(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
                          kpar_value_id *output);
     const char *
-        parts; /* groups within its group in the file, "query_dense=query": with the name there; NULL: none */
-    const char *call_argument; /* that it understands besides its inputs, true or false; NULL: none */
+        parts; /* groups within its group in the file, "query_dense=query": with the name there; "...?use_gate": where
+                  that argument is true; NULL: none */
+    const char *call_arguments; /* that it understands besides its inputs, true or false; NULL: none */
 };
-/* Part number `i` of a row, in `group` and `name`; false: it has fewer. */
-bool kpar_layer_part(kpar_arena *arena, const kpar_layer_row *row, int i, const char **group,
+/* Part number `i` of a layer, in `group` (NULL: it has it not) and `name`; false: its row has fewer. */
+bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group,
                      const char **name);
 const kpar_layer_row *kpar_layer_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_layer_rows(int *n);

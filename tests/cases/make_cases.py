@@ -260,13 +260,45 @@ def running_sums(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 4, 6), y=classes(rng, 4))
 
 
+def attention_heads(rng):
+    """GroupQueryAttention with gate, window and causal mask; MultiHeadAttention over two dimensions and over the second of two, another
+    shape of outputs, a key of its own, scores as an output"""
+    x, memory, image = layers.Input((6, 8), name="x"), layers.Input((5, 7), name="memory"), layers.Input((3, 4, 5), name="image")
+    shared = layers.GroupQueryAttention(4, 4, 2, use_gate=True, sliding_window=3)(x, x, use_causal_mask=True)
+    other = layers.GroupQueryAttention(3, 6, 1, use_bias=False)(x, layers.Dense(8)(memory))
+    heads, scores = layers.MultiHeadAttention(2, 3, value_dim=5, output_shape=6, use_gate=True)(
+        x, layers.Dense(7)(x), layers.Dense(4)(x), return_attention_scores=True)
+    windowed = layers.MultiHeadAttention(2, 4, sliding_window=2)(x, x)
+    plane = layers.MultiHeadAttention(2, 3, output_shape=(2, 3))(image, layers.Dense(4, activation="tanh")(image))
+    lines = layers.MultiHeadAttention(2, 3, attention_axes=-2)(image, image)
+    flat = [layers.Flatten()(part) for part in (shared, other, heads, scores, windowed, plane, lines)]
+    model = keras.Model([x, memory, image], layers.Dense(4, activation="softmax")(layers.Concatenate()(flat)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 4),
+                x={"x": features(rng, 6, 8), "memory": features(rng, 5, 7), "image": features(rng, 3, 4, 5)})
+
+
+def attention_single(rng):
+    """Attention with products and with sums, AdditiveAttention: scales, a key of its own, causal masks, scores as outputs"""
+    x, memory = layers.Input((6, 8), name="x"), layers.Input((5, 6), name="memory")
+    query, value, key = layers.Dense(6)(x), layers.Dense(4)(memory), layers.Dense(6)(memory)
+    parts = [layers.Attention()([query, memory]), layers.Attention(use_scale=True)([query, value, key], use_causal_mask=True),
+             layers.Attention(score_mode="concat")([query, memory]),
+             *layers.Attention(score_mode="concat", use_scale=True)([query, value, key], return_attention_scores=True),
+             layers.AdditiveAttention(use_scale=False)([query, memory, key]),
+             *layers.AdditiveAttention()([query, value, key], use_causal_mask=True, return_attention_scores=True)]
+    merged = layers.Concatenate()(parts)
+    model = keras.Model([x, memory], layers.Dense(4, activation="softmax")(layers.Flatten()(merged)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 4),
+                x={"x": features(rng, 6, 8), "memory": features(rng, 5, 6)})
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums]
+         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [activation_layers, deep_mlp8]
+DEFLATED = [activation_layers, deep_mlp8, attention_heads, attention_single]
 
 
 # What Keras does with a case.

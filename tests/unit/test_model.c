@@ -698,6 +698,27 @@ START_TEST(dropout_draws_by_layer_and_call_and_only_while_training)
 }
 END_TEST
 
+#define ATTENTIONS(rate)                                                                                     \
+    "{\"layers\": [" INPUT("6, 4") LAYER("Attention", "{\"dropout\": " rate "}", "0, 0")                     \
+        LAYER("MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"dropout\": " rate "}", "1, 1")       \
+            LAYER("Dense", "{\"units\": 2}", "2") "], \"outputs\": [3], \"losses\": [\"mse\"], " ADAM "}"
+
+START_TEST(weights_of_attention_are_dropped_only_while_training)
+{
+    uint64_t keys[8];
+    lowered l = lower_ok(ATTENTIONS("0.5"), KPAR_MODE_TRAIN);
+    ck_assert_int_eq(count_ops(&l, KPAR_OP_RANDOM, keys), 2);
+    ck_assert(keys[0] != keys[1]);
+    lowered_free(&l);
+    l = lower_ok(ATTENTIONS("0.5"), KPAR_MODE_PREDICT);
+    ck_assert_int_eq(count_ops(&l, KPAR_OP_RANDOM, keys), 0);
+    lowered_free(&l);
+    l = lower_ok(ATTENTIONS("0"), KPAR_MODE_TRAIN);
+    ck_assert_int_eq(count_ops(&l, KPAR_OP_RANDOM, keys), 0);
+    lowered_free(&l);
+}
+END_TEST
+
 /* The catalog */
 
 #define MLP                                                                                                  \
@@ -883,6 +904,31 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {"{\"layers\": [" INPUT("6, 3")
              LAYER("MaxPooling1D", "{\"padding\": \"full\"}", "0") "], \"outputs\": [1]}",
          "layer_1|padding|full", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("6, 4") LAYER("MultiHeadAttention", "{\"num_heads\": 0, \"key_dim\": 2}",
+                                              "0, 0") "], \"outputs\": [1]}",
+         "layer_1|MultiHeadAttention|positive numbers of heads", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 4") LAYER(
+             "MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [1, 2]}",
+             "0, 0") "], \"outputs\": [1]}",
+         "layer_1|attention_axes|before the features", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 3, 4")
+             LAYER("MultiHeadAttention",
+                   "{\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [2], \"sliding_window\": 2}",
+                   "0, 0") "], \"outputs\": [1]}",
+         "layer_1|sliding_window|attention_axes [1]", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("6, 4") LAYER(
+             "GroupQueryAttention",
+             "{\"num_query_heads\": 3, \"num_key_value_heads\": 2, \"head_dim\": 2}", "0, 0") "], \"outputs\": "
+                                                                                            "[1]}",
+         "layer_1|GroupQueryAttention|multiple|3 and 2 heads", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 4")
+             LAYER("Attention", "{\"score_mode\": \"cosine\"}", "0, 0") "], \"outputs\": [1]}",
+         "layer_1|score_mode|cosine|concat", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 4")
+             LAYER("AdditiveAttention", "{\"dropout\": 1.5}", "0, 0") "], \"outputs\": [1]}",
+         "layer_1|dropout|1.5", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 4") LAYER("Attention", "{}", "0") "], \"outputs\": [1]}",
+         "layer_1|query, value", KPAR_EUNSUPPORTED},
         {PLAIN ADAM "}", "m.keras|not compiled with a loss", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"]}", "m.keras|not compiled with an optimizer", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"dice\"], " ADAM "}", "m.keras|output 'layer_1'|dice|MeanSquaredError",
@@ -961,6 +1007,7 @@ static Suite *suite(void)
     tcase_add_test(t, an_output_without_a_loss_has_no_labels_and_only_predicts);
     tcase_add_test(t, layers_without_weights_compute_what_they_say);
     tcase_add_test(t, integer_inputs_become_real_where_a_layer_computes_with_them);
+    tcase_add_test(t, weights_of_attention_are_dropped_only_while_training);
     tcase_add_test(t, dropout_draws_by_layer_and_call_and_only_while_training);
     tcase_add_test(t, variables_have_the_paths_and_the_order_of_keras);
     tcase_add_test(t, a_schedule_takes_the_place_of_the_learning_rate);
