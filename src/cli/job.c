@@ -150,7 +150,8 @@ static kpar_status do_all(kpar_job *job)
     else
         KPAR_TRY(kpar_comm_agree(job->comm, begin_run(job, 0)));
     if (s->evaluate) KPAR_TRY(evaluate(job));
-    return s->predict ? kpar_job_predict(job) : KPAR_OK;
+    if (s->predict) KPAR_TRY(kpar_job_predict(job));
+    return kpar_comm_agree(job->comm, kpar_dump_profile(s, job->trainer, kpar_comm_rank(job->comm)));
 }
 
 static kpar_status prepare(kpar_job *job)

@@ -79,8 +79,9 @@ kpar_status kpar_job_predict(kpar_job *job) KPAR_MUST_USE;
 kpar_status kpar_plan_print(const kpar_settings *settings, int ranks_started,
                             const kpar_threads *threads) KPAR_MUST_USE;
 
-/* dump.c: --dump-graph (rank 0) and --dump-program of `rank`, of the first mode planned. */
+/* dump.c: --dump-graph (rank 0) and --dump-program of `rank`, of the first mode planned; --profile of `rank`. */
 kpar_status kpar_dump_graph(const kpar_settings *settings, const kpar_plan *plan) KPAR_MUST_USE;
 kpar_status kpar_dump_program(const kpar_settings *settings, const kpar_plan *plan, int rank) KPAR_MUST_USE;
+kpar_status kpar_dump_profile(const kpar_settings *s, const kpar_trainer *trainer, int rank) KPAR_MUST_USE;
 
 #endif

@@ -51,7 +51,7 @@ typedef struct kpar_settings {
     const char *predict;
     bool compare, plan;
     int ranks;
-    const char *dump_graph, *dump_program;
+    const char *dump_graph, *dump_program, *profile;
 
     const char *config;
     bool help, help_man, help_markdown, version;

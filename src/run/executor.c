@@ -87,6 +87,7 @@ static kpar_status load(kpar_executor *executor, kpar_loaded *loaded)
     size_t n = program->n_instructions;
     KPAR_TRY(kpar_program_check(program));
     loaded->ended = kpar_arena_alloc(executor->arena, n * sizeof *loaded->ended);
+    loaded->kernel_seconds = kpar_arena_alloc(executor->arena, n * sizeof *loaded->kernel_seconds);
     fill_list(executor, program, &loaded->lists[KPAR_LIST_START], 0, (int)program->n_start);
     fill_list(executor, program, &loaded->lists[KPAR_LIST_RUN], (int)program->n_start, (int)n);
     for (int device = 0; device < executor->n_devices; device++)
@@ -250,3 +251,13 @@ void *kpar_executor_memory(kpar_executor *executor, const kpar_place *place)
 }
 
 kpar_executor_times kpar_executor_times_get(const kpar_executor *executor) { return executor->times; }
+
+double kpar_executor_kernel_seconds(const kpar_executor *executor, int program, int index)
+{
+    return executor->programs[program].kernel_seconds[index];
+}
+
+uint64_t kpar_executor_runs(const kpar_executor *executor, int program)
+{
+    return executor->programs[program].lists[KPAR_LIST_RUN].runs;
+}

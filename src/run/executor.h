@@ -59,4 +59,8 @@ typedef struct kpar_executor_times {
 } kpar_executor_times;
 kpar_executor_times kpar_executor_times_get(const kpar_executor *executor);
 
+/* Of a program: how often it ran, and the seconds that instruction `index`, a kernel, took in all runs together. */
+uint64_t kpar_executor_runs(const kpar_executor *executor, int program);
+double kpar_executor_kernel_seconds(const kpar_executor *executor, int program, int index);
+
 #endif

@@ -48,7 +48,9 @@ static kpar_status run_kernel(kpar_run *r, int index)
                          executor->source == KPAR_RUN_NONE && kpar_may_be_source(r->loaded, index);
     double start = kpar_seconds();
     kpar_status status = kpar_executor_run_kernel(executor, r->loaded, index);
-    r->lanes[lane].kernel_seconds += kpar_seconds() - start;
+    double seconds = kpar_seconds() - start;
+    r->lanes[lane].kernel_seconds += seconds;
+    r->loaded->kernel_seconds[index] += seconds;
     if (status == KPAR_OK && examine && !kpar_outputs_are_finite(r->loaded, index)) executor->source = index;
     return status;
 }

@@ -61,6 +61,10 @@ const kpar_plan *kpar_trainer_plan(const kpar_trainer *trainer);
 const kpar_model *kpar_trainer_model(const kpar_trainer *trainer);
 kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer);
 
+/* What this rank's kernels took so far: a line for each, with its fields between tabs under a line of their names; the
+ * slowest first, a program (train, evaluate, predict) after the other. Not collective. */
+void kpar_trainer_profile(const kpar_trainer *trainer, kpar_text *text);
+
 /* Opens a dataset for the trainer's model, and checks shapes, types and labels of its rows against it. */
 kpar_status kpar_trainer_open_data(kpar_trainer *trainer, const char *path, const kpar_dataset_names *names,
                                    kpar_dataset **dataset) KPAR_MUST_USE;

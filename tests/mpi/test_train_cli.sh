@@ -113,6 +113,12 @@ contains "its plan tells all ranks" "-255 " "$(cat "$work/out")"
 train 2 --plan --dump-program "$work/program.%r"
 equal "--plan under mpirun plans for the ranks started" 0 $code
 equal "--plan with %r writes each rank's program" 2 "$(find "$work" -name 'program.[01]' | wc -l | tr -d ' ')"
+train 2 --validation-split 0.2 --profile "$work/profile.%r"
+equal "each rank writes what its kernels took" 2 "$(find "$work" -name 'profile.[01]' | wc -l | tr -d ' ')"
+equal "the fields have names" "mode seconds runs phase op inputs outputs layer" "$(head -n 1 "$work/profile.0" | tr '\t' ' ')"
+equal "kernels of the steps and of the evaluation have run, in times that are positive" "evaluate train" \
+    "$(awk -F'\t' '$5 == "matmul" && $2 > 0 && $3 >= 1 { print $1 }' "$work/profile.1" | sort -u | xargs)"
+equal "the slowest come first" 0 "$(awk -F'\t' '$1 == "train" { if (n++ && $2 > last) wrong++; last = $2 } END { print wrong + 0 }' "$work/profile.0")"
 job 2 "$model" --data random:50 --verbose 2
 contains "random data have as many rows as asked for" "training on 50 samples in random" "$(cat "$work/out")"
 job 2 "${srcdir:-.}/tests/bench/models/w1_mlp.json" --data random:8 --batch-size 8 --threads-per-rank 1
