@@ -1,9 +1,9 @@
 """Speed of PyTorch training what kpar_train trains in bench_training.sh: one line, samples/s and the share of the time
-that matmuls take ('-' without --matmuls).
+that matmuls and convolutions take ('-' without --matmuls).
 
     torch_training.py MODEL.json --batch-size B --rows N --epochs E [--ranks R] [--matmuls]
 
-The model: Dense layers (relu or linear), sparse cross-entropy from logits, Adam or SGD, float32, as in the model's JSON.
+The model is that of the JSON (torch_model.py), with sparse cross-entropy from logits, Adam or SGD, in float32.
 One thread a process; several processes (--ranks) are DistributedDataParallel over gloo. As in kpar the data are rows in memory,
 shuffled anew in each epoch, and the loss is summed over an epoch. The first epoch warms up and does not count; the rate is
 the median of the others.
@@ -18,23 +18,13 @@ import time
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
+from torch_model import Model
 
-
-def dense_layers(config):
-    """The model, the width of its input and the number of classes."""
-    layers = [layer["config"] for layer in config["config"]["layers"]]
-    width = inputs = layers[0]["batch_shape"][1]
-    modules = []
-    for layer in layers[1:]:
-        modules.append(torch.nn.Linear(width, layer["units"], bias=layer["use_bias"]))
-        torch.nn.init.xavier_uniform_(modules[-1].weight)
-        torch.nn.init.zeros_(modules[-1].bias)
-        width = layer["units"]
-        if layer["activation"] == "relu":
-            modules.append(torch.nn.ReLU())
-        elif layer["activation"] != "linear":
-            raise SystemExit(f"torch_training.py: no activation {layer['activation']}")
-    return torch.nn.Sequential(*modules), inputs, width
+# What PyTorch's profiler calls matrix products, attention's among them, and convolutions.
+MATMULS = (
+    "mm", "addmm", "bmm", "baddbmm", "mkldnn_convolution", "convolution_backward",
+    "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention_for_cpu_backward",
+)  # fmt: skip
 
 
 def optimizer_of(config, parameters):
@@ -54,7 +44,7 @@ def train_epoch(model, loss_of, optimizer, x, y, batch_size):
     for first in range(0, len(x), batch_size):
         rows = order[first : first + batch_size]
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(model(x[rows]), y[rows])
+        loss = loss_of(model(x[rows]).flatten(0, -2), y[rows].flatten())
         loss.backward()
         optimizer.step()
         total += loss.detach()
@@ -62,12 +52,12 @@ def train_epoch(model, loss_of, optimizer, x, y, batch_size):
 
 
 def matmul_share(run):
-    """Share of run()'s time inside mm and addmm. All that is recorded makes it a little slower."""
+    """Share of run()'s time inside MATMULS. All that is recorded makes it a little slower."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         begin = time.perf_counter()
         run()
         seconds = time.perf_counter() - begin
-    inside = sum(e.self_cpu_time_total for e in profile.key_averages() if e.key in ("aten::mm", "aten::addmm"))
+    inside = sum(e.self_cpu_time_total for e in profile.key_averages() if e.key.removeprefix("aten::") in MATMULS)
     return inside * 1e-6 / seconds
 
 
@@ -75,13 +65,13 @@ def train(rank, options, meeting):
     torch.set_num_threads(1)
     torch.manual_seed(rank)
     config = json.load(open(options.model))
-    model, inputs, classes = dense_layers(config)
+    model = shape = Model(config)
     if options.ranks > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=options.ranks)
         model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
     optimizer = optimizer_of(config, model.parameters())
     rows, batch_size = options.rows // options.ranks, options.batch_size // options.ranks
-    x, y = torch.rand(rows, inputs), torch.randint(classes, (rows,))
+    x, y = shape.examples(rows), torch.randint(shape.classes, (rows, *shape.labels))
 
     def epoch():
         return train_epoch(model, torch.nn.CrossEntropyLoss(), optimizer, x, y, batch_size)
