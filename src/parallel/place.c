@@ -2,51 +2,12 @@
 #include "parallel/place.h"
 
 #include "graph/build.h"
-#include "parallel/place_rules.h"
+#include "parallel/place_internal.h"
 
 #include <string.h>
 
-typedef struct placing {
-    kpar_rebuild r;
-    const kpar_place_options *options;
-    kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
-    kpar_value_id *meets;  /* by old value: a sharded variable that the update combines with it, -1: none */
-    bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
-    size_t open_capacity;
-    /* Conversions already made: {value, axis, placement} -> value; those of a value are a list. */
-    struct conversion {
-        kpar_value_id to;
-        kpar_axis axis;
-        kpar_placement placement;
-        kpar_phase phase;
-        int before; /* the one of the same value made before it, -1 */
-    } * conversions;
-    size_t n_conversions, conversions_capacity;
-    int *last_conversion; /* by new value: the number of its last one + 1, 0: none */
-    size_t last_conversion_capacity;
-    int64_t *owner_bytes; /* by data index: what whole tensors it owns already */
-} placing;
-
-static const kpar_placement replicated = {.kind = KPAR_REPLICATED};
-
-static bool is_open(const placing *p, kpar_value_id value)
-{
-    return (size_t)value < p->open_capacity && p->open[value];
-}
-
-static void set_open(placing *p, kpar_value_id value, bool open)
-{
-    size_t before = p->open_capacity;
-    if ((size_t)value >= before) {
-        p->open_capacity = 2 * (size_t)value + 64;
-        p->open = kpar_realloc(p->open, p->open_capacity);
-        memset(p->open + before, 0, p->open_capacity - before);
-    }
-    p->open[value] = open;
-}
-
 /* Rows of a tensor are shared out if there are enough of them; a small tensor has one owner, the one that owns least. */
-static kpar_placement shard_of(placing *p, const kpar_value *v)
+static kpar_placement shard_of(kpar_placing *p, const kpar_value *v)
 {
     enum { ROWS_BYTES = 1 << 16 };
     int64_t bytes = (int64_t)kpar_dtype_bytes(v->dtype);
@@ -60,21 +21,21 @@ static kpar_placement shard_of(placing *p, const kpar_value *v)
     return (kpar_placement){.kind = KPAR_SHARD, .owner = owner};
 }
 
-static bool splits_features(const placing *p, const kpar_value *v)
+static bool splits_features(const kpar_placing *p, const kpar_value *v)
 {
     return p->options->split_features && v->source == KPAR_FROM_FEATURE && v->shape.rank > 1 &&
            v->shape.dims[1].size % p->options->mesh.tensor == 0;
 }
 
 /* Whether another mode has decided where a variable lies. */
-static bool is_known(const placing *p, const kpar_value *v)
+static bool is_known(const kpar_placing *p, const kpar_value *v)
 {
     return v->phase == KPAR_PHASE_STATE && p->options->variables && p->options->variables[v->index].known;
 }
 
-static void place_source(placing *p, kpar_value *v)
+static void place_source(kpar_placing *p, kpar_value *v)
 {
-    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = replicated;
+    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = kpar_replicated;
     if (v->phase == KPAR_PHASE_STATE) {
         if (is_known(p, v)) v->placement[KPAR_AXIS_TENSOR] = p->options->variables[v->index].tensor;
         return;
@@ -84,23 +45,24 @@ static void place_source(placing *p, kpar_value *v)
         v->placement[KPAR_AXIS_TENSOR] = kpar_split_on(1);
 }
 
-static bool is_sharded(const placing *p, const kpar_value *v)
+static bool is_sharded(const kpar_placing *p, const kpar_value *v)
 {
     return p->options->zero > 0 && p->options->mesh.data > 1 && v->source == KPAR_FROM_VARIABLE &&
            v->shape.rank > 0 && p->options->trained[v->index];
 }
 
-static kpar_value_id add_source(placing *p, kpar_value value)
+static kpar_value_id add_source(kpar_placing *p, kpar_value value)
 {
     kpar_graph *g = p->r.graph;
     KPAR_PUSH(g->values, g->n_values, g->values_capacity) = value;
     kpar_value_id id = (kpar_value_id)g->n_values - 1;
-    set_open(p, id, value.phase == KPAR_PHASE_STATE && p->options->mesh.tensor > 1 && !is_known(p, &value));
+    kpar_set_open(p, id,
+                  value.phase == KPAR_PHASE_STATE && p->options->mesh.tensor > 1 && !is_known(p, &value));
     return id;
 }
 
 /* What a sharded variable is read as outside the update: its compute copy, which every replica has whole. */
-static kpar_value_id copy_source(placing *p, kpar_value_id old)
+static kpar_value_id copy_source(kpar_placing *p, kpar_value_id old)
 {
     if (p->copies[old] < 0) {
         kpar_value v = p->r.old->values[old];
@@ -111,7 +73,7 @@ static kpar_value_id copy_source(placing *p, kpar_value_id old)
     return p->copies[old];
 }
 
-static kpar_value_id source(placing *p, kpar_value_id old, kpar_phase reader)
+static kpar_value_id source(kpar_placing *p, kpar_value_id old, kpar_phase reader)
 {
     kpar_value v = p->r.old->values[old];
     const bool sharded = is_sharded(p, &v);
@@ -122,21 +84,21 @@ static kpar_value_id source(placing *p, kpar_value_id old, kpar_phase reader)
         kpar_value_id copy = copy_source(p, old);
         v.placement[KPAR_AXIS_TENSOR] = p->r.graph->values[copy].placement[KPAR_AXIS_TENSOR];
         v.placement[KPAR_AXIS_DATA] = shard_of(p, &v);
-        set_open(p, copy, false);
+        kpar_set_open(p, copy, false);
     }
     p->r.value[old] = add_source(p, v);
-    if (sharded) set_open(p, p->r.value[old], false);
+    if (sharded) kpar_set_open(p, p->r.value[old], false);
     return p->r.value[old];
 }
 
-static kpar_value_id mapped(placing *p, kpar_value_id old, kpar_phase reader)
+static kpar_value_id mapped(kpar_placing *p, kpar_value_id old, kpar_phase reader)
 {
     if (p->r.old->values[old].op < 0) return source(p, old, reader);
     return p->r.value[old];
 }
 
 /* Gradients meet their weights in maps of the update. */
-static void find_meetings(placing *p)
+static void find_meetings(kpar_placing *p)
 {
     const kpar_graph *old = p->r.old;
     for (size_t i = 0; i < old->n_values; i++) p->meets[i] = -1;
@@ -152,131 +114,21 @@ static void find_meetings(placing *p)
     }
 }
 
-/* Appends one op that changes the placement along one axis. Its layer is the value's, so that a cut leaves it there. */
-static kpar_status convert_by(placing *p, kpar_op_kind kind, kpar_axis axis, kpar_placement to,
-                              kpar_phase phase, kpar_part part, kpar_value_id *value)
-{
-    kpar_graph *g = p->r.graph;
-    const kpar_value from = g->values[*value];
-    g->layer = from.layer;
-    g->phase = from.phase == KPAR_PHASE_STATE ? phase : from.phase;
-    g->part = from.op >= 0 ? g->ops[from.op].part : part;
-    const kpar_attributes attributes = {.mesh_axis = axis, .axis = to.kind == KPAR_SPLIT ? to.dim : 0};
-    KPAR_TRY(kpar_graph_append(g, kind, value, 1, &attributes, value));
-    for (int i = 0; i < KPAR_AXIS_COUNT; i++) g->values[*value].placement[i] = from.placement[i];
-    g->values[*value].placement[axis] = to;
-    return KPAR_OK;
-}
-
-static kpar_status convert_fresh(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase,
-                                 kpar_part part, kpar_value_id *value)
-{
-    const kpar_value *v = &p->r.graph->values[*value];
-    const kpar_placement from = v->placement[axis];
-    if (from.kind == KPAR_PARTIAL && to.kind == KPAR_SHARD)
-        return convert_by(p, KPAR_OP_REDUCE_SCATTER, axis, to, phase, part, value);
-    if (from.kind != KPAR_REPLICATED && v->shape.rank > 0 && from.kind == KPAR_SPLIT &&
-        v->shape.dims[from.dim].batch)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "layer '%s': an op mixes the rows of the batch in a way that has no rule yet",
-                         v->layer);
-    if (from.kind == KPAR_PARTIAL)
-        KPAR_TRY(convert_by(p, KPAR_OP_ALL_REDUCE, axis, replicated, phase, part, value));
-    else if (from.kind != KPAR_REPLICATED)
-        KPAR_TRY(convert_by(p, KPAR_OP_ALL_GATHER, axis, replicated, phase, part, value));
-    if (to.kind == KPAR_REPLICATED) return KPAR_OK;
-    return convert_by(p, KPAR_OP_SPLIT, axis, to, phase, part, value);
-}
-
-static int *last_conversion(placing *p, kpar_value_id value)
-{
-    const size_t before = p->last_conversion_capacity;
-    if ((size_t)value >= before) {
-        p->last_conversion_capacity = 2 * (size_t)value + 64;
-        p->last_conversion =
-            kpar_realloc(p->last_conversion, p->last_conversion_capacity * sizeof *p->last_conversion);
-        memset(p->last_conversion + before, 0,
-               (p->last_conversion_capacity - before) * sizeof *p->last_conversion);
-    }
-    return &p->last_conversion[value];
-}
-
-static bool is_reshape(const kpar_graph *g, kpar_value_id value)
-{
-    const kpar_op_id maker = g->values[value].op;
-    return maker >= 0 && g->ops[maker].kind == KPAR_OP_RESHAPE;
-}
-
-/* Whether a variable that is another shape's is free along the tensor axis like the variable: every way to cut it is one to
- * cut the variable. */
-static bool stays_open(const placing *p, kpar_value_id variable, kpar_value_id reshaped)
-{
-    const kpar_graph *g = p->r.graph;
-    const kpar_shape *from = &g->values[variable].shape, *to = &g->values[reshaped].shape;
-    const int extent = p->options->mesh.tensor;
-    for (int i = 0; i < to->rank; i++) {
-        const int dim = kpar_reshaped_dim(to, from, i);
-        if (to->dims[i].size % extent == 0 && (dim < 0 || from->dims[dim].size % extent != 0)) return false;
-    }
-    return true;
-}
-
-/* A variable takes the placement of its first use; one that is reshaped first, that of the first use of its other shape. */
-static void settle(placing *p, kpar_axis axis, kpar_placement to, kpar_value_id value)
-{
-    kpar_graph *g = p->r.graph;
-    if (is_reshape(g, value)) {
-        const kpar_value_id variable = g->ops[g->values[value].op].inputs[0];
-        const int dim = kpar_reshaped_dim(&g->values[value].shape, &g->values[variable].shape, to.dim);
-        settle(p, axis, kpar_split_on(dim), variable);
-    }
-    g->values[value].placement[axis] = to;
-}
-
-/* The value with placement `to` along `axis`, by an op appended now or earlier. */
-static kpar_status convert(placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase, kpar_part part,
-                           kpar_value_id *value)
-{
-    kpar_value *v = &p->r.graph->values[*value];
-    if (kpar_placement_equal(v->placement[axis], to)) return KPAR_OK;
-    if (v->placement[axis].kind == KPAR_REPLICATED &&
-        (axis == KPAR_AXIS_DATA ? v->phase == KPAR_PHASE_STATE && to.kind == KPAR_SHARD
-                                : to.kind == KPAR_SPLIT && is_open(p, *value))) {
-        settle(p, axis, to, *value);
-        return KPAR_OK;
-    }
-    const kpar_value_id from = *value;
-    for (int i = *last_conversion(p, from) - 1; i >= 0; i = p->conversions[i].before) {
-        const struct conversion *c = &p->conversions[i];
-        if (c->axis == axis && kpar_placement_equal(c->placement, to) &&
-            (v->phase != KPAR_PHASE_STATE || c->phase == phase)) {
-            *value = c->to;
-            return KPAR_OK;
-        }
-    }
-    KPAR_TRY(convert_fresh(p, axis, to, phase, part, value));
-    int *last = last_conversion(p, from);
-    KPAR_PUSH(p->conversions, p->n_conversions, p->conversions_capacity) =
-        (struct conversion){*value, axis, to, phase, *last - 1};
-    *last = (int)p->n_conversions;
-    return KPAR_OK;
-}
-
 /* A sum that the update combines with a sharded weight is shared out as the weight is, for all its readers: the norm of
  * a gradient is that of its shards. */
-static kpar_status share_out(placing *p, const kpar_op *op, kpar_value_id old, kpar_value_id *value)
+static kpar_status share_out(kpar_placing *p, const kpar_op *op, kpar_value_id old, kpar_value_id *value)
 {
     const kpar_graph *g = p->r.graph;
     if (op->kind != KPAR_OP_MAP || op->phase != KPAR_PHASE_UPDATE || p->meets[old] < 0 ||
         g->values[*value].placement[KPAR_AXIS_DATA].kind != KPAR_PARTIAL)
         return KPAR_OK;
     const kpar_value_id variable = source(p, p->meets[old], KPAR_PHASE_UPDATE);
-    return convert(p, KPAR_AXIS_DATA, g->values[variable].placement[KPAR_AXIS_DATA], op->phase, op->part,
-                   value);
+    return kpar_place_as(p, KPAR_AXIS_DATA, g->values[variable].placement[KPAR_AXIS_DATA], op->phase,
+                         op->part, value);
 }
 
 /* Placement of the op along one axis; converts its inputs in place. */
-static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kpar_value_id *inputs,
+static kpar_status place_along(kpar_placing *p, const kpar_op *op, kpar_axis axis, kpar_value_id *inputs,
                                kpar_placement *result)
 {
     kpar_graph *g = p->r.graph;
@@ -285,7 +137,7 @@ static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kp
     bool *open = kpar_arena_alloc(g->arena, (size_t)op->n_inputs + 1);
     for (int i = 0; i < op->n_inputs; i++) {
         given[i] = g->values[inputs[i]].placement[axis];
-        open[i] = is_open(p, inputs[i]);
+        open[i] = kpar_is_open(p, inputs[i]);
     }
     kpar_rule rule = {
         .graph = g,
@@ -300,9 +152,9 @@ static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kp
         .open = open,
         .wanted = wanted,
     };
-    if (!kpar_rule_apply(&rule)) rule.result = replicated;
+    if (!kpar_rule_apply(&rule)) rule.result = kpar_replicated;
     for (int i = 0; i < op->n_inputs; i++)
-        KPAR_TRY(convert(p, axis, wanted[i], op->phase, op->part, &inputs[i]));
+        KPAR_TRY(kpar_place_as(p, axis, wanted[i], op->phase, op->part, &inputs[i]));
     *result = rule.result;
     return KPAR_OK;
 }
@@ -310,19 +162,19 @@ static kpar_status place_along(placing *p, const kpar_op *op, kpar_axis axis, kp
 /* Values made out of nothing have as many rows as the rank. */
 static kpar_placement made(const kpar_graph *old, const kpar_op *op, kpar_axis axis)
 {
-    if (axis != KPAR_AXIS_DATA || op->n_inputs > 0) return replicated;
+    if (axis != KPAR_AXIS_DATA || op->n_inputs > 0) return kpar_replicated;
     const kpar_shape *shape = &old->values[op->outputs[0]].shape;
     for (int i = 0; i < shape->rank; i++)
         if (shape->dims[i].batch) return kpar_split_on(i);
-    return replicated;
+    return kpar_replicated;
 }
 
-static kpar_status place_op(placing *p, kpar_op_id id)
+static kpar_status place_op(kpar_placing *p, kpar_op_id id)
 {
     const kpar_graph *old = p->r.old;
     kpar_graph *g = p->r.graph;
     const kpar_op *op = &old->ops[id];
-    kpar_placement results[KPAR_AXIS_COUNT] = {replicated, replicated};
+    kpar_placement results[KPAR_AXIS_COUNT] = {kpar_replicated, kpar_replicated};
     kpar_value_id *inputs = kpar_arena_alloc(g->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
     for (int i = 0; i < op->n_inputs; i++) {
         inputs[i] = mapped(p, op->inputs[i], op->phase);
@@ -335,8 +187,8 @@ static kpar_status place_op(placing *p, kpar_op_id id)
         else
             KPAR_TRY(place_along(p, op, (kpar_axis)axis, inputs, &results[axis]));
     }
-    const bool open = op->kind == KPAR_OP_RESHAPE && is_open(p, inputs[0]);
-    for (int i = 0; i < op->n_inputs; i++) set_open(p, inputs[i], false);
+    const bool open = op->kind == KPAR_OP_RESHAPE && kpar_is_open(p, inputs[0]);
+    for (int i = 0; i < op->n_inputs; i++) kpar_set_open(p, inputs[i], false);
 
     kpar_value_id first;
     g->layer = op->layer;
@@ -351,24 +203,24 @@ static kpar_status place_op(placing *p, kpar_op_id id)
         for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) v->placement[axis] = results[axis];
         p->r.value[op->outputs[i]] = outputs[i];
     }
-    if (open) set_open(p, outputs[0], stays_open(p, inputs[0], outputs[0]));
+    if (open) kpar_set_open(p, outputs[0], kpar_stays_open(p, inputs[0], outputs[0]));
     return KPAR_OK;
 }
 
 /* A variable's next value has the variable's placement; a sharded one is gathered into its compute copy. */
-static kpar_status place_state(placing *p, const kpar_state *state)
+static kpar_status place_state(kpar_placing *p, const kpar_state *state)
 {
     kpar_graph *g = p->r.graph;
     kpar_value_id value =
         source(p, state->value, state->next == state->value ? KPAR_PHASE_MICROBATCH : KPAR_PHASE_UPDATE);
     kpar_value_id next = state->next == state->value ? value : mapped(p, state->next, KPAR_PHASE_UPDATE);
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
-        KPAR_TRY(convert(p, (kpar_axis)axis, g->values[value].placement[axis], KPAR_PHASE_UPDATE,
+        KPAR_TRY(kpar_place_as(p, (kpar_axis)axis, g->values[value].placement[axis], KPAR_PHASE_UPDATE,
                          KPAR_FORWARD, &next));
     kpar_graph_set_state(g, value, next);
     kpar_value_id copy = p->copies[state->value];
     if (copy < 0 || copy == value) return KPAR_OK;
-    KPAR_TRY(convert(p, KPAR_AXIS_DATA, replicated, KPAR_PHASE_UPDATE, KPAR_FORWARD, &next));
+    KPAR_TRY(kpar_place_as(p, KPAR_AXIS_DATA, kpar_replicated, KPAR_PHASE_UPDATE, KPAR_FORWARD, &next));
     g->layer = g->values[next].layer;
     g->phase = KPAR_PHASE_UPDATE;
     kpar_placement placement[KPAR_AXIS_COUNT];
@@ -379,19 +231,20 @@ static kpar_status place_state(placing *p, const kpar_state *state)
     return KPAR_OK;
 }
 
-static kpar_status place_output(placing *p, const kpar_output *output)
+static kpar_status place_output(kpar_placing *p, const kpar_output *output)
 {
     kpar_graph *g = p->r.graph;
     kpar_value_id value = mapped(p, output->value, KPAR_PHASE_UPDATE);
     if (output->kind == KPAR_OUTPUT_PREDICTION)
-        KPAR_TRY(convert(p, KPAR_AXIS_TENSOR, replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD, &value));
+        KPAR_TRY(kpar_place_as(p, KPAR_AXIS_TENSOR, kpar_replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD,
+                               &value));
     for (int axis = 0; output->kind == KPAR_OUTPUT_GUARD && axis < KPAR_AXIS_COUNT; axis++)
-        KPAR_TRY(convert(p, (kpar_axis)axis, replicated, KPAR_PHASE_UPDATE, KPAR_FORWARD, &value));
+        KPAR_TRY(kpar_place_as(p, (kpar_axis)axis, kpar_replicated, KPAR_PHASE_UPDATE, KPAR_FORWARD, &value));
     kpar_graph_add_output(g, output->kind, output->index, value);
     return KPAR_OK;
 }
 
-static void remember_variables(placing *p)
+static void remember_variables(kpar_placing *p)
 {
     const kpar_graph *g = p->r.graph;
     for (size_t i = 0; p->options->variables && i < g->n_states; i++)
@@ -399,7 +252,7 @@ static void remember_variables(placing *p)
             (kpar_variable_place){true, g->values[g->states[i].value].placement[KPAR_AXIS_TENSOR]};
 }
 
-static kpar_status place_all(placing *p)
+static kpar_status place_all(kpar_placing *p)
 {
     const kpar_graph *old = p->r.old;
     for (size_t i = 0; i < old->n_ops; i++) KPAR_TRY(place_op(p, (kpar_op_id)i));
@@ -411,7 +264,7 @@ static kpar_status place_all(placing *p)
 
 kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed)
 {
-    placing p = {.options = options};
+    kpar_placing p = {.options = options};
     kpar_rebuild_begin(&p.r, graph);
     p.copies = kpar_alloc((graph->n_values + 1) * sizeof *p.copies);
     for (size_t i = 0; i < graph->n_values; i++) p.copies[i] = -1;

@@ -1,0 +1,44 @@
+/* The placement pass while it runs. Inside of place.c, convert.c and sums.c. */
+#ifndef KPAR_PARALLEL_PLACE_INTERNAL_H
+#define KPAR_PARALLEL_PLACE_INTERNAL_H
+
+#include "graph/build.h"
+#include "parallel/place.h"
+#include "parallel/place_rules.h"
+
+typedef struct kpar_placing {
+    kpar_rebuild r;
+    const kpar_place_options *options;
+    kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
+    kpar_value_id *meets;  /* by old value: a sharded variable that the update combines with it, -1: none */
+    bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
+    size_t open_capacity;
+    /* Conversions already made: {value, axis, placement} -> value; those of a value are a list. */
+    struct conversion {
+        kpar_value_id to;
+        kpar_axis axis;
+        kpar_placement placement;
+        kpar_phase phase;
+        int before; /* the one of the same value made before it, -1 */
+    } * conversions;
+    size_t n_conversions, conversions_capacity;
+    int *last_conversion; /* by new value: the number of its last one + 1, 0: none */
+    size_t last_conversion_capacity;
+    int64_t *owner_bytes; /* by data index: what whole tensors it owns already */
+} kpar_placing;
+
+static const kpar_placement kpar_replicated = {.kind = KPAR_REPLICATED};
+
+/* convert.c */
+
+/* Whether the placement of a new value along the tensor axis is still free. */
+bool kpar_is_open(const kpar_placing *p, kpar_value_id value);
+void kpar_set_open(kpar_placing *p, kpar_value_id value, bool open);
+/* Whether a variable that is another shape's is free along the tensor axis like the variable: every way to cut it is one
+ * to cut the variable. */
+bool kpar_stays_open(const kpar_placing *p, kpar_value_id variable, kpar_value_id reshaped);
+/* The value with placement `to` along `axis`, by an op appended now or earlier. */
+kpar_status kpar_place_as(kpar_placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase,
+                          kpar_part part, kpar_value_id *value) KPAR_MUST_USE;
+
+#endif
