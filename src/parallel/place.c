@@ -91,7 +91,7 @@ static kpar_value_id source(kpar_placing *p, kpar_value_id old, kpar_phase reade
     return p->r.value[old];
 }
 
-static kpar_value_id mapped(kpar_placing *p, kpar_value_id old, kpar_phase reader)
+kpar_value_id kpar_placed(kpar_placing *p, kpar_value_id old, kpar_phase reader)
 {
     if (p->r.old->values[old].op < 0) return source(p, old, reader);
     return p->r.value[old];
@@ -176,8 +176,12 @@ static kpar_status place_op(kpar_placing *p, kpar_op_id id)
     const kpar_op *op = &old->ops[id];
     kpar_placement results[KPAR_AXIS_COUNT] = {kpar_replicated, kpar_replicated};
     kpar_value_id *inputs = kpar_arena_alloc(g->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
+    bool placed;
+    KPAR_TRY(kpar_place_sum(p, op, &placed));
+    if (placed) return KPAR_OK;
     for (int i = 0; i < op->n_inputs; i++) {
-        inputs[i] = mapped(p, op->inputs[i], op->phase);
+        KPAR_TRY(kpar_finish_sum(p, op, op->inputs[i]));
+        inputs[i] = kpar_placed(p, op->inputs[i], op->phase);
         KPAR_TRY(share_out(p, op, op->inputs[i], &inputs[i]));
     }
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
@@ -213,7 +217,7 @@ static kpar_status place_state(kpar_placing *p, const kpar_state *state)
     kpar_graph *g = p->r.graph;
     kpar_value_id value =
         source(p, state->value, state->next == state->value ? KPAR_PHASE_MICROBATCH : KPAR_PHASE_UPDATE);
-    kpar_value_id next = state->next == state->value ? value : mapped(p, state->next, KPAR_PHASE_UPDATE);
+    kpar_value_id next = state->next == state->value ? value : kpar_placed(p, state->next, KPAR_PHASE_UPDATE);
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
         KPAR_TRY(kpar_place_as(p, (kpar_axis)axis, g->values[value].placement[axis], KPAR_PHASE_UPDATE,
                          KPAR_FORWARD, &next));
@@ -234,7 +238,7 @@ static kpar_status place_state(kpar_placing *p, const kpar_state *state)
 static kpar_status place_output(kpar_placing *p, const kpar_output *output)
 {
     kpar_graph *g = p->r.graph;
-    kpar_value_id value = mapped(p, output->value, KPAR_PHASE_UPDATE);
+    kpar_value_id value = kpar_placed(p, output->value, KPAR_PHASE_UPDATE);
     if (output->kind == KPAR_OUTPUT_PREDICTION)
         KPAR_TRY(kpar_place_as(p, KPAR_AXIS_TENSOR, kpar_replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD,
                                &value));
@@ -270,11 +274,16 @@ kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *
     for (size_t i = 0; i < graph->n_values; i++) p.copies[i] = -1;
     p.meets = kpar_alloc((graph->n_values + 1) * sizeof *p.meets);
     find_meetings(&p);
+    p.terms = kpar_alloc((graph->n_values + 1) * sizeof *p.terms);
+    p.only_user = kpar_alloc((graph->n_values + 1) * sizeof *p.only_user);
+    kpar_find_only_users(&p);
     p.owner_bytes = kpar_alloc_zeroed((size_t)options->mesh.data, sizeof *p.owner_bytes);
     kpar_status status = place_all(&p);
     kpar_free(p.r.value);
     kpar_free(p.copies);
     kpar_free(p.meets);
+    kpar_free(p.terms);
+    kpar_free(p.only_user);
     kpar_free(p.open);
     kpar_free(p.conversions);
     kpar_free(p.last_conversion);

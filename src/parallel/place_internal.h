@@ -6,6 +6,12 @@
 #include "parallel/place.h"
 #include "parallel/place_rules.h"
 
+/* A sum that is not formed yet: of a whole value and one that ranks have terms of, along the tensor axis; -1: none. New
+ * values. */
+typedef struct kpar_terms {
+    kpar_value_id whole, partial;
+} kpar_terms;
+
 typedef struct kpar_placing {
     kpar_rebuild r;
     const kpar_place_options *options;
@@ -24,10 +30,24 @@ typedef struct kpar_placing {
     size_t n_conversions, conversions_capacity;
     int *last_conversion; /* by new value: the number of its last one + 1, 0: none */
     size_t last_conversion_capacity;
+    kpar_terms *terms;     /* by old value */
+    kpar_op_id *only_user; /* by old value: the one old op that reads it, negative: there is no such */
     int64_t *owner_bytes; /* by data index: what whole tensors it owns already */
 } kpar_placing;
 
 static const kpar_placement kpar_replicated = {.kind = KPAR_REPLICATED};
+
+/* place.c: the new value of an old one, for a reader of that phase. */
+kpar_value_id kpar_placed(kpar_placing *p, kpar_value_id old, kpar_phase reader);
+
+/* sums.c */
+
+/* Begins the pass: no terms, and who reads what. */
+void kpar_find_only_users(kpar_placing *p);
+/* Places an op, in *placed, that adds a whole value and terms of one, or such sums. */
+kpar_status kpar_place_sum(kpar_placing *p, const kpar_op *op, bool *placed) KPAR_MUST_USE;
+/* Forms the sum `old` for its reader `op`, if it is not formed yet. */
+kpar_status kpar_finish_sum(kpar_placing *p, const kpar_op *op, kpar_value_id old) KPAR_MUST_USE;
 
 /* convert.c */
 

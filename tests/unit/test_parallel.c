@@ -221,6 +221,62 @@ START_TEST(groups_of_a_convolution_are_cut)
 }
 END_TEST
 
+static planned plan_case(const char *name, const kpar_plan_options *options)
+{
+    char path[128];
+    snprintf(path, sizeof path, "tests/cases/data/%s/model.keras", name);
+    return plan_file(path, options, TRAIN);
+}
+
+/* A block's output is summed up once on the way forward. On the way back so is what its first layers say about their input:
+ * query, key and value, or, behind a normalization, three terms, together with the connection around the block. */
+START_TEST(a_block_of_a_transformer_has_one_all_reduce_a_half_and_direction)
+{
+    static const struct {
+        const char *name;
+        int tensor, forward, backward;
+    } cases[] = {{"adam_transformer", 3, 2, 1}, /* the gradient ends in the first half: it reads the input */
+                 {"attention_block", 2, 2 + 1, 2 + 1}}; /* the Dense behind the block is cut too */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const kpar_plan_options o = options_of(1, 1, cases[i].tensor);
+        planned p = plan_case(cases[i].name, &o);
+        ASSERT_PLANNED(p);
+        const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+        const kpar_axis axis = KPAR_AXIS_TENSOR;
+        ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_FORWARD),
+                         cases[i].forward);
+        ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, KPAR_BACKWARD),
+                         cases[i].backward);
+        ck_assert_int_eq(count_between(g, KPAR_OP_ALL_GATHER, KPAR_OP_ALL_GATHER), 0);
+        planned_free(&p);
+    }
+}
+END_TEST
+
+/* Four heads of queries and two of keys and values on two ranks: each has two and one, and they meet at the output. */
+START_TEST(heads_that_share_keys_are_cut_with_them)
+{
+    static const int dims[] = {1, 1, 1, 1, 0}; /* query, key, gate, value, output */
+    const kpar_plan_options o = options_of(1, 1, 2);
+    planned p = plan_case("attention_heads", &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    int kernels = 0, moves = 0;
+    for (size_t i = 0; i < g->n_states; i++) {
+        const kpar_variable *v = &p.catalog->variables[g->states[i].variable];
+        if (strcmp(v->layer, "grouped_query_attention") != 0 || strcmp(v->name, "kernel") != 0) continue;
+        ASSERT_SPLIT(&g->values[g->states[i].value], KPAR_AXIS_TENSOR, dims[kernels++]);
+    }
+    ck_assert_int_eq(kernels, 5);
+    for (size_t i = 0; i < g->n_ops; i++)
+        moves += strcmp(g->ops[i].layer, "grouped_query_attention") == 0 && g->ops[i].part == KPAR_FORWARD &&
+                 g->ops[i].phase == KPAR_PHASE_MICROBATCH &&
+                 kpar_op_is_collective_over(&g->ops[i], KPAR_AXIS_TENSOR);
+    ck_assert_int_eq(moves, 1);
+    planned_free(&p);
+}
+END_TEST
+
 START_TEST(five_outputs_at_tensor_2_stay_whole)
 {
     const kpar_plan_options o = options_of(1, 1, 2);
@@ -720,6 +776,8 @@ int main(void)
         a_pair_of_dense_layers_has_one_all_reduce_forward_and_one_backward,
         a_pair_of_convolutions_has_one_all_reduce_forward_and_one_backward,
         groups_of_a_convolution_are_cut,
+        a_block_of_a_transformer_has_one_all_reduce_a_half_and_direction,
+        heads_that_share_keys_are_cut_with_them,
         five_outputs_at_tensor_2_stay_whole,
         split_features_cut_the_input_and_the_first_kernel,
         a_split_batch_sums_gradients_once_in_the_update,
