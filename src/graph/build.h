@@ -67,6 +67,8 @@ kpar_status kpar_build_cross_entropy(kpar_graph *g, kpar_value_id logits, kpar_v
                                      kpar_value_id *out) KPAR_MUST_USE;
 /* Sum over microbatches; the result's phase is FACTS or UPDATE, after the phase of `a`. */
 kpar_status kpar_build_accumulate(kpar_graph *g, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
+/* The value computed again, in the current phase, from what it comes from. KPAR_EUNSUPPORTED: it depends on a variable. */
+kpar_status kpar_build_again(kpar_graph *g, kpar_value_id value, kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_compute_copy(kpar_graph *g, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 
 #endif

@@ -69,10 +69,17 @@ typedef struct kpar_result {
     int n_outputs;
 } kpar_result;
 
-/* A call of a member with these inputs; `args`: of an operation as they stand in the config. */
+/* What a member is called with. */
+typedef struct kpar_arguments {
+    const kpar_tensor_ref *inputs;
+    int n_inputs;
+    const kpar_named_input *named;
+    int n_named;
+    const json_t *args; /* of an operation as they stand in the config */
+    const json_t *kwargs;
+} kpar_arguments;
 kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
-                                 const kpar_tensor_ref *inputs, int n_inputs, const json_t *args,
-                                 const json_t *kwargs, kpar_result *result) KPAR_MUST_USE;
+                                 const kpar_arguments *arguments, kpar_result *result) KPAR_MUST_USE;
 bool kpar_is_input(const kpar_description *d, const kpar_member *member);
 /* The model's input number `number`, which is the InputLayer `member`. */
 kpar_status kpar_describe_input(kpar_description *d, const kpar_member *member, const kpar_expansion *call,

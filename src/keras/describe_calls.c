@@ -1,6 +1,7 @@
 /* Calls of a model's members: a layer's call becomes one of the description, a model's becomes those of its layers. */
 #include "keras/describe.h"
 
+#include "base/text.h"
 #include "model/tables.h"
 
 #include <string.h>
@@ -15,10 +16,10 @@ kpar_status kpar_describe_calls(kpar_description *d, const kpar_scope *scope, kp
     return scope->sequential ? kpar_describe_chain(d, scope, call) : kpar_describe_graph(d, scope, call);
 }
 
-static kpar_status call_model(kpar_description *d, const kpar_member *member, const kpar_tensor_ref *inputs,
-                              int n_inputs, kpar_result *result)
+static kpar_status call_model(kpar_description *d, const kpar_member *member, const kpar_arguments *arguments,
+                              kpar_result *result)
 {
-    kpar_expansion call = {.given = inputs, .n_given = n_inputs};
+    kpar_expansion call = {.given = arguments->inputs, .n_given = arguments->n_inputs};
     KPAR_TRY(kpar_describe_calls(d, member->model, &call));
     result->n_outputs = call.n_outputs;
     result->outputs = kpar_arena_alloc(d->model->arena, (size_t)call.n_outputs * sizeof *result->outputs);
@@ -26,36 +27,48 @@ static kpar_status call_model(kpar_description *d, const kpar_member *member, co
     return KPAR_OK;
 }
 
-/* A stored `training` is a default that fit and predict override; a mask of null is none. `known`: arguments that are true
- * or false, or NULL. */
-static kpar_status check_arguments(const char *owner, const json_t *kwargs, const char *known)
+static bool is_named(const kpar_arguments *arguments, const char *name)
+{
+    for (int i = 0; i < arguments->n_named; i++)
+        if (strcmp(arguments->named[i].name, name) == 0) return true;
+    return false;
+}
+
+/* A stored `training` is a default that fit and predict override; a mask of null is none. `known`: arguments that are
+ * tensors, or true or false. */
+static kpar_status check_arguments(const char *owner, const kpar_arguments *arguments, const char *known)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
+    json_object_foreach((json_t *)(uintptr_t)arguments->kwargs, key, value)
     {
+        const bool understood = json_is_true(value) || is_named(arguments, key);
         if (json_is_null(value) || json_is_false(value) || strcmp(key, "training") == 0) continue;
-        if (known && kpar_has_word(known, key) && json_is_true(value)) continue;
+        if (understood && kpar_has_word(known, key)) continue;
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: is called with %s, which is not supported", owner, key);
     }
     return KPAR_OK;
 }
 
 kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
-                                 const kpar_tensor_ref *inputs, int n_inputs, const json_t *args,
-                                 const json_t *kwargs, kpar_result *result)
+                                 const kpar_arguments *arguments, kpar_result *result)
 {
     const kpar_layer_row *row = d->layers[member->layer].row;
-    KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), kwargs,
-                             row ? row->call_arguments : NULL));
-    if (member->model) return call_model(d, member, inputs, n_inputs, result);
+    const char *known = row && row->call_arguments ? row->call_arguments : "";
+    const int n_inputs = arguments->n_inputs, n_named = arguments->n_named;
+    KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), arguments, known));
+    if (member->model) return call_model(d, member, arguments, result);
     const kpar_call call = {
         .layer = (int)member->layer,
         .number = d->layers[member->layer].n_calls++,
         .n_inputs = n_inputs,
-        .inputs = kpar_arena_copy(d->model->arena, inputs, (size_t)n_inputs * sizeof *inputs),
-        .args = args,
-        .kwargs = kwargs,
+        .inputs =
+            kpar_arena_copy(d->model->arena, arguments->inputs, (size_t)n_inputs * sizeof(kpar_tensor_ref)),
+        .n_named = n_named,
+        .named =
+            kpar_arena_copy(d->model->arena, arguments->named, (size_t)n_named * sizeof(kpar_named_input)),
+        .args = arguments->args,
+        .kwargs = arguments->kwargs,
     };
     *result = (kpar_result){.call = (int)d->n_calls};
     KPAR_PUSH(d->calls, d->n_calls, d->calls_capacity) = call;
@@ -78,7 +91,7 @@ kpar_status kpar_describe_output(const char *owner, const kpar_result *result, i
 kpar_status kpar_describe_input(kpar_description *d, const kpar_member *member, const kpar_expansion *call,
                                 int number, kpar_result *result)
 {
-    if (!call->given) return kpar_describe_member(d, member, NULL, 0, NULL, NULL, result);
+    if (!call->given) return kpar_describe_member(d, member, &(kpar_arguments){.n_inputs = 0}, result);
     if (number >= call->n_given)
         return kpar_fail(KPAR_EFORMAT, "%s: a model within the model is called with %d inputs, it has more",
                          kpar_layer_owner(d, &d->layers[member->layer]), call->n_given);
@@ -110,7 +123,8 @@ kpar_status kpar_describe_chain(kpar_description *d, const kpar_scope *scope, kp
         if (i == 0 && has_input)
             KPAR_TRY(kpar_describe_input(d, member, call, 0, &result));
         else
-            KPAR_TRY(kpar_describe_member(d, member, &now, 1, NULL, NULL, &result));
+            KPAR_TRY(
+                kpar_describe_member(d, member, &(kpar_arguments){.inputs = &now, .n_inputs = 1}, &result));
         KPAR_TRY(kpar_describe_output(member->name, &result, 0, &now));
         if (i == 0) call->inputs = one_port(arena, member->name, now);
     }

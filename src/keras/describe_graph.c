@@ -9,11 +9,12 @@
 typedef struct source {
     size_t member;
     int64_t number, tensor;
+    const char *argument; /* by which a call is given it; NULL: by its position */
 } source;
 
-/* A call before it has its place: its inputs are sources[first .. first + count). */
+/* A call before it has its place: it reads sources[first .. first + count), the first n_inputs of them by position. */
 typedef struct node {
-    size_t member, first, count;
+    size_t member, first, count, n_inputs;
     int input;          /* number of the model's input that it is; -1: none */
     const json_t *args; /* of an operation */
     const json_t *kwargs;
@@ -30,8 +31,9 @@ typedef struct graph {
     size_t n_nodes, nodes_capacity;
     source *sources;
     size_t n_sources, sources_capacity;
-    const char *owner; /* of the member being read */
-    bool operation;    /* it is one: its arguments may be other things than tensors */
+    const char *owner;    /* of the member being read */
+    const char *argument; /* by which its call is given what is read; NULL: by position */
+    bool operation;       /* it is one: its arguments may be other things than tensors */
 } graph;
 
 static const char *owner_of(const graph *g, size_t member)
@@ -59,6 +61,7 @@ static kpar_status read_source(const graph *g, const json_t *history, source *s)
                          g->owner);
     s->number = json_integer_value(number);
     s->tensor = json_integer_value(tensor);
+    s->argument = g->argument;
     return find_member(g, json_string_value(json_array_get(history, 0)), &s->member);
 }
 
@@ -89,6 +92,30 @@ static kpar_status collect(graph *g, const json_t *value, int depth)
     return KPAR_OK;
 }
 
+/* Whether there are tensors among them. */
+static bool has_tensor(const json_t *value, int depth)
+{
+    size_t i;
+    const json_t *item;
+    if (depth < 0) return false;
+    json_array_foreach(value, i, item) if (has_tensor(item, depth - 1)) return true;
+    return is_tensor(value);
+}
+
+/* Tensors among arguments by name; other things stay in kwargs. */
+static kpar_status collect_named(graph *g, const json_t *kwargs)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
+    {
+        g->argument = key;
+        if (has_tensor(value, 2)) KPAR_TRY(collect(g, value, 0));
+    }
+    g->argument = NULL;
+    return KPAR_OK;
+}
+
 static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
 {
     node n = {.member = member, .first = g->n_sources, .input = -1};
@@ -98,10 +125,12 @@ static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
                          "%s: is called in the way of Keras 2; load and save the model with Keras 3",
                          g->owner);
     KPAR_TRY(collect(g, args, 0));
+    n.n_inputs = g->n_sources - n.first;
     n.kwargs = json_object_get(inbound, "kwargs");
-    n.count = g->n_sources - n.first;
     n.args = g->operation ? args : NULL;
-    if (n.count == 0) return kpar_fail(KPAR_EFORMAT, "%s: is called without input", g->owner);
+    KPAR_TRY(collect_named(g, n.kwargs));
+    n.count = g->n_sources - n.first;
+    if (n.n_inputs == 0) return kpar_fail(KPAR_EFORMAT, "%s: is called without input", g->owner);
     KPAR_PUSH(g->nodes, g->n_nodes, g->nodes_capacity) = n;
     return KPAR_OK;
 }
@@ -166,12 +195,21 @@ static kpar_status place(graph *g, node *n)
     const kpar_member *member = &g->scope->members[n->member];
     n->placed = true;
     if (n->input >= 0) return kpar_describe_input(g->d, member, g->call, n->input, &n->result);
-    kpar_tensor_ref *inputs = kpar_arena_alloc(g->d->model->arena, n->count * sizeof *inputs);
+    kpar_tensor_ref *inputs = kpar_arena_alloc(g->d->model->arena, n->n_inputs * sizeof *inputs);
+    kpar_named_input *named = kpar_arena_alloc(g->d->model->arena, (n->count + 1) * sizeof *named);
+    const kpar_arguments arguments = {.inputs = inputs,
+                                      .n_inputs = (int)n->n_inputs,
+                                      .named = named,
+                                      .n_named = (int)(n->count - n->n_inputs),
+                                      .args = n->args,
+                                      .kwargs = n->kwargs};
     for (size_t i = 0; i < n->count; i++) {
         const source *s = &g->sources[n->first + i];
-        KPAR_TRY(kpar_describe_output(owner_of(g, n->member), &node_of(g, s)->result, s->tensor, &inputs[i]));
+        kpar_tensor_ref *tensor = i < n->n_inputs ? &inputs[i] : &named[i - n->n_inputs].tensor;
+        if (s->argument) named[i - n->n_inputs].name = s->argument;
+        KPAR_TRY(kpar_describe_output(owner_of(g, n->member), &node_of(g, s)->result, s->tensor, tensor));
     }
-    return kpar_describe_member(g->d, member, inputs, (int)n->count, n->args, n->kwargs, &n->result);
+    return kpar_describe_member(g->d, member, &arguments, &n->result);
 }
 
 /* Sweeps until all have a place. Layers stand by depth, so that one sweep does unless layers are shared. */

@@ -7,15 +7,10 @@ KPAR_LAYER(embedding)
 {
     const json_t *config = lowering->layer->config;
     int64_t rows, columns;
-    bool masks;
     kpar_value_id table, indices;
     (void)n_inputs;
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "input_dim", 0, &rows));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "output_dim", 0, &columns));
-    KPAR_TRY(kpar_config_boolean(lowering->owner, config, "mask_zero", false, &masks));
-    if (masks)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'mask_zero' = true is not supported",
-                         lowering->owner);
     if (rows <= 0 || columns <= 0)
         return kpar_fail(KPAR_EFORMAT,
                          "%s: arguments 'input_dim' and 'output_dim': expected positive numbers",

@@ -219,6 +219,8 @@ KPAR_LAYER(softmax)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis': only the last dimension (-1) is supported",
                          lowering->owner);
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    if (lowering->masks[0] >= 0)
+        KPAR_TRY(kpar_lower_kept_where(lowering, lowering->masks[0], x, -1e9, &x)); /* as far as Keras has it */
     lowering->call_logits[lowering->call] = x;
     return kpar_build_softmax(lowering->graph, x, output);
 }

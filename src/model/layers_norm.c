@@ -157,6 +157,11 @@ KPAR_LAYER(batch_normalization)
     affine a;
     moving means, variances;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
+    if (lowering->masks[0] >= 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: its input has a mask; statistics over masked steps are not supported; use "
+                         "LayerNormalization",
+                         lowering->owner);
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "momentum", 0.99, &momentum));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
     KPAR_TRY(kpar_lower_dim(lowering, axis, shape.rank, &dim));

@@ -159,12 +159,26 @@ static kpar_status read_pooling(kpar_lowering *lowering, const kpar_value_id *in
     return KPAR_OK;
 }
 
+/* Mean over the steps (dimension 1) that the mask leaves. */
+static kpar_status mean_of_steps(kpar_lowering *lowering, bool keep, kpar_value_id x, kpar_value_id *out)
+{
+    kpar_value_id terms[2] = {x};
+    kpar_shape shape = *kpar_lower_shape(lowering, lowering->masks[0]);
+    shape.dims[shape.rank++] = (kpar_dim){1, false};
+    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, lowering->masks[0], &terms[1]));
+    KPAR_TRY(kpar_lower_kept_where(lowering, terms[1], x, 0, &terms[0]));
+    for (int i = 0; i < 2; i++)
+        KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, 1u << 1, keep, terms[i], &terms[i]));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_DIVIDE, terms[0], terms[1], out);
+}
+
 KPAR_LAYER(global_average_pooling)
 {
     unsigned axes;
     bool keep;
     (void)n_inputs;
     KPAR_TRY(read_pooling(lowering, inputs, output, &axes, &keep));
+    if (axes == 1u << 1 && lowering->masks[0] >= 0) return mean_of_steps(lowering, keep, *output, output);
     return kpar_lower_mean(lowering, axes, keep, *output, output);
 }
 

@@ -142,20 +142,36 @@ static kpar_status check_layer(kpar_lowering *lowering)
                              kpar_layer_arguments(lowering->arena, layer->row), layer->row->defaults);
 }
 
-static kpar_status call_inputs(const kpar_lowering *lowering, const kpar_call *call, kpar_value_id *inputs)
+static kpar_status call_input(const kpar_lowering *lowering, kpar_tensor_ref ref, kpar_value_id *value,
+                              kpar_value_id *mask)
 {
-    for (int i = 0; i < call->n_inputs; i++) {
-        const kpar_tensor_ref ref = call->inputs[i];
-        if (ref.call < 0 || ref.call >= lowering->call || ref.tensor < 0 || ref.tensor >= KPAR_CALL_OUTPUTS)
-            return kpar_fail(KPAR_EINTERNAL, "%s: input %d is output %d of call %d, which is not there yet",
-                             lowering->owner, i, ref.tensor, ref.call);
-        inputs[i] = kpar_lower_output(lowering, ref);
-        if (inputs[i] < 0)
-            return kpar_fail(KPAR_EFORMAT, "%s: refers to output %d of layer '%s', which has no such output",
-                             lowering->owner, ref.tensor,
-                             lowering->model->layers[lowering->model->calls[ref.call].layer].name);
+    if (ref.call < 0 || ref.call >= lowering->call || ref.tensor < 0 || ref.tensor >= KPAR_CALL_OUTPUTS)
+        return kpar_fail(KPAR_EINTERNAL, "%s: an input is output %d of call %d, which is not there yet",
+                         lowering->owner, ref.tensor, ref.call);
+    *value = kpar_lower_output(lowering, ref);
+    *mask = kpar_lower_output_mask(lowering, ref);
+    if (*value >= 0) return KPAR_OK;
+    return kpar_fail(KPAR_EFORMAT, "%s: refers to output %d of layer '%s', which has no such output",
+                     lowering->owner, ref.tensor,
+                     lowering->model->layers[lowering->model->calls[ref.call].layer].name);
+}
+
+/* A mask that the call is given is that of its first input, whatever came with this one. */
+static kpar_status call_inputs(kpar_lowering *lowering, const kpar_call *call, kpar_value_id *inputs,
+                               kpar_value_id *masks)
+{
+    kpar_argument *named = kpar_arena_alloc(lowering->arena, ((size_t)call->n_named + 1) * sizeof *named);
+    for (int i = 0; i < call->n_inputs; i++)
+        KPAR_TRY(call_input(lowering, call->inputs[i], &inputs[i], &masks[i]));
+    for (int i = 0; i < call->n_named; i++) {
+        named[i].name = call->named[i].name;
+        KPAR_TRY(call_input(lowering, call->named[i].tensor, &named[i].value, &named[i].mask));
     }
-    return KPAR_OK;
+    lowering->masks = masks;
+    lowering->named = named;
+    lowering->n_named = call->n_named;
+    const kpar_value_id mask = kpar_lower_named(lowering, "mask", 0);
+    return mask < 0 || call->n_inputs == 0 ? KPAR_OK : kpar_lower_truth(lowering, mask, &masks[0]);
 }
 
 static kpar_status lower_call(kpar_lowering *lowering, int index)
@@ -168,25 +184,35 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     lowering->owner = kpar_arena_printf(lowering->arena, "%s: layer '%s' (%s)", lowering->model->file,
                                         lowering->layer->name, lowering->layer->class_name);
     KPAR_TRY(check_layer(lowering));
-    kpar_value_id *inputs = kpar_arena_alloc(lowering->arena, ((size_t)call->n_inputs + 1) * sizeof *inputs);
-    KPAR_TRY(call_inputs(lowering, call, inputs));
+    const size_t room = ((size_t)call->n_inputs + 1) * sizeof(kpar_value_id);
+    kpar_value_id *inputs = kpar_arena_alloc(lowering->arena, room);
+    KPAR_TRY(call_inputs(lowering, call, inputs, kpar_arena_alloc(lowering->arena, room)));
+    const kpar_layer_row *row = lowering->layer->row;
     kpar_value_id *outputs = &lowering->call_values[index * KPAR_CALL_OUTPUTS];
-    KPAR_TRY(lowering->layer->row->lower(lowering, inputs, call->n_inputs, outputs));
+    KPAR_TRY(row->lower(lowering, inputs, call->n_inputs, outputs));
+    if (row->mask)
+        KPAR_TRY(row->mask(lowering, inputs, call->n_inputs,
+                           &lowering->call_masks[index * KPAR_CALL_OUTPUTS]));
     const json_t *regularizer = json_object_get(lowering->layer->config, "activity_regularizer");
     for (int i = 0; i < KPAR_CALL_OUTPUTS && outputs[i] >= 0; i++)
         KPAR_TRY(kpar_lower_activity_penalty(lowering, regularizer, outputs[i]));
     return KPAR_OK;
 }
 
+/* n times none. */
+static kpar_value_id *no_values(const kpar_lowering *lowering, int n)
+{
+    kpar_value_id *values = kpar_arena_alloc(lowering->arena, ((size_t)n + 1) * sizeof *values);
+    for (int i = 0; i < n; i++) values[i] = -1;
+    return values;
+}
+
 static kpar_status lower_calls(kpar_lowering *lowering)
 {
     const kpar_model *model = lowering->model;
-    const size_t n_values = (size_t)model->n_calls * KPAR_CALL_OUTPUTS;
-    lowering->call_values = kpar_arena_alloc(lowering->arena, (n_values + 1) * sizeof(kpar_value_id));
-    for (size_t i = 0; i < n_values; i++) lowering->call_values[i] = -1;
-    lowering->call_logits =
-        kpar_arena_alloc(lowering->arena, ((size_t)model->n_calls + 1) * sizeof(kpar_value_id));
-    for (int i = 0; i < model->n_calls; i++) lowering->call_logits[i] = -1;
+    lowering->call_values = no_values(lowering, model->n_calls * KPAR_CALL_OUTPUTS);
+    lowering->call_masks = no_values(lowering, model->n_calls * KPAR_CALL_OUTPUTS);
+    lowering->call_logits = no_values(lowering, model->n_calls);
     for (int i = 0; i < model->n_calls; i++) KPAR_TRY(lower_call(lowering, i));
     lowering->layer = NULL;
     lowering->owner = model->file;

@@ -26,6 +26,12 @@ typedef struct kpar_report_entry {
     const kpar_expression *formula; /* of as many sums as it has inputs; NULL: none */
 } kpar_report_entry;
 
+/* What a call is given by the name of an argument. */
+typedef struct kpar_argument {
+    const char *name;
+    kpar_value_id value, mask;
+} kpar_argument;
+
 typedef struct kpar_lowering {
     kpar_graph *graph;
     kpar_catalog *catalog;
@@ -60,7 +66,11 @@ typedef struct kpar_lowering {
     const char *part;  /* whose weights are asked for, "query_dense"; NULL: the layer's own */
     kpar_value_id *call_values; /* outputs of each call: [call * KPAR_CALL_OUTPUTS + output], -1: none */
     kpar_value_id *call_logits; /* what a softmax or a sigmoid made it of, or -1 */
+    kpar_value_id *call_masks;  /* of outputs as call_values: which steps count, real 0 or 1, -1: all */
     kpar_value_id logits;       /* likewise of the output whose loss or metric is lowered */
+    const kpar_value_id *masks; /* of the current call's inputs */
+    const kpar_argument *named; /* what it is given by name */
+    int n_named;
     const char *owner;          /* what messages call the current layer */
 } kpar_lowering;
 

@@ -52,10 +52,10 @@ kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_
 kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
                               kpar_value_id prediction, kpar_value_id labels,
                               kpar_value_id *values) KPAR_MUST_USE;
-/* values (batch, ...) times weights (batch) times `factor` (scalar, -1: none). */
+/* values (batch, ...) times weights (batch), or of further dimensions that values have, times `factor` (scalar, -1: none). */
 kpar_status kpar_lower_weighted(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
                                 kpar_value_id factor, kpar_value_id *out) KPAR_MUST_USE;
-/* Sum over all elements of values (batch, ...) times weights (batch) times `factor` (scalar, -1: none). */
+/* The sum of that over all elements. */
 kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id values, kpar_value_id weights,
                                     kpar_value_id factor, kpar_value_id *out) KPAR_MUST_USE;
 /* The sum over microbatches of a value becomes a report output; *number is the number of its first element, *sum the sum
@@ -110,8 +110,30 @@ kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank
 kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes) KPAR_MUST_USE;
 /* An array that the config holds, as nested lists of numbers. */
 kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value) KPAR_MUST_USE;
-/* Output of a call: kpar_tensor_ref to value. */
+/* Output of a call: kpar_tensor_ref to value, and to its mask. */
 kpar_value_id kpar_lower_output(const kpar_lowering *lowering, kpar_tensor_ref tensor);
+kpar_value_id kpar_lower_output_mask(const kpar_lowering *lowering, kpar_tensor_ref tensor);
+/* The `number`-th tensor that the current call is given as `name`; -1: there is none. */
+kpar_value_id kpar_lower_named(const kpar_lowering *lowering, const char *name, int number);
+
+/* masks.c: rules for a layer's mask, see kpar_layer_row. */
+#define KPAR_MASK(name)                                                                                      \
+    kpar_status kpar_mask_##name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,         \
+                                 kpar_value_id *masks)
+KPAR_MASK(first);       /* that of its first input */
+KPAR_MASK(either);      /* where one of the inputs counts */
+KPAR_MASK(concatenate); /* side by side as the inputs are */
+KPAR_MASK(embedding);   /* where the number is not 0 */
+KPAR_MASK(masking);     /* where not all features have the value of the mask */
+/* 1 where `value` is not 0, else 0. */
+kpar_status kpar_lower_truth(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *truth) KPAR_MUST_USE;
+/* x where `mask`, which broadcasts to it, is not 0, else `otherwise`. */
+kpar_status kpar_lower_kept_where(kpar_lowering *lowering, kpar_value_id mask, kpar_value_id x,
+                                  double otherwise, kpar_value_id *out) KPAR_MUST_USE;
+/* Weights of rows (batch) times the mask of an output, where it has one: (batch, ...). `fact`: as a value of the phase of
+ * facts about rows, which is current. */
+kpar_status kpar_lower_masked(kpar_lowering *lowering, int output, bool fact,
+                              kpar_value_id *weights) KPAR_MUST_USE;
 
 #define KPAR_OPERATION(name)                                                                                 \
     kpar_status name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,                     \
@@ -165,6 +187,7 @@ KPAR_LAYER(attention);
 KPAR_LAYER(additive_attention);
 KPAR_LAYER(multi_head_attention);
 KPAR_LAYER(group_query_attention);
+KPAR_LAYER(masking);
 KPAR_LAYER(zero_padding);
 KPAR_LAYER(cropping);
 KPAR_LAYER(global_average_pooling);

@@ -62,28 +62,56 @@ static kpar_status reciprocal(kpar_lowering *lowering, kpar_value_id a, kpar_val
     return kpar_lower_apply(lowering, e, kpar_x_select(e, kpar_x_eq(e, x, zero), zero, inverse), &a, 1, out);
 }
 
-/* What the values of all rows of the global batch are multiplied by: a scalar in phase facts, or -1 for a sum.
- * `elements` is the number of values of a row. */
-static kpar_status scale_fact(kpar_lowering *lowering, int output, reduction kind, int64_t elements,
+/* What values of which `elements` have one of `weights` (phase facts_rows) in common are multiplied by: 1 over their
+ * number in the global batch, a scalar in phase facts. */
+static kpar_status scale_fact(kpar_lowering *lowering, kpar_value_id weights, int64_t elements,
                               kpar_value_id *scale)
 {
     kpar_graph *g = lowering->graph;
-    *scale = -1;
-    if (kind == REDUCE_SUM) return KPAR_OK;
-    kpar_value_id weights = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN), sum;
-    g->phase = KPAR_PHASE_FACTS_ROWS;
-    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, 1, weights, &sum));
+    const unsigned all = (1u << kpar_lower_shape(lowering, weights)->rank) - 1;
+    kpar_value_id sum;
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, all, weights, &sum));
     KPAR_TRY(kpar_build_accumulate(g, sum, &sum));
     g->phase = KPAR_PHASE_FACTS;
     KPAR_TRY(kpar_build_affine(g, sum, (double)elements, 0, &sum));
-    KPAR_TRY(reciprocal(lowering, sum, scale));
-    g->phase = KPAR_PHASE_MICROBATCH;
-    return KPAR_OK;
+    return reciprocal(lowering, sum, scale);
 }
 
 kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale)
 {
-    return scale_fact(lowering, 0, REDUCE_MEAN, 1, scale);
+    lowering->graph->phase = KPAR_PHASE_FACTS_ROWS;
+    KPAR_TRY(scale_fact(lowering, kpar_lower_row_weights(lowering, 0, false), 1, scale));
+    lowering->graph->phase = KPAR_PHASE_MICROBATCH;
+    return KPAR_OK;
+}
+
+/* What the values of an output are multiplied by, besides their weights; -1 for a sum. A mean is over the values that the
+ * mask leaves. */
+static kpar_status output_scale(kpar_lowering *lowering, int output, reduction kind, int64_t elements,
+                                kpar_value_id *scale)
+{
+    kpar_graph *g = lowering->graph;
+    *scale = -1;
+    if (kind == REDUCE_SUM) return KPAR_OK;
+    kpar_value_id weights = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN);
+    g->phase = KPAR_PHASE_FACTS_ROWS;
+    KPAR_TRY(kpar_lower_masked(lowering, output, true, &weights));
+    elements /= kpar_lower_elements(kpar_lower_shape(lowering, weights), 1);
+    KPAR_TRY(scale_fact(lowering, weights, elements, scale));
+    g->phase = KPAR_PHASE_MICROBATCH;
+    return KPAR_OK;
+}
+
+/* Each value of the loss has its own element of the mask. */
+static kpar_status check_mask(const kpar_lowering *lowering, const char *owner, int output,
+                              const kpar_shape *values)
+{
+    char want[KPAR_SHAPE_TEXT], found[KPAR_SHAPE_TEXT];
+    const kpar_value_id mask = kpar_lower_output_mask(lowering, lowering->model->outputs[output].tensor);
+    if (mask < 0 || kpar_shape_equal(kpar_lower_shape(lowering, mask), values)) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: predictions have a mask of shape %s, expected %s", owner,
+                     kpar_shape_format(found, kpar_lower_shape(lowering, mask)),
+                     kpar_shape_format(want, values));
 }
 
 /* This microbatch's share of the loss of one output; *loss is -1 if the output has none. */
@@ -109,9 +137,11 @@ static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_i
     }
     kpar_value_id labels = kpar_lower_labels(lowering, output, shape, row->sparse);
     KPAR_TRY(kpar_loss_values(lowering, row, config, owner, prediction, labels, &values));
-    KPAR_TRY(scale_fact(lowering, output, kind, kpar_lower_elements(kpar_lower_shape(lowering, values), 1),
-                        &scale));
+    shape = kpar_lower_shape(lowering, values);
+    KPAR_TRY(check_mask(lowering, owner, output, shape));
+    KPAR_TRY(output_scale(lowering, output, kind, kpar_lower_elements(shape, 1), &scale));
     kpar_value_id weights = kpar_lower_row_weights(lowering, output, true);
+    KPAR_TRY(kpar_lower_masked(lowering, output, false, &weights));
     return kpar_lower_weighted_sum(lowering, values, weights, scale, loss);
 }
 

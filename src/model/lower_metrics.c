@@ -58,16 +58,34 @@ static kpar_status find_metric(kpar_lowering *lowering, metric *m, const json_t 
     return kpar_lower_known(lowering, m->owner, m->config, "name dtype", m->row->arguments, "");
 }
 
-/* Sums over this step: of values times weights, and of weights. A row with several values counts their mean. */
+/* Each element of the mask is of one value, or of several. */
+static kpar_status check_mask(const kpar_lowering *lowering, const metric *m, const kpar_shape *weights,
+                              kpar_value_id values)
+{
+    char want[KPAR_SHAPE_TEXT], found[KPAR_SHAPE_TEXT];
+    kpar_shape shape = *kpar_lower_shape(lowering, values);
+    if (shape.rank > weights->rank) shape.rank = weights->rank;
+    if (kpar_shape_equal(weights, &shape)) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: predictions have a mask of shape %s, expected %s", m->owner,
+                     kpar_shape_format(found, weights), kpar_shape_format(want, &shape));
+}
+
+/* Sums over this step: of values times weights, and of weights, where the mask of the predictions counts. A row with
+ * several values counts their mean. */
 static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_value_id values,
                                  const char *name)
 {
     int value, weight;
     kpar_value_id sum, count, weights = kpar_lower_row_weights(lowering, m->output, m->weighted);
+    kpar_graph *g = lowering->graph;
+    KPAR_TRY(kpar_lower_masked(lowering, m->output, false, &weights));
+    const kpar_shape shape = *kpar_lower_shape(lowering, weights);
     const double elements = (double)kpar_lower_elements(kpar_lower_shape(lowering, values), 1);
+    KPAR_TRY(check_mask(lowering, m, &shape, values));
     KPAR_TRY(kpar_lower_weighted_sum(lowering, values, weights, -1, &sum));
-    KPAR_TRY(kpar_build_affine(lowering->graph, sum, 1 / elements, 0, &sum));
-    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1, weights, &count));
+    KPAR_TRY(kpar_build_affine(g, sum, 1 / elements, 0, &sum));
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, (1u << shape.rank) - 1, weights, &count));
+    KPAR_TRY(kpar_build_affine(g, count, 1 / (double)kpar_lower_elements(&shape, 1), 0, &count));
     KPAR_TRY(kpar_lower_report_value(lowering, sum, &value, NULL));
     KPAR_TRY(kpar_lower_report_value(lowering, count, &weight, NULL));
     kpar_lower_report(lowering, name, value, weight);

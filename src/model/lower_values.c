@@ -121,6 +121,18 @@ kpar_value_id kpar_lower_output(const kpar_lowering *lowering, kpar_tensor_ref t
     return lowering->call_values[tensor.call * KPAR_CALL_OUTPUTS + tensor.tensor];
 }
 
+kpar_value_id kpar_lower_output_mask(const kpar_lowering *lowering, kpar_tensor_ref tensor)
+{
+    return lowering->call_masks[tensor.call * KPAR_CALL_OUTPUTS + tensor.tensor];
+}
+
+kpar_value_id kpar_lower_named(const kpar_lowering *lowering, const char *name, int number)
+{
+    for (int i = 0; i < lowering->n_named; i++)
+        if (strcmp(lowering->named[i].name, name) == 0 && number-- == 0) return lowering->named[i].value;
+    return -1;
+}
+
 kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output, kpar_value_id *prediction)
 {
     const int call = lowering->model->outputs[output].tensor.call;
@@ -202,12 +214,12 @@ kpar_status kpar_lower_unit_length(kpar_lowering *lowering, unsigned axes, doubl
     return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, x, inverse, out);
 }
 
-/* Weights of shape (batch) as (batch, 1, ...), to broadcast over values of rank `rank`. */
+/* Weights of shape (batch, ...) as (batch, ..., 1, ...), to broadcast over values of rank `rank`. */
 static kpar_status weights_of_rank(kpar_lowering *lowering, kpar_value_id weights, int rank,
                                    kpar_value_id *out)
 {
-    kpar_shape shape = {.rank = rank, .dims = {{1, true}}};
-    for (int i = 1; i < rank; i++) shape.dims[i] = (kpar_dim){1, false};
+    kpar_shape shape = *kpar_lower_shape(lowering, weights);
+    while (shape.rank < rank) shape.dims[shape.rank++] = (kpar_dim){1, false};
     return kpar_build_reshape(lowering->graph, shape, weights, out);
 }
 

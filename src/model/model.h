@@ -28,7 +28,13 @@ typedef struct kpar_tensor_ref {
     int call, tensor;
 } kpar_tensor_ref;
 
-/* A call of an operation may have several outputs. */
+/* A tensor that a call is given by the name of an argument; a list of them has an entry each. */
+typedef struct kpar_named_input {
+    const char *name;
+    kpar_tensor_ref tensor;
+} kpar_named_input;
+
+/* A call may have several outputs. */
 enum { KPAR_CALL_OUTPUTS = 8 };
 
 /* One call of a layer. Calls stand in an order in which inputs come first. */
@@ -37,6 +43,8 @@ typedef struct kpar_call {
     int number;   /* 0 for the layer's first call, 1 for the second ... */
     int n_inputs; /* 0 for an InputLayer, which is called once too */
     kpar_tensor_ref *inputs;
+    int n_named;
+    kpar_named_input *named; /* besides its inputs, as they stand in kwargs */
     const json_t *args; /* of an operation: inputs, numbers and arrays as they stand in the call; else NULL */
     const json_t
         *kwargs; /* arguments by name, among them what does not matter: a mask of null, a stored `training` */

@@ -83,6 +83,21 @@ static kpar_x not_equal(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
     return kpar_x_sub(e, constant(e, 1), kpar_x_eq(e, a, b));
 }
+/* Logic: a number is true where it is not 0. */
+static kpar_x truth(kpar_expression_builder *e, kpar_x x) { return not_equal(e, x, constant(e, 0)); }
+static kpar_x logic_not(kpar_expression_builder *e, kpar_x x) { return kpar_x_eq(e, x, constant(e, 0)); }
+static kpar_x logic_and(kpar_expression_builder *e, kpar_x a, kpar_x b)
+{
+    return kpar_x_min(e, truth(e, a), truth(e, b));
+}
+static kpar_x logic_or(kpar_expression_builder *e, kpar_x a, kpar_x b)
+{
+    return kpar_x_max(e, truth(e, a), truth(e, b));
+}
+static kpar_x logic_xor(kpar_expression_builder *e, kpar_x a, kpar_x b)
+{
+    return not_equal(e, truth(e, a), truth(e, b));
+}
 static kpar_x reciprocal(kpar_expression_builder *e, kpar_x x) { return kpar_x_div(e, constant(e, 1), x); }
 static kpar_x inverse_root(kpar_expression_builder *e, kpar_x x) { return reciprocal(e, kpar_x_sqrt(e, x)); }
 static kpar_x ones(kpar_expression_builder *e, kpar_x x)
@@ -123,11 +138,12 @@ UNARY(exponential, kpar_x_exp) UNARY(logarithm, kpar_x_log) UNARY(logarithm_of_o
 UNARY(cosine, kpar_x_cos) UNARY(tangent_h, kpar_x_tanh) UNARY(sigmoid_of, kpar_x_sigmoid) UNARY(relu_of, kpar_x_relu)
 UNARY(silu_of, kpar_x_silu) UNARY(softplus_of, kpar_x_softplus) UNARY(floor_of, kpar_x_floor) UNARY(sign_of, kpar_x_sign)
 UNARY(reciprocal_of, reciprocal) UNARY(inverse_root_of, inverse_root) UNARY(error_function, kpar_x_erf)
-UNARY(ones_like, ones) UNARY(zeros_like, zeros)
+UNARY(ones_like, ones) UNARY(zeros_like, zeros) UNARY(is_false, logic_not)
 BINARY(sum_of, kpar_x_add) BINARY(difference, kpar_x_sub) BINARY(product, kpar_x_mul) BINARY(quotient, kpar_x_div)
 BINARY(power, kpar_x_pow) BINARY(larger, kpar_x_max) BINARY(smaller, kpar_x_min) BINARY(is_greater, greater)
 BINARY(is_less, kpar_x_lt) BINARY(is_greater_equal, greater_equal) BINARY(is_less_equal, kpar_x_le)
-BINARY(is_equal, kpar_x_eq) BINARY(is_not_equal, not_equal)
+BINARY(is_equal, kpar_x_eq) BINARY(is_not_equal, not_equal) BINARY(both, logic_and) BINARY(either, logic_or)
+BINARY(one_of, logic_xor)
     /* clang-format on */
 
     static KPAR_OPERATION(gelu)
@@ -223,13 +239,11 @@ static KPAR_OPERATION(cumulative_product)
     return running(lowering, inputs, KPAR_REDUCE_PRODUCT, output);
 }
 
-static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, kpar_reduction kind,
-                          bool mean, kpar_value_id *output)
+static kpar_status reduce(kpar_lowering *lowering, kpar_value_id x, kpar_reduction kind, bool mean,
+                          kpar_value_id *output)
 {
-    kpar_value_id x;
     unsigned axes;
     bool keep;
-    KPAR_TRY(operand(lowering, inputs, 0, &x));
     KPAR_TRY(has_axis(lowering));
     KPAR_TRY(kpar_lower_axes(lowering, kpar_lower_shape(lowering, x)->rank, &axes));
     KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, &keep));
@@ -240,8 +254,10 @@ static kpar_status reduce(kpar_lowering *lowering, const kpar_value_id *inputs, 
 #define REDUCE(name, kind, mean)                                                                             \
     static KPAR_OPERATION(name)                                                                              \
     {                                                                                                        \
+        kpar_value_id x;                                                                                     \
         (void)n_inputs;                                                                                      \
-        return reduce(lowering, inputs, kind, mean, output);                                                 \
+        KPAR_TRY(operand(lowering, inputs, 0, &x));                                                          \
+        return reduce(lowering, x, kind, mean, output);                                                      \
     }
 /* clang-format off */
 REDUCE(mean_over, KPAR_REDUCE_SUM, true) REDUCE(sum_over, KPAR_REDUCE_SUM, false)
@@ -249,7 +265,23 @@ REDUCE(product_over, KPAR_REDUCE_PRODUCT, false)
 REDUCE(max_over, KPAR_REDUCE_MAX, false) REDUCE(min_over, KPAR_REDUCE_MIN, false)
     /* clang-format on */
 
-    static KPAR_OPERATION(softmax)
+    static KPAR_OPERATION(any_over)
+{
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(apply_unary(lowering, inputs, truth, &x));
+    return reduce(lowering, x, KPAR_REDUCE_MAX, false, output);
+}
+
+static KPAR_OPERATION(all_over)
+{
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(apply_unary(lowering, inputs, truth, &x));
+    return reduce(lowering, x, KPAR_REDUCE_MIN, false, output);
+}
+
+static KPAR_OPERATION(softmax)
 {
     kpar_value_id x;
     int dim;
@@ -372,6 +404,26 @@ static KPAR_OPERATION(expand_dims)
     KPAR_TRY(operand(lowering, inputs, 0, &x));
     KPAR_TRY(read_axis(lowering, "axis", -1, kpar_lower_shape(lowering, x)->rank + 1, &dim));
     return insert_dimension(lowering, x, dim, output);
+}
+
+static KPAR_OPERATION(squeeze)
+{
+    kpar_value_id x;
+    unsigned axes = 0;
+    const json_t *axis = json_object_get(lowering->layer->config, "axis");
+    (void)n_inputs;
+    KPAR_TRY(operand(lowering, inputs, 0, &x));
+    const kpar_shape from = *kpar_lower_shape(lowering, x);
+    kpar_shape shape = {.rank = 0};
+    if (axis && !json_is_null(axis)) KPAR_TRY(kpar_lower_axes(lowering, from.rank, &axes));
+    for (int i = 0; i < from.rank; i++) {
+        const bool one = from.dims[i].size == 1 && !from.dims[i].batch;
+        if ((axes >> i & 1) && !one)
+            return kpar_fail(KPAR_EFORMAT, "%s: argument 'axis': dimension %d is not of size 1",
+                             lowering->owner, i);
+        if (!one || (axes && !(axes >> i & 1))) shape.dims[shape.rank++] = from.dims[i];
+    }
+    return kpar_build_reshape(lowering->graph, shape, x, output);
 }
 
 static KPAR_OPERATION(stack)
@@ -518,62 +570,69 @@ static KPAR_OPERATION(get_item)
 }
 
 static const kpar_layer_row rows[] = {
-    {"Add", "a + b", "", "", sum_of, NULL, NULL},
-    {"Subtract", "a - b", "", "", difference, NULL, NULL},
-    {"Multiply", "a b", "", "", product, NULL, NULL},
-    {"TrueDivide", "a / b", "", "", quotient, NULL, NULL},
-    {"Divide", "a / b", "", "", quotient, NULL, NULL},
-    {"Power", "a^b", "", "", power, NULL, NULL},
-    {"Maximum", "the larger", "", "", larger, NULL, NULL},
-    {"Minimum", "the smaller", "", "", smaller, NULL, NULL},
-    {"Greater", "a > b", "", "", is_greater, NULL, NULL},
-    {"GreaterEqual", "a >= b", "", "", is_greater_equal, NULL, NULL},
-    {"Less", "a < b", "", "", is_less, NULL, NULL},
-    {"LessEqual", "a <= b", "", "", is_less_equal, NULL, NULL},
-    {"Equal", "a = b", "", "", is_equal, NULL, NULL},
-    {"NotEqual", "a != b", "", "", is_not_equal, NULL, NULL},
-    {"Negative", "-x", "", "", negative, NULL, NULL},
-    {"Absolute", "|x|", "", "", absolute, NULL, NULL},
-    {"Square", "x^2", "", "", square, NULL, NULL},
-    {"Sqrt", "square root", "", "", square_root, NULL, NULL},
-    {"Rsqrt", "1 / square root", "", "", inverse_root_of, NULL, NULL},
-    {"Reciprocal", "1 / x", "", "", reciprocal_of, NULL, NULL},
-    {"Exp", "e^x", "", "", exponential, NULL, NULL},
-    {"Log", "natural logarithm", "", "", logarithm, NULL, NULL},
-    {"Log1p", "log(1 + x)", "", "", logarithm_of_one_more, NULL, NULL},
-    {"Sin", "sine", "", "", sine, NULL, NULL},
-    {"Cos", "cosine", "", "", cosine, NULL, NULL},
-    {"Tanh", "hyperbolic tangent", "", "", tangent_h, NULL, NULL},
-    {"Erf", "error function", "", "", error_function, NULL, NULL},
-    {"Floor", "rounded down", "", "", floor_of, NULL, NULL},
-    {"Sign", "-1, 0 or 1", "", "", sign_of, NULL, NULL},
-    {"Sigmoid", "1 / (1 + e^-x)", "", "", sigmoid_of, NULL, NULL},
-    {"Relu", "max(x, 0)", "", "", relu_of, NULL, NULL},
-    {"Silu", "x sigmoid(x)", "", "", silu_of, NULL, NULL},
-    {"Softplus", "log(1 + e^x)", "", "", softplus_of, NULL, NULL},
-    {"Gelu", "x times the normal distribution", "approximate", "", gelu, NULL, NULL},
-    {"Clip", "between x_min and x_max", "x_min x_max", "", clip, NULL, NULL},
-    {"Where", "a where the condition holds, else b", "", "", where, NULL, NULL},
-    {"OnesLike", "1 of the same shape", "", "", ones_like, NULL, NULL},
-    {"ZerosLike", "0 of the same shape", "", "", zeros_like, NULL, NULL},
-    {"Mean", "mean over dimensions of a sample", "axis keepdims", "", mean_over, NULL, NULL},
-    {"Sum", "sum over dimensions of a sample", "axis keepdims", "", sum_over, NULL, NULL},
-    {"Prod", "product over dimensions of a sample", "axis keepdims", "", product_over, NULL, NULL},
-    {"Cumsum", "sum of the elements up to each", "axis dtype", "", cumulative_sum, NULL, NULL},
-    {"Cumprod", "product of the elements up to each", "axis dtype", "", cumulative_product, NULL, NULL},
-    {"Cast", "as another type", "dtype", "", as_type, NULL, NULL},
-    {"Max", "largest over dimensions of a sample", "axis keepdims", "", max_over, NULL, NULL},
-    {"Min", "smallest over dimensions of a sample", "axis keepdims", "", min_over, NULL, NULL},
-    {"Softmax", "softmax over the last dimension", "axis", "", softmax, NULL, NULL},
-    {"Matmul", "batched matrix product", "", "", matmul, NULL, NULL},
-    {"Einsum", "batched matrix product by subscripts", "subscripts", "", einsum, NULL, NULL},
-    {"Reshape", "another shape for each sample", "newshape", "", reshape, NULL, NULL},
-    {"Transpose", "dimensions in another order", "axes", "", transpose, NULL, NULL},
-    {"ExpandDims", "a dimension of 1", "axis", "", expand_dims, NULL, NULL},
-    {"Stack", "inputs along a new dimension", "axis", "", stack, NULL, NULL},
-    {"Concatenate", "inputs side by side", "axis", "", kpar_layer_concatenate, NULL, NULL},
-    {"Split", "parts of a dimension", "indices_or_sections axis", "", split, NULL, NULL},
-    {"GetItem", "x[indices]", "", "", get_item, NULL, NULL},
+    {"Add", "a + b", "", "", .lower = sum_of},
+    {"Subtract", "a - b", "", "", .lower = difference},
+    {"Multiply", "a b", "", "", .lower = product},
+    {"TrueDivide", "a / b", "", "", .lower = quotient},
+    {"Divide", "a / b", "", "", .lower = quotient},
+    {"Power", "a^b", "", "", .lower = power},
+    {"Maximum", "the larger", "", "", .lower = larger},
+    {"Minimum", "the smaller", "", "", .lower = smaller},
+    {"Greater", "a > b", "", "", .lower = is_greater},
+    {"GreaterEqual", "a >= b", "", "", .lower = is_greater_equal},
+    {"Less", "a < b", "", "", .lower = is_less},
+    {"LessEqual", "a <= b", "", "", .lower = is_less_equal},
+    {"Equal", "a = b", "", "", .lower = is_equal},
+    {"NotEqual", "a != b", "", "", .lower = is_not_equal},
+    {"LogicalAnd", "whether both are not 0", "", "", .lower = both},
+    {"LogicalOr", "whether one is not 0", "", "", .lower = either},
+    {"LogicalXor", "whether just one is not 0", "", "", .lower = one_of},
+    {"LogicalNot", "whether it is 0", "", "", .lower = is_false},
+    {"Any", "whether one is not 0, over dimensions of a sample", "axis keepdims", "", .lower = any_over},
+    {"All", "whether none is 0, over dimensions of a sample", "axis keepdims", "", .lower = all_over},
+    {"Negative", "-x", "", "", .lower = negative},
+    {"Absolute", "|x|", "", "", .lower = absolute},
+    {"Square", "x^2", "", "", .lower = square},
+    {"Sqrt", "square root", "", "", .lower = square_root},
+    {"Rsqrt", "1 / square root", "", "", .lower = inverse_root_of},
+    {"Reciprocal", "1 / x", "", "", .lower = reciprocal_of},
+    {"Exp", "e^x", "", "", .lower = exponential},
+    {"Log", "natural logarithm", "", "", .lower = logarithm},
+    {"Log1p", "log(1 + x)", "", "", .lower = logarithm_of_one_more},
+    {"Sin", "sine", "", "", .lower = sine},
+    {"Cos", "cosine", "", "", .lower = cosine},
+    {"Tanh", "hyperbolic tangent", "", "", .lower = tangent_h},
+    {"Erf", "error function", "", "", .lower = error_function},
+    {"Floor", "rounded down", "", "", .lower = floor_of},
+    {"Sign", "-1, 0 or 1", "", "", .lower = sign_of},
+    {"Sigmoid", "1 / (1 + e^-x)", "", "", .lower = sigmoid_of},
+    {"Relu", "max(x, 0)", "", "", .lower = relu_of},
+    {"Silu", "x sigmoid(x)", "", "", .lower = silu_of},
+    {"Softplus", "log(1 + e^x)", "", "", .lower = softplus_of},
+    {"Gelu", "x times the normal distribution", "approximate", "", .lower = gelu},
+    {"Clip", "between x_min and x_max", "x_min x_max", "", .lower = clip},
+    {"Where", "a where the condition holds, else b", "", "", .lower = where},
+    {"OnesLike", "1 of the same shape", "dtype", "", .lower = ones_like},
+    {"ZerosLike", "0 of the same shape", "dtype", "", .lower = zeros_like},
+    {"Mean", "mean over dimensions of a sample", "axis keepdims", "", .lower = mean_over},
+    {"Sum", "sum over dimensions of a sample", "axis keepdims", "", .lower = sum_over},
+    {"Prod", "product over dimensions of a sample", "axis keepdims", "", .lower = product_over},
+    {"Cumsum", "sum of the elements up to each", "axis dtype", "", .lower = cumulative_sum},
+    {"Cumprod", "product of the elements up to each", "axis dtype", "", .lower = cumulative_product},
+    {"Cast", "as another type", "dtype", "", .lower = as_type},
+    {"Max", "largest over dimensions of a sample", "axis keepdims", "", .lower = max_over},
+    {"Min", "smallest over dimensions of a sample", "axis keepdims", "", .lower = min_over},
+    {"Softmax", "softmax over the last dimension", "axis", "", .lower = softmax},
+    {"Matmul", "batched matrix product", "", "", .lower = matmul},
+    {"Einsum", "batched matrix product by subscripts", "subscripts", "", .lower = einsum},
+    {"Reshape", "another shape for each sample", "newshape", "", .lower = reshape},
+    {"Transpose", "dimensions in another order", "axes", "", .lower = transpose},
+    {"ExpandDims", "a dimension of 1", "axis", "", .lower = expand_dims},
+    {"Squeeze", "without dimensions of 1", "axis", "", .lower = squeeze},
+    {"Stack", "inputs along a new dimension", "axis", "", .lower = stack},
+    {"Concatenate", "inputs side by side", "axis", "", .lower = kpar_layer_concatenate},
+    {"Split", "parts of a dimension", "indices_or_sections axis", "", .lower = split},
+    {"GetItem", "x[indices]", "", "", .lower = get_item},
 };
 
 const kpar_layer_row *kpar_operation_rows(int *n)

@@ -12,10 +12,13 @@ struct kpar_layer_row {
     /* Lowers one call. config is lowering->layer->config. */
     kpar_status (*lower)(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
                          kpar_value_id *output);
+    /* Sets the masks of what the call gives, each -1 at first, from lowering->masks. NULL: it gives none. */
+    kpar_status (*mask)(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
+                        kpar_value_id *masks);
     const char *
         parts; /* groups within its group in the file, "query_dense=query": with the name there; "...?use_gate": where
                   that argument is true; NULL: none */
-    const char *call_arguments; /* that it understands besides its inputs, true or false; NULL: none */
+    const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
 };
 /* Part number `i` of a layer, in `group` (NULL: it has it not) and `name`; false: its row has fewer. */
 bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group,

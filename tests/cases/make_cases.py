@@ -292,10 +292,37 @@ def attention_single(rng):
                 x={"x": features(rng, 6, 8), "memory": features(rng, 5, 6)})
 
 
+def of_lengths(rng, steps, values):
+    """values (rows, steps, ...) with zeros after a length of 1 to steps, another for each row"""
+    lengths = rng.integers(1, steps + 1, size=len(values))
+    for row, length in zip(values, lengths): row[length:] = 0
+    return values
+
+
+def masked_steps(rng):
+    """masks from Embedding and Masking, through Dense, Add and Concatenate, to losses, metrics and GlobalAveragePooling1D"""
+    words, signal = layers.Input((6,), dtype="int32", name="words"), layers.Input((6, 3), name="signal")
+    left = layers.Embedding(12, 5, mask_zero=True)(words)
+    right = layers.Dense(5, activation="tanh")(layers.Masking()(signal))
+    both = layers.Add()([left, right])
+    tags = layers.Dense(4, activation="softmax", name="tags")(layers.Concatenate()([left, right]))
+    sizes = layers.Dense(2, name="sizes")(left)
+    kind = layers.GlobalAveragePooling1D()(layers.Concatenate(axis=1)([layers.Dropout(0.0)(left), both]))
+    kind = layers.Dense(3, activation="softmax", name="kind")(kind)
+    model = keras.Model({"words": words, "signal": signal}, {"tags": tags, "sizes": sizes, "kind": kind})
+    model.compile(optimizers.SGD(0.2), {"tags": "sparse_categorical_crossentropy", "kind": "sparse_categorical_crossentropy",
+                                        "sizes": losses.MeanSquaredError(reduction="mean_with_sample_weight")},
+                  metrics={"tags": ["accuracy"], "sizes": ["mean_absolute_error"], "kind": ["accuracy"]})
+    return dict(model=model, x={"words": of_lengths(rng, 6, rng.integers(1, 12, size=(ROWS, 6)).astype("int32")),
+                                "signal": of_lengths(rng, 6, features(rng, 6, 3))},
+                y={"tags": classes(rng, 4, 6), "sizes": features(rng, 6, 2), "kind": classes(rng, 3)})
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single]
+         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
+         masked_steps]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8, attention_heads, attention_single]

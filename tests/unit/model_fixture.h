@@ -35,7 +35,18 @@ static void add_inputs(kpar_model *m, size_t index, const json_t *from)
         call->inputs[k].call = (int)json_integer_value(json_array_get(from, (size_t)k));
 }
 
-/* {"layers": [{"class_name", "config", "from": [call ...]} or {"again": call, "from"} for another call of its layer ...],
+/* {argument: call ...} */
+static void add_named(kpar_model *m, size_t index, const json_t *named)
+{
+    kpar_call *call = &m->calls[index];
+    const char *name;
+    json_t *from;
+    call->named = kpar_arena_alloc(m->arena, (json_object_size(named) + 1) * sizeof *call->named);
+    json_object_foreach((json_t *)(uintptr_t)named, name, from) call->named[call->n_named++] =
+        (kpar_named_input){name, {(int)json_integer_value(from), 0}};
+}
+
+/* {"layers": [{"class_name", "config", "from": [call ...], "named": {argument: call}} or {"again": call, "from"} for another call of its layer ...],
  *  "outputs": [call ...], "optimizer", and a list with an entry an output of "losses", "loss_weights", "metrics", "weighted_metrics"} */
 static kpar_model *model_from(json_t *root)
 {
@@ -53,6 +64,7 @@ static kpar_model *model_from(json_t *root)
         m->calls[i].layer = again ? m->calls[json_integer_value(again)].layer : m->n_layers++;
         m->calls[i].number = again ? 1 : 0;
         add_inputs(m, i, json_object_get(item, "from"));
+        add_named(m, i, json_object_get(item, "named"));
         if (!again) add_layer(m, i, item);
     }
     m->optimizer = json_object_get(root, "optimizer");

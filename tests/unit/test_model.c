@@ -654,6 +654,30 @@ START_TEST(layers_without_weights_compute_what_they_say)
 }
 END_TEST
 
+#define STEPS INPUT("2, 2") LAYER("Masking", "{\"mask_value\": 9}", "0")
+#define MASKED_SOFTMAX                                                                                       \
+    INPUT("2") LAYER("Rescaling", "{\"scale\": 0}", "0") ", {\"class_name\": \"Softmax\", \"config\": {}, "      \
+    "\"from\": [1], \"named\": {\"mask\": 0}}"
+
+START_TEST(masks_say_which_steps_count)
+{
+    const double steps[] = {9, 9, 1, 9, 2, 4, 4, 8}, pairs[] = {0, 5, 3, 0};
+    assert_predicts(STEPS, 2, steps, (const double[]){0, 0, 1, 9, 2, 4, 4, 8}, 8);
+    assert_predicts(STEPS LAYER("GlobalAveragePooling1D", "{}", "1"), 2, steps,
+                    (const double[]){1, 9, 3, 6}, 4);
+    assert_predicts(STEPS LAYER("Activation", "{\"activation\": \"relu\"}", "1")
+                        LAYER("Add", "{}", "1, 2") LAYER("GlobalAveragePooling1D", "{}", "3"),
+                    2, steps, (const double[]){2, 18, 6, 12}, 4);
+    assert_predicts(STEPS LAYER("Reshape", "{\"target_shape\": [2, 2]}", "1")
+                        LAYER("GlobalAveragePooling1D", "{}", "2"),
+                    2, steps, (const double[]){0.5, 4.5, 3, 6}, 4);
+    assert_predicts(STEPS LAYER("Concatenate", "{\"axis\": 1}", "0, 1")
+                        LAYER("GlobalAveragePooling1D", "{}", "2"),
+                    2, steps, (const double[]){11.0 / 3, 9, 3, 6}, 4);
+    assert_predicts(MASKED_SOFTMAX, 2, pairs, (const double[]){0, 1, 1, 0}, 4);
+}
+END_TEST
+
 START_TEST(integer_inputs_become_real_where_a_layer_computes_with_them)
 {
     const double x[] = {10, 20};
@@ -861,6 +885,12 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {ONE_DENSE("{\"units\": 2, \"gamma_regularizer\": {\"class_name\": \"L2\"}}") "\"losses\": "
                                                                                       "[\"mse\"], " ADAM "}",
          "m.keras|layer_1|Dense|gamma_regularizer", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("3, 2") LAYER("Dense", "{\"units\": 2}", "0") LAYER("Masking", "{}", "1") "]"
+             ", \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
+         "m.keras|layer_2|mask|depends on weights", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0") LAYER("BatchNormalization", "{}", "1") "]"
+             ", \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
+         "m.keras|layer_2|mask", KPAR_EUNSUPPORTED},
         {ONE_DENSE("{\"units\": 2, \"dtype\": \"mixed_float16\"}") "\"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_1|dtype|mixed_float16", KPAR_EUNSUPPORTED},
         {ONE_DENSE("{\"units\": 2, \"activation\": \"sparsemax\"}") "\"losses\": [\"mse\"], " ADAM "}",
@@ -1006,6 +1036,7 @@ static Suite *suite(void)
     tcase_add_test(t, several_outputs_report_their_losses_and_the_total_is_weighted);
     tcase_add_test(t, an_output_without_a_loss_has_no_labels_and_only_predicts);
     tcase_add_test(t, layers_without_weights_compute_what_they_say);
+    tcase_add_test(t, masks_say_which_steps_count);
     tcase_add_test(t, integer_inputs_become_real_where_a_layer_computes_with_them);
     tcase_add_test(t, weights_of_attention_are_dropped_only_while_training);
     tcase_add_test(t, dropout_draws_by_layer_and_call_and_only_while_training);
