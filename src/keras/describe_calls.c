@@ -34,16 +34,18 @@ static bool is_named(const kpar_arguments *arguments, const char *name)
     return false;
 }
 
-/* A stored `training` is a default that fit and predict override; a mask of null is none. `known`: arguments that are
- * tensors, or true or false. */
-static kpar_status check_arguments(const char *owner, const kpar_arguments *arguments, const char *known)
+/* A stored `training` is a default that fit and predict override; a mask of null is none. */
+static kpar_status check_arguments(const char *owner, const kpar_arguments *arguments,
+                                   const kpar_layer_row *row)
 {
+    const char *known = row && row->call_arguments ? row->call_arguments : "";
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)arguments->kwargs, key, value)
     {
         const bool understood = json_is_true(value) || is_named(arguments, key);
         if (json_is_null(value) || json_is_false(value) || strcmp(key, "training") == 0) continue;
+        if (kpar_has_word(kpar_layer_positions(row), key)) continue; /* among the inputs */
         if (understood && kpar_has_word(known, key)) continue;
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: is called with %s, which is not supported", owner, key);
     }
@@ -54,9 +56,8 @@ kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
                                  const kpar_arguments *arguments, kpar_result *result)
 {
     const kpar_layer_row *row = d->layers[member->layer].row;
-    const char *known = row && row->call_arguments ? row->call_arguments : "";
     const int n_inputs = arguments->n_inputs, n_named = arguments->n_named;
-    KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), arguments, known));
+    KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), arguments, row));
     if (member->model) return call_model(d, member, arguments, result);
     const kpar_call call = {
         .layer = (int)member->layer,

@@ -2,6 +2,10 @@
  * come first. */
 #include "keras/describe.h"
 
+#include "base/text.h"
+#include "model/tables.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,7 +87,7 @@ static kpar_status collect(graph *g, const json_t *value, int depth)
         KPAR_PUSH(g->sources, g->n_sources, g->sources_capacity) = s;
         return KPAR_OK;
     }
-    if (g->operation && !json_is_array(value)) return KPAR_OK;
+    if ((g->operation && !json_is_array(value)) || (g->argument && json_is_null(value))) return KPAR_OK;
     if (!json_is_array(value) || depth == DEEPEST)
         return kpar_fail(
             KPAR_EUNSUPPORTED,
@@ -102,13 +106,33 @@ static bool has_tensor(const json_t *value, int depth)
     return is_tensor(value);
 }
 
-/* Tensors among arguments by name; other things stay in kwargs. */
-static kpar_status collect_named(graph *g, const json_t *kwargs)
+/* Arguments by name that have a position behind the `n` that were given by theirs. */
+static kpar_status collect_positions(graph *g, const char *positions, size_t n, const json_t *kwargs)
+{
+    char name[64];
+    for (const char *word = positions; *word; word += strspn(word, " ")) {
+        const size_t length = strcspn(word, " ");
+        snprintf(name, sizeof name, "%.*s", (int)length, word);
+        word += length;
+        if (n > 0) {
+            n--;
+            continue;
+        }
+        const json_t *value = json_object_get(kwargs, name);
+        if (!has_tensor(value, 2)) return KPAR_OK;
+        KPAR_TRY(collect(g, value, 0));
+    }
+    return KPAR_OK;
+}
+
+/* Tensors among the other arguments by name; other things stay in kwargs. */
+static kpar_status collect_named(graph *g, const char *positions, const json_t *kwargs)
 {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)kwargs, key, value)
     {
+        if (kpar_has_word(positions, key)) continue;
         g->argument = key;
         if (has_tensor(value, 2)) KPAR_TRY(collect(g, value, 0));
     }
@@ -124,11 +148,13 @@ static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: is called in the way of Keras 2; load and save the model with Keras 3",
                          g->owner);
+    const char *positions = kpar_layer_positions(g->d->layers[g->scope->members[member].layer].row);
     KPAR_TRY(collect(g, args, 0));
-    n.n_inputs = g->n_sources - n.first;
     n.kwargs = json_object_get(inbound, "kwargs");
     n.args = g->operation ? args : NULL;
-    KPAR_TRY(collect_named(g, n.kwargs));
+    if (!g->operation) KPAR_TRY(collect_positions(g, positions, json_array_size(args), n.kwargs));
+    n.n_inputs = g->n_sources - n.first;
+    KPAR_TRY(collect_named(g, positions, n.kwargs));
     n.count = g->n_sources - n.first;
     if (n.n_inputs == 0) return kpar_fail(KPAR_EFORMAT, "%s: is called without input", g->owner);
     KPAR_PUSH(g->nodes, g->n_nodes, g->nodes_capacity) = n;

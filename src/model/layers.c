@@ -8,6 +8,9 @@
 #define HEADS_ARGUMENTS                                                                                      \
     "use_bias use_gate sliding_window dropout seed kernel_initializer bias_initializer"
 
+#define HEADS_CALL_ARGUMENTS                                                                                 \
+    "query_mask value_mask key_mask attention_mask use_causal_mask return_attention_scores"
+
 static const kpar_layer_row rows[] = {
     {"InputLayer", "an input of the model", "batch_shape dtype", "sparse=false ragged=false optional=false",
      .lower = kpar_layer_input},
@@ -74,22 +77,22 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_masking, .mask = kpar_mask_masking},
     {"Attention", "attention of query to key and value in one head", "use_scale score_mode dropout seed",
      "", .lower = kpar_layer_attention, .mask = kpar_mask_first,
-     .call_arguments = "use_causal_mask return_attention_scores"},
+     .call_arguments = "mask use_causal_mask return_attention_scores"},
     {"AdditiveAttention", "attention by sums of query and key", "use_scale dropout seed", "",
      .lower = kpar_layer_additive_attention, .mask = kpar_mask_first,
-     .call_arguments = "use_causal_mask return_attention_scores"},
+     .call_arguments = "mask use_causal_mask return_attention_scores"},
     {"MultiHeadAttention", "attention of query to key and value in several heads",
      "num_heads key_dim value_dim output_shape attention_axes " HEADS_ARGUMENTS, "",
-     .lower = kpar_layer_multi_head_attention, .mask = kpar_mask_first,
+     .lower = kpar_layer_multi_head_attention, .mask = kpar_mask_multi_head_attention,
      .parts = "query_dense=query key_dense=key _gate_dense=gate?use_gate value_dense=value "
               "output_dense=attention_output _softmax=softmax _dropout_layer=dropout",
-     .call_arguments = "use_causal_mask return_attention_scores"},
+     .positions = "query value key", .call_arguments = HEADS_CALL_ARGUMENTS},
     {"GroupQueryAttention", "attention in several heads, of which some share keys and values",
      "head_dim num_query_heads num_key_value_heads " HEADS_ARGUMENTS, "",
      .lower = kpar_layer_group_query_attention, .mask = kpar_mask_first,
      .parts = "_query_dense=query _key_dense=key _gate_dense=gate?use_gate _value_dense=value "
               "_output_dense=attention_output _softmax=softmax _dropout_layer=dropout",
-     .call_arguments = "use_causal_mask return_attention_scores"},
+     .positions = "query value key", .call_arguments = HEADS_CALL_ARGUMENTS},
     {"Rescaling", "scale and offset", "scale offset", "", .lower = kpar_layer_rescaling,
      .mask = kpar_mask_first},
     {"Add", "sum of its inputs", "", "", .lower = kpar_layer_add, .mask = kpar_mask_either},
@@ -152,6 +155,11 @@ const kpar_layer_row *kpar_layer_rows(int *n)
 {
     *n = (int)(sizeof rows / sizeof rows[0]);
     return rows;
+}
+
+const char *kpar_layer_positions(const kpar_layer_row *row)
+{
+    return row && row->positions ? row->positions : "inputs";
 }
 
 bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group,

@@ -107,6 +107,20 @@ static kpar_status scaled_sums(kpar_lowering *lowering, kpar_value_id query, kpa
     return kpar_lower_sum_last(lowering, false, *scores, scores);
 }
 
+/* A mask (batch, steps) as (batch, 1, steps) or (batch, steps, 1), for scores (batch, queries, keys). */
+static kpar_status mask_of(kpar_lowering *lowering, int input, bool of_queries, int rank, kpar_value_id *mask)
+{
+    *mask = lowering->masks[input];
+    if (*mask < 0) return KPAR_OK;
+    const kpar_shape *shape = kpar_lower_shape(lowering, *mask);
+    if (rank != 3 || shape->rank != 2)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected masks (batch, steps) of tensors of rank 3",
+                         lowering->owner);
+    kpar_shape spread = {.rank = 3, .dims = {shape->dims[0], {1, false}, {1, false}}};
+    spread.dims[of_queries ? 1 : 2] = shape->dims[1];
+    return kpar_build_reshape(lowering->graph, spread, *mask, mask);
+}
+
 /* Hidden scores become smaller by a milliard. */
 static kpar_status hide(kpar_lowering *lowering, kpar_value_id allowed, kpar_value_id *scores)
 {
@@ -120,7 +134,7 @@ static kpar_status hide(kpar_lowering *lowering, kpar_value_id allowed, kpar_val
 static kpar_status attend(kpar_lowering *lowering, score_formula formula, const kpar_value_id *inputs,
                           int n_inputs, kpar_value_id *output)
 {
-    kpar_value_id tensors[3], scores, allowed = -1;
+    kpar_value_id tensors[3], scores, allowed, counts;
     double dropout;
     if (n_inputs < 2 || n_inputs > 3)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected query, value and perhaps key", lowering->owner);
@@ -131,14 +145,17 @@ static kpar_status attend(kpar_lowering *lowering, score_formula formula, const 
     }
     KPAR_TRY(kpar_attention_dropout(lowering, &dropout));
     KPAR_TRY(formula(lowering, tensors[0], tensors[n_inputs - 1], &scores));
-    const kpar_shape *shape = kpar_lower_shape(lowering, scores);
-    KPAR_TRY(kpar_attention_near(lowering, shape->dims[shape->rank - 2], shape->dims[shape->rank - 1],
+    const kpar_shape shape = *kpar_lower_shape(lowering, scores);
+    KPAR_TRY(mask_of(lowering, 0, true, shape.rank, &counts));
+    KPAR_TRY(mask_of(lowering, 1, false, shape.rank, &allowed));
+    KPAR_TRY(kpar_attention_near(lowering, shape.dims[shape.rank - 2], shape.dims[shape.rank - 1],
                                  kpar_call_says(lowering, "use_causal_mask"), 0, &allowed));
     KPAR_TRY(hide(lowering, allowed, &scores));
     KPAR_TRY(kpar_build_softmax(lowering->graph, scores, &scores));
     KPAR_TRY(kpar_lower_dropout(lowering, dropout, scores, &scores));
     if (kpar_call_says(lowering, "return_attention_scores")) output[1] = scores;
-    return kpar_build_matmul(lowering->graph, scores, false, tensors[1], false, output);
+    KPAR_TRY(kpar_build_matmul(lowering->graph, scores, false, tensors[1], false, output));
+    return kpar_attention_where(lowering, counts, *output, 0, output);
 }
 
 KPAR_LAYER(attention)

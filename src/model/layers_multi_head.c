@@ -14,6 +14,7 @@ typedef struct attention {
     unsigned axes; /* the dimensions that are steps */
     int n_axes;
     bool use_bias, use_gate, returns_weights;
+    bool takes_query_mask; /* by name; else it sees only the one that the query came with */
     double dropout;
     int64_t window; /* 0: none */
 } attention;
@@ -146,6 +147,88 @@ static kpar_status from_heads(kpar_lowering *lowering, const attention *a, const
     return kpar_build_reshape(lowering->graph, result, *out, out);
 }
 
+/* --- masks --- */
+
+/* How many queries or keys there are. */
+static int64_t steps_of(const attention *a, const kpar_shape *x)
+{
+    int64_t steps = 1;
+    for (int i = 1; i < x->rank - 1; i++)
+        if (a->axes >> i & 1) steps *= x->dims[i].size;
+    return steps;
+}
+
+/* Joins a mask (batch, steps) of an input, as (batch, 1, steps, 1) of queries or (batch, 1, 1, steps) of keys. */
+static kpar_status also_steps(kpar_lowering *lowering, const attention *a, bool of_queries,
+                              kpar_value_id mask, kpar_value_id *allowed)
+{
+    if (mask < 0) return KPAR_OK;
+    const kpar_shape *shape = kpar_lower_shape(lowering, mask);
+    kpar_shape spread = {.rank = 4, .dims = {{1, true}, {1, false}, {1, false}, {1, false}}};
+    if (shape->rank != 2 || a->query.rank != 3)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected masks (batch, steps) of tensors of rank 3",
+                         lowering->owner);
+    spread.dims[of_queries ? 2 : 3] = shape->dims[1];
+    KPAR_TRY(kpar_build_reshape(lowering->graph, spread, mask, &mask));
+    return kpar_attention_also(lowering, mask, allowed);
+}
+
+/* Joins `attention_mask` (batch, free ..., steps ..., steps ...), or with heads before the steps. */
+static kpar_status also_pairs(kpar_lowering *lowering, const attention *a, bool joined, kpar_value_id mask,
+                              kpar_value_id *allowed)
+{
+    if (mask < 0) return KPAR_OK;
+    const kpar_shape shape = *kpar_lower_shape(lowering, mask);
+    const int pairs = 2 * a->n_axes, leading = a->query.rank - 1 - a->n_axes;
+    const bool headed = shape.rank == leading + 1 + pairs;
+    kpar_shape folded = {.rank = leading};
+    for (int i = 0; i < leading && i < shape.rank; i++) folded.dims[i] = shape.dims[i];
+    folded.dims[folded.rank++] = headed ? shape.dims[leading] : (kpar_dim){1, false};
+    for (int side = 0; side < 2; side++) {
+        const int first = shape.rank - pairs + side * a->n_axes;
+        kpar_dim *steps = &folded.dims[folded.rank++];
+        steps->size = 1;
+        for (int i = 0; i < a->n_axes && first >= 0; i++) steps->size *= shape.dims[first + i].size;
+    }
+    const int64_t queries = folded.dims[folded.rank - 2].size, keys = folded.dims[folded.rank - 1].size;
+    if ((!headed && shape.rank != leading + pairs) || (headed && joined) ||
+        (queries != 1 && queries != steps_of(a, &a->query)) || (keys != 1 && keys != steps_of(a, &a->value)))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: expected an attention_mask (batch, queries, keys), or with heads before them "
+                         "and no other masks",
+                         lowering->owner);
+    KPAR_TRY(kpar_lower_truth(lowering, mask, &mask));
+    KPAR_TRY(kpar_build_reshape(lowering->graph, folded, mask, &mask));
+    return kpar_attention_also(lowering, mask, allowed);
+}
+
+/* The mask that the call is given by `name`, or that input `number` came with; -1: none. */
+static kpar_status mask_of(kpar_lowering *lowering, const char *name, int number, kpar_value_id *mask)
+{
+    const kpar_value_id given = name ? kpar_lower_named(lowering, name, 0) : -1;
+    *mask = lowering->masks[number];
+    return given < 0 ? KPAR_OK : kpar_lower_truth(lowering, given, mask);
+}
+
+/* Which keys a query may see, to broadcast to (batch, free ..., heads, queries, keys). */
+static kpar_status allowed_keys(kpar_lowering *lowering, const attention *a, int n_inputs,
+                                kpar_value_id *allowed)
+{
+    kpar_value_id query, value, key = -1;
+    *allowed = -1;
+    KPAR_TRY(mask_of(lowering, a->takes_query_mask ? "query_mask" : NULL, 0, &query));
+    KPAR_TRY(mask_of(lowering, "value_mask", n_inputs > 1 ? 1 : 0, &value));
+    if (n_inputs > 2) KPAR_TRY(mask_of(lowering, "key_mask", 2, &key));
+    KPAR_TRY(also_steps(lowering, a, true, query, allowed));
+    KPAR_TRY(also_steps(lowering, a, false, value, allowed));
+    KPAR_TRY(also_steps(lowering, a, false, key, allowed));
+    const bool joined = *allowed >= 0;
+    KPAR_TRY(kpar_attention_near(lowering, (kpar_dim){steps_of(a, &a->query), false},
+                                 (kpar_dim){steps_of(a, &a->value), false},
+                                 kpar_call_says(lowering, "use_causal_mask"), a->window, allowed));
+    return also_pairs(lowering, a, joined, kpar_lower_named(lowering, "attention_mask", 0), allowed);
+}
+
 /* --- attention --- */
 
 /* (..., heads, steps, size) as (..., shared heads, steps of all heads that share, size), or back. */
@@ -171,13 +254,10 @@ static kpar_status weigh(kpar_lowering *lowering, const attention *a, kpar_value
 }
 
 static kpar_status attend(kpar_lowering *lowering, const attention *a, kpar_value_id query, kpar_value_id key,
-                          kpar_value_id value, kpar_value_id *out, kpar_value_id *weights)
+                          kpar_value_id value, kpar_value_id allowed, kpar_value_id *out,
+                          kpar_value_id *weights)
 {
     kpar_graph *g = lowering->graph;
-    const kpar_shape queries = *kpar_lower_shape(lowering, query), keys = *kpar_lower_shape(lowering, key);
-    kpar_value_id allowed = -1;
-    KPAR_TRY(kpar_attention_near(lowering, queries.dims[queries.rank - 2], keys.dims[keys.rank - 2],
-                                 kpar_call_says(lowering, "use_causal_mask"), a->window, &allowed));
     KPAR_TRY(kpar_build_affine(g, query, 1 / sqrt((double)a->key_dim), 0, &query));
     KPAR_TRY(regroup(lowering, a->shared_heads, &query));
     KPAR_TRY(kpar_build_matmul(g, query, false, key, true, weights));
@@ -212,7 +292,7 @@ typedef struct part_names {
 static kpar_status lower_heads(kpar_lowering *lowering, const attention *a, const part_names *parts,
                                const kpar_value_id *inputs, int n_inputs, kpar_value_id *output)
 {
-    kpar_value_id query, key, value, gate = -1, weights;
+    kpar_value_id query, key, value, gate = -1, allowed, weights;
     const kpar_value_id values = inputs[n_inputs > 1 ? 1 : 0], keys = n_inputs > 2 ? inputs[2] : values;
     KPAR_TRY(to_heads(lowering, a, parts->query, inputs[0], a->heads, a->key_dim, &query));
     KPAR_TRY(to_heads(lowering, a, parts->key, keys, a->shared_heads, a->key_dim, &key));
@@ -221,7 +301,8 @@ static kpar_status lower_heads(kpar_lowering *lowering, const attention *a, cons
         KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SIGMOID, gate, &gate));
     }
     KPAR_TRY(to_heads(lowering, a, parts->value, values, a->shared_heads, a->value_dim, &value));
-    KPAR_TRY(attend(lowering, a, query, key, value, output, &weights));
+    KPAR_TRY(allowed_keys(lowering, a, n_inputs, &allowed));
+    KPAR_TRY(attend(lowering, a, query, key, value, allowed, output, &weights));
     if (a->use_gate)
         KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *output, gate, output));
     KPAR_TRY(from_heads(lowering, a, parts->output, *output, output));
@@ -234,7 +315,7 @@ static kpar_status lower_heads(kpar_lowering *lowering, const attention *a, cons
 
 static bool fit_together(const attention *a, const kpar_shape *key)
 {
-    if (a->query.rank < 3 || a->value.rank != a->query.rank || key->rank != a->query.rank) return false;
+    if (a->query.rank < 3 || a->query.rank >= KPAR_MAX_RANK || a->value.rank != a->query.rank || key->rank != a->query.rank) return false;
     for (int i = 1; i < key->rank - 1; i++) {
         const int64_t size = a->value.dims[i].size;
         if (key->dims[i].size != size || (!(a->axes >> i & 1) && a->query.dims[i].size != size)) return false;
@@ -262,9 +343,9 @@ static kpar_status read_common(kpar_lowering *lowering, const kpar_value_id *inp
     const bool moved = a->n_axes != 1 || !(a->axes & 2);
     if (!fit_together(a, kpar_lower_shape(lowering, key)))
         return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: expected query, value and key of one rank, 3 or more, and of the same sizes in "
+                         "%s: expected query, value and key of one rank, 3 to %d, and of the same sizes in "
                          "dimensions that are not attended over",
-                         lowering->owner);
+                         lowering->owner, KPAR_MAX_RANK - 1);
     if (a->heads < 1 || a->shared_heads < 1 || a->key_dim < 1 || a->value_dim < 1 || a->window < 0)
         return kpar_fail(KPAR_EFORMAT, "%s: expected positive numbers of heads and sizes", lowering->owner);
     if (moved && (a->window > 0 || kpar_call_says(lowering, "use_causal_mask")))
@@ -334,7 +415,9 @@ KPAR_LAYER(group_query_attention)
                                      "_output_dense"};
     const json_t *config = lowering->layer->config;
     const kpar_shape *query = kpar_lower_shape(lowering, inputs[0]);
-    attention a = {.axes = 2, .outputs = {.rank = 1, .dims = {query->dims[query->rank - 1]}}};
+    attention a = {.axes = 2,
+                   .takes_query_mask = true,
+                   .outputs = {.rank = 1, .dims = {query->dims[query->rank - 1]}}};
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "num_query_heads", 0, &a.heads));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "num_key_value_heads", 0, &a.shared_heads));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "head_dim", 0, &a.key_dim));

@@ -156,7 +156,20 @@ static kpar_status call_input(const kpar_lowering *lowering, kpar_tensor_ref ref
                      lowering->model->layers[lowering->model->calls[ref.call].layer].name);
 }
 
-/* A mask that the call is given is that of its first input, whatever came with this one. */
+/* A mask that the call is given is that of its first input, a list of them those of all, whatever came with these. */
+static kpar_status given_masks(kpar_lowering *lowering, const kpar_call *call, kpar_value_id *masks)
+{
+    const json_t *list = json_object_get(call->kwargs, "mask");
+    const int n = json_is_array(list) ? call->n_inputs : call->n_inputs > 0;
+    if (kpar_lower_named(lowering, "mask", 0) < 0) return KPAR_OK;
+    for (int i = 0, number = 0; i < n; i++) {
+        masks[i] = -1;
+        if (json_is_array(list) && !json_is_object(json_array_get(list, (size_t)i))) continue;
+        KPAR_TRY(kpar_lower_truth(lowering, kpar_lower_named(lowering, "mask", number++), &masks[i]));
+    }
+    return KPAR_OK;
+}
+
 static kpar_status call_inputs(kpar_lowering *lowering, const kpar_call *call, kpar_value_id *inputs,
                                kpar_value_id *masks)
 {
@@ -170,8 +183,7 @@ static kpar_status call_inputs(kpar_lowering *lowering, const kpar_call *call, k
     lowering->masks = masks;
     lowering->named = named;
     lowering->n_named = call->n_named;
-    const kpar_value_id mask = kpar_lower_named(lowering, "mask", 0);
-    return mask < 0 || call->n_inputs == 0 ? KPAR_OK : kpar_lower_truth(lowering, mask, &masks[0]);
+    return given_masks(lowering, call, masks);
 }
 
 static kpar_status lower_call(kpar_lowering *lowering, int index)

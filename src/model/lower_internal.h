@@ -121,6 +121,7 @@ kpar_value_id kpar_lower_named(const kpar_lowering *lowering, const char *name, 
     kpar_status kpar_mask_##name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,         \
                                  kpar_value_id *masks)
 KPAR_MASK(first);       /* that of its first input */
+KPAR_MASK(multi_head_attention);
 KPAR_MASK(either);      /* where one of the inputs counts */
 KPAR_MASK(concatenate); /* side by side as the inputs are */
 KPAR_MASK(embedding);   /* where the number is not 0 */

@@ -28,6 +28,17 @@ KPAR_MASK(first)
     return KPAR_OK;
 }
 
+/* In Keras it takes the masks off the very tensors that it is called with: whoever reads them later sees none. */
+KPAR_MASK(multi_head_attention)
+{
+    const int n_outputs = lowering->model->n_calls * KPAR_CALL_OUTPUTS;
+    masks[0] = lowering->masks[0];
+    for (int i = 0; i < n_inputs; i++)
+        for (int k = 0; k < n_outputs; k++)
+            if (lowering->call_values[k] == inputs[i]) lowering->call_masks[k] = -1;
+    return KPAR_OK;
+}
+
 KPAR_MASK(either)
 {
     (void)inputs;

@@ -18,8 +18,11 @@ struct kpar_layer_row {
     const char *
         parts; /* groups within its group in the file, "query_dense=query": with the name there; "...?use_gate": where
                   that argument is true; NULL: none */
+    const char *positions; /* arguments that are its inputs, in order, by whatever way given; NULL: "inputs" */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
 };
+/* The names of the arguments that are a layer's inputs; `row` may be NULL. */
+const char *kpar_layer_positions(const kpar_layer_row *row);
 /* Part number `i` of a layer, in `group` (NULL: it has it not) and `name`; false: its row has fewer. */
 bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group,
                      const char **name);

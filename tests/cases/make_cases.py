@@ -318,14 +318,47 @@ def masked_steps(rng):
                 y={"tags": classes(rng, 4, 6), "sizes": features(rng, 6, 2), "kind": classes(rng, 3)})
 
 
+def attention_masks(rng):
+    """Attention of every kind with masks that tensors bring along, masks by name, of pairs and of pairs for each head, rows that may see
+    nothing; MultiHeadAttention takes the masks off its inputs"""
+    tokens, others = layers.Input((6,), dtype="int32", name="tokens"), layers.Input((5,), dtype="int32", name="others")
+    pairs, headed = layers.Input((6, 5), dtype="bool", name="pairs"), layers.Input((2, 6, 5), name="headed")
+    image, near = layers.Input((2, 3, 4), name="image"), layers.Input((2, 3, 2, 3), dtype="int32", name="near")
+    chosen = layers.Input((5,), dtype="bool", name="chosen")
+    x, y, z = (layers.Embedding(9, 6, mask_zero=True)(source) for source in (tokens, others, others))
+    grouped = layers.GroupQueryAttention(3, 4, 2)(query=x, key=z, value=y, attention_mask=pairs)
+    chosen_only = layers.GroupQueryAttention(3, 2, 2)(x, y, value_mask=chosen, use_causal_mask=True)
+    single = layers.Attention()([x, y, z], use_causal_mask=True)
+    halves = layers.Attention(use_scale=True)([x, y], mask=[None, chosen])
+    sums = layers.AdditiveAttention()([x, z])
+    before = layers.Add()([x, x])
+    heads = layers.MultiHeadAttention(2, 3)(query=x, value=y, key=z, attention_mask=pairs)
+    after = layers.AdditiveAttention()([x, y])
+    free = layers.Dense(6)(layers.Input((5, 6), name="free"))
+    each = layers.MultiHeadAttention(2, 3, output_shape=6)(before, free, attention_mask=pairs, return_attention_scores=True)[0]
+    by_head = layers.MultiHeadAttention(2, 3, output_shape=6)(layers.Reshape((6, 6))(before), free, attention_mask=headed)
+    plane = layers.MultiHeadAttention(2, 3)(image, image, attention_mask=near)
+    merged = layers.Concatenate()([grouped, chosen_only, single, halves, sums, heads, after, each, by_head])
+    pooled = layers.Concatenate()([layers.Flatten()(layers.Dense(3)(merged)), layers.Flatten()(plane)])
+    inputs = {t.name: t for t in (tokens, others, pairs, headed, image, near, chosen)}
+    inputs["free"] = free._keras_history.operation.input
+    model = keras.Model(list(inputs.values()), layers.Dense(4, activation="softmax")(pooled))
+    x = {"tokens": classes(rng, 9, 6), "others": classes(rng, 9, 5), "pairs": classes(rng, 2, 6, 5), "headed": classes(rng, 2, 2, 6, 5),
+         "image": features(rng, 2, 3, 4), "near": classes(rng, 2, 2, 3, 2, 3), "chosen": classes(rng, 2, 5), "free": features(rng, 5, 6)}
+    x["tokens"][:, 4:] *= classes(rng, 2, 2)
+    x["others"][::5] = 0
+    x["headed"] = x["headed"].astype("float32")
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=x, y=classes(rng, 4))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
-         masked_steps]
+         masked_steps, attention_masks]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [activation_layers, deep_mlp8, attention_heads, attention_single]
+DEFLATED = [activation_layers, deep_mlp8, attention_heads, attention_single, attention_masks]
 
 
 # What Keras does with a case.

@@ -946,6 +946,17 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
                    "{\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [2], \"sliding_window\": 2}",
                    "0, 0") "], \"outputs\": [1]}",
          "layer_1|sliding_window|attention_axes [1]", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("1, 1, 1, 1, 1, 1, 4") LAYER(
+             "MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2}", "0, 0") "], \"outputs\": [1]}",
+         "layer_1|one rank, 3 to 7", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("6, 4") ", {\"class_name\": \"MultiHeadAttention\", \"config\": {\"num_heads\": "
+                                        "2, \"key_dim\": 2}, \"from\": [0, 0], \"named\": "
+                                        "{\"attention_mask\": 0}}], \"outputs\": [1]}",
+         "layer_1|attention_mask (batch, queries, keys)", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("6, 4") ", {\"class_name\": \"GroupQueryAttention\", \"config\": "
+                                        "{\"num_query_heads\": 2, \"num_key_value_heads\": 1, \"head_dim\": 2}, "
+                                        "\"from\": [0, 0], \"named\": {\"query_mask\": 0}}], \"outputs\": [1]}",
+         "layer_1|masks (batch, steps)", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("6, 4") LAYER(
              "GroupQueryAttention",
              "{\"num_query_heads\": 3, \"num_key_value_heads\": 2, \"head_dim\": 2}", "0, 0") "], \"outputs\": "
