@@ -49,7 +49,7 @@ typedef struct kpar_training_options {
     int reproducible;       /* L: the same bits on every layout with up to L replicas; 0, the preset: off */
     int zero;               /* 1, the preset: replicas share out the optimizer's state; 0: each has all of it */
     bool split_features;    /* each tensor rank reads its own columns of the inputs; preset false */
-    const char *schedule;   /* of a pipeline: "1f1b" or "gpipe"; preset NULL: 1f1b */
+    const char *schedule;   /* of a pipeline: "1f1b", "gpipe", "interleaved" or "zb-h1"; preset NULL: 1f1b */
     const char *algorithms; /* of collectives, as "all_reduce:ring"; preset NULL: chosen by size */
     const char *device;     /* what computes: "cpu" or "reference"; preset NULL: cpu */
     int threads;            /* a rank computes with; 0, the preset: its share of the cores */
@@ -59,6 +59,8 @@ typedef struct kpar_training_options {
     /* A thread of each rank that only communicates: "on", "off", or "auto", where a rank has 4 cores or more and one of
      * them does not compute; preset NULL: auto. It takes an MPI with MPI_THREAD_SERIALIZED. */
     const char *progress_thread;
+
+    int virtual_stages; /* of each rank of a pipeline whose schedule is "interleaved"; 0, the preset: 2 */
 } kpar_training_options;
 
 /* `bytes` is sizeof *options. */

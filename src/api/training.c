@@ -47,6 +47,7 @@ static kpar_status check_numbers(const kpar_training_options *o)
     if (o->reproducible && o->microbatches)
         return expected("microbatches", "0 with reproducible, which sets them", o->microbatches);
     if (o->zero < 0 || o->zero > 1) return expected("zero", "0 or 1", o->zero);
+    if (o->virtual_stages < 0) return expected("virtual_stages", "0 or more", o->virtual_stages);
     if (o->threads < 0) return expected("threads", "0 or more", o->threads);
     if (!(o->stall_seconds > 0))
         return kpar_fail(KPAR_EUSAGE, "kpar_training_options: stall_seconds: expected more than 0, found %g",
@@ -114,6 +115,7 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
     t->plan = (kpar_plan_options){
         .batch_size = o->batch_size,
         .leaves = o->reproducible,
+        .virtual_stages = o->virtual_stages,
         .zero = o->zero,
         .split_features = o->split_features,
         .windows = kpar_default_windows(comm),

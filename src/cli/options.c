@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static const char *const schedules[] = {"1f1b", "gpipe", NULL};
+static const char *const schedules[] = {"1f1b", "gpipe", "interleaved", "zb-h1", NULL};
 static const char *const statistics[] = {"batch", "microbatch", NULL};
 static const char *const devices[] = {"cpu", "reference", "null", NULL};
 static const char *const transports[] = {"auto", "shared", "mpi", NULL};
@@ -72,6 +72,9 @@ static const kpar_option rows[] = {
      .doc = "What BatchNormalization takes mean and variance of; microbatch: another result than Keras's"},
     {"schedule", FIELD(schedule), .choices = schedules, .preset = "1f1b",
      .doc = "Order of a pipeline's forward and backward passes"},
+    {"virtual-stages", FIELD(virtual_stages), .placeholder = "V", .preset_doc = "2 with --schedule interleaved",
+     .least = 1, .most = 1 << 16, .doc = "Stages of each rank of a pipeline, which take turns",
+     .sought_as = "num-layers-per-virtual-pipeline-stage model-chunks"},
     {"stages", FIELD(stages), .placeholder = "LAYER,...", .preset_doc = "cut by modelled time",
      .doc = "Layers that begin the second stage, the third ..."},
     {"split-features", FIELD(split_features), .doc = "Each tensor rank reads its own columns of the inputs"},
@@ -167,4 +170,9 @@ const kpar_options kpar_train_options = {
 };
 
 const char *kpar_settings_device(const kpar_settings *settings) { return devices[settings->device]; }
+int kpar_settings_chunks(const kpar_settings *settings)
+{
+    return settings->virtual_stages ? settings->virtual_stages
+                                    : kpar_schedule_find(kpar_settings_schedule(settings))->chunks;
+}
 const char *kpar_settings_schedule(const kpar_settings *settings) { return schedules[settings->schedule]; }

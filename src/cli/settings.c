@@ -62,11 +62,12 @@ static kpar_status check_layout_options(kpar_settings *s)
 {
     if (s->ranks && !s->plan)
         return usage("--ranks is for --plan; ranks are started by kparrun -np N, mpirun or srun");
-    if (s->stages.count && s->pipeline == 1) s->pipeline = (int)s->stages.count + 1;
-    if (s->stages.count && (int)s->stages.count != s->pipeline - 1)
+    const int chunks = kpar_settings_chunks(s), stages = (int)s->stages.count + 1;
+    if (s->stages.count && s->pipeline == 1) s->pipeline = stages > chunks ? stages / chunks : 1;
+    if (s->stages.count && stages != s->pipeline * chunks)
         return kpar_fail(KPAR_EUSAGE,
                          "--stages: names the layers that begin stages 2 to %d, expected %d, found %zu",
-                         s->pipeline, s->pipeline - 1, s->stages.count);
+                         s->pipeline * chunks, s->pipeline * chunks - 1, s->stages.count);
     return KPAR_OK;
 }
 

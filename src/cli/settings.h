@@ -35,6 +35,7 @@ typedef struct kpar_settings {
     int data_parallel, pipeline, tensor; /* data_parallel 0: what is left of the ranks */
     int microbatches;                    /* 0: by default */
     unsigned schedule;
+    int virtual_stages; /* 0: as the schedule likes */
     unsigned batch_statistics;
     kpar_strings stages;
     bool split_features;
@@ -73,6 +74,7 @@ kpar_status kpar_settings_read(kpar_arena *arena, int argc, char *const *argv,
 kpar_status kpar_settings_file(kpar_arena *arena, const char *path, kpar_settings *settings) KPAR_MUST_USE;
 
 const char *kpar_settings_device(const kpar_settings *settings);
+int kpar_settings_chunks(const kpar_settings *settings); /* stages of a rank, in a pipeline */
 const char *kpar_settings_schedule(const kpar_settings *settings);
 
 #endif

@@ -85,7 +85,7 @@ static void print_op(kpar_text *text, const kpar_graph *g, const kpar_op *op)
     print_attributes(text, op);
     kpar_text_printf(text, "  # %s", kpar_phase_name(op->phase));
     if (op->phase == KPAR_PHASE_MICROBATCH)
-        kpar_text_printf(text, op->part == KPAR_FORWARD ? " forward" : " backward");
+        kpar_text_printf(text, " %s", kpar_part_name(op->part));
     if (op->stage >= 0) kpar_text_printf(text, " stage %d", op->stage);
     if (*op->layer) kpar_text_printf(text, " '%s'", op->layer);
     kpar_text_printf(text, "\n");
@@ -117,7 +117,7 @@ static void dot_node(kpar_text *text, const kpar_graph *g, size_t i)
     kpar_text_printf(text, "  op%zu [label=\"%s\\n%s\\n%s\" style=filled fillcolor=%s];\n", i,
                      kpar_op_row_get((kpar_op_kind)op->kind)->name, op->layer, shape,
                      op->phase == KPAR_PHASE_UPDATE ? "lightyellow"
-                     : op->part == KPAR_BACKWARD    ? "mistyrose"
+                     : op->part != KPAR_FORWARD     ? "mistyrose"
                                                     : "aliceblue");
 }
 

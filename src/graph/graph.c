@@ -4,6 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *kpar_part_name(kpar_part part)
+{
+    static const char *const names[KPAR_PART_COUNT] = {"forward", "backward", "backward-weight"};
+    return (unsigned)part < KPAR_PART_COUNT ? names[part] : "?";
+}
+
 const char *kpar_phase_name(kpar_phase phase)
 {
     static const char *const names[] = {

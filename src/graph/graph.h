@@ -124,7 +124,7 @@ const char *kpar_reduction_name(kpar_reduction reduction);
     X(uint64_t, key, UINT64, )     /* random */                                                              \
     X(bool, sparse, BOOL, )        /* cross_entropy: labels are class numbers */                             \
     X(kpar_axis, mesh_axis, INT, ) /* collectives */                                                         \
-    X(int, peer, INT, )            /* send, receive: the other stage */                                      \
+    X(int, peer, INT, )            /* send, receive: the other end's place in the pipeline */                                \
     X(int, channel, INT, )         /* send, receive: number of the transfer */                               \
     X(bool, accumulate, BOOL, )    /* emitted kernels only: add to what the output holds */
 
@@ -141,8 +141,10 @@ typedef struct kpar_attributes {
 /* Defined in graph/op.h. */
 typedef enum kpar_op_kind kpar_op_kind;
 
-/* Which half of the microbatch phase an op belongs to. */
-typedef enum kpar_part { KPAR_FORWARD, KPAR_BACKWARD } kpar_part;
+/* Which part of the microbatch phase an op belongs to. Where a schedule splits backward, KPAR_BACKWARD is what another layer or
+ * stage needs, and the rest may wait. */
+typedef enum kpar_part { KPAR_FORWARD, KPAR_BACKWARD, KPAR_BACKWARD_WEIGHT, KPAR_PART_COUNT } kpar_part;
+const char *kpar_part_name(kpar_part part);
 
 typedef struct kpar_op {
     int kind; /* kpar_op_kind */
@@ -152,7 +154,7 @@ typedef struct kpar_op {
     kpar_attributes attributes;
     kpar_phase phase;
     kpar_part part;
-    int stage;          /* pipeline stage; -1 before the cut */
+    int stage;          /* pipeline stage, see kpar_mesh_of_stage; -1 before the cut */
     kpar_op_id forward; /* backward ops: the op whose gradient this is part of, else -1 */
     const char *layer;  /* never NULL */
 } kpar_op;
@@ -169,7 +171,7 @@ typedef struct kpar_state {
 typedef enum kpar_output_kind {
     KPAR_OUTPUT_PREDICTION, /* `index`: number of the model output; (batch, ...), phase microbatch */
     KPAR_OUTPUT_REPORT,     /* `index`: number of the report entry; scalar, phase update */
-    KPAR_OUTPUT_GUARD, /* `index`: the stage that looks at it, after the cut; scalar, phase update: states change
+    KPAR_OUTPUT_GUARD, /* `index`: the place in the pipeline that looks at it, after the cut; scalar, phase update: states change
                                only in a step where it is finite */
     KPAR_OUTPUT_COUNT
 } kpar_output_kind;

@@ -20,7 +20,7 @@ static bool joins(const kpar_graph *g, const kpar_op *op)
     kpar_op_id sum = g->values[op->inputs[0]].op;
     if (sum < 0 || g->ops[sum].kind != KPAR_OP_ACCUMULATE) return false;
     kpar_op_id completes = g->values[g->ops[sum].inputs[0]].op;
-    return completes >= 0 && g->ops[completes].part == KPAR_BACKWARD;
+    return completes >= 0 && g->ops[completes].part != KPAR_FORWARD;
 }
 
 static member describe(const kpar_graph *g, kpar_op_id id)

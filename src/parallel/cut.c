@@ -10,6 +10,7 @@ typedef struct unit {
     const char *layer;
     double seconds;
     int stage;
+    bool joined; /* with the unit before: no stage begins here */
 } unit;
 
 typedef struct cutting {
@@ -22,7 +23,7 @@ typedef struct cutting {
     kpar_rebuild r;
     int n_transfers;
     kpar_value_id *received; /* [old value * stages + stage]: the new value there, -1: not yet */
-    int *homes;              /* by old value: the stage that makes it, -1: every stage */
+    int *homes;              /* by old value: the place in the pipeline that makes it, -1: every one */
     int *variable_homes;     /* by index of a variable: likewise */
     size_t n_variables;
 } cutting;
@@ -51,6 +52,28 @@ static void find_units(cutting *c)
     }
 }
 
+static int place_of(const cutting *c, int stage)
+{
+    return kpar_mesh_of_stage(c->options->cost.mesh, stage);
+}
+
+/* Stages may be on one rank, which then runs one after the other: so none may read what a later one makes. A layer that
+ * is used again behind others is joined with them. */
+static void join_reused(cutting *c)
+{
+    for (size_t i = 0; i < c->old->n_ops; i++) {
+        const kpar_op *op = &c->old->ops[i];
+        if (!takes_part(op) || op->part != KPAR_FORWARD) continue;
+        const int reader = kpar_names_find(&c->layers, op->layer);
+        for (int k = 0; k < op->n_inputs; k++) {
+            const kpar_op_id maker = c->old->values[op->inputs[k]].op;
+            if (maker < 0 || !takes_part(&c->old->ops[maker])) continue;
+            for (int u = kpar_names_find(&c->layers, c->old->ops[maker].layer); u > reader; u--)
+                c->units[u].joined = true;
+        }
+    }
+}
+
 static const char *unit_name(const unit *u) { return *u->layer ? u->layer : "the loss"; }
 
 /* Contiguous partition of the units with the smallest largest stage: dynamic programming over prefixes. */
@@ -68,6 +91,7 @@ static void balance(cutting *c)
             for (int k = i - 1; k >= s - 1; k--) {
                 last += c->units[k].seconds;
                 if (last >= AT(best, i, s)) break; /* earlier cuts make the last part larger still */
+                if (c->units[k].joined) continue;
                 double largest = AT(best, k, s - 1) > last ? AT(best, k, s - 1) : last;
                 if (largest >= AT(best, i, s)) continue;
                 AT(best, i, s) = largest;
@@ -86,6 +110,11 @@ static kpar_status cut_where_told(cutting *c)
     int next = 0;
     for (int i = 0; i < c->n_units; i++) {
         if (next < c->options->stages - 1 && strcmp(c->units[i].layer, c->options->first_layers[next]) == 0) {
+            if (c->units[i].joined)
+                return kpar_fail(KPAR_EUSAGE,
+                                 "--stages: no stage can begin at layer '%s' where a rank has several: a layer "
+                                 "before it is used again behind it",
+                                 c->units[i].layer);
             if (i == 0)
                 return kpar_fail(KPAR_EUSAGE,
                                  "--stages: layer '%s' begins the first stage anyway; name the first layer "
@@ -132,6 +161,30 @@ static void keep_map(const cutting *c)
     }
 }
 
+/* The largest number of stages. */
+static int count_parts(const cutting *c)
+{
+    int n = 0;
+    for (int i = 0; i < c->n_units; i++) n += !c->units[i].joined;
+    return n;
+}
+
+static kpar_status check_parts(const cutting *c)
+{
+    const int stages = c->options->stages, ranks = c->options->cost.mesh.pipeline, parts = count_parts(c);
+    if (parts >= stages) return KPAR_OK;
+    if (stages == ranks)
+        return kpar_fail(KPAR_EUSAGE,
+                         "--pipeline %d: the model can be cut into at most %d stages (a layer is never cut, "
+                         "the loss may be a stage)",
+                         ranks, parts);
+    return kpar_fail(KPAR_EUSAGE,
+                     "--pipeline %d with %d stages a rank: the model can be cut into at most %d stages (neither a layer "
+                     "nor what lies between two uses of it is cut, the loss may be a stage); choose a "
+                     "smaller --virtual-stages or another --schedule",
+                     ranks, stages / ranks, parts);
+}
+
 static kpar_status choose_stages(cutting *c)
 {
     find_units(c);
@@ -139,11 +192,8 @@ static kpar_status choose_stages(cutting *c)
         follow_map(c);
         return KPAR_OK;
     }
-    if (c->n_units < c->options->stages)
-        return kpar_fail(KPAR_EUSAGE,
-                         "--pipeline %d: the model can be cut into at most %d stages (a layer is never cut, "
-                         "the loss may be a stage)",
-                         c->options->stages, c->n_units);
+    if (c->options->stages > c->options->cost.mesh.pipeline) join_reused(c);
+    KPAR_TRY(check_parts(c));
     if (c->options->first_layers)
         KPAR_TRY(cut_where_told(c));
     else
@@ -165,7 +215,26 @@ static void set_building(kpar_graph *g, const kpar_op *op, const char *layer, in
     g->stage = stage;
 }
 
-/* The value as stage `stage` sees it: sent where it is made, received where it is used, once for each stage. */
+/* Whether what an op of `part` on stage `there` made, or received, is on the same rank before another part on stage `here`. */
+static bool comes_before(kpar_part made, int there, kpar_part used, int here)
+{
+    return made == KPAR_FORWARD ? used != KPAR_FORWARD || there <= here : there >= here;
+}
+
+/* The value as another stage of the rank already has it; -1: it does not. */
+static kpar_value_id found_on_rank(cutting *c, kpar_value_id old, int stage, kpar_part part)
+{
+    const int ranks = c->options->cost.mesh.pipeline;
+    for (int there = stage % ranks; there < c->options->stages; there += ranks) {
+        const kpar_value_id value = *at_stage(c, old, there);
+        if (value < 0) continue;
+        const kpar_op *op = &c->r.graph->ops[c->r.graph->values[value].op];
+        if (comes_before(op->part, there, part, stage)) return value;
+    }
+    return -1;
+}
+
+/* The value as stage `stage` sees it: sent where it is made, received where it is used, once for each rank. */
 static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_op *user,
                            kpar_value_id *value)
 {
@@ -177,16 +246,17 @@ static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_
         *value = kpar_rebuild_source(&c->r, old);
         return KPAR_OK;
     }
+    if (*there < 0) *there = found_on_rank(c, old, stage, user->part);
     if (*there < 0) {
         const kpar_op *maker = &c->old->ops[v->op];
         const int from = unit_of(c, maker->layer)->stage;
         kpar_value_id sent = *at_stage(c, old, from);
         set_building(g, maker, v->layer, from);
-        KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &sent, 1,
-                                   &(kpar_attributes){.peer = stage, .channel = c->n_transfers}, NULL));
+        const kpar_attributes to = {.peer = place_of(c, stage), .channel = c->n_transfers};
+        KPAR_TRY(kpar_graph_append(g, KPAR_OP_SEND, &sent, 1, &to, NULL));
         set_building(g, user, v->layer, stage);
         const kpar_attributes attributes = {
-            .peer = from, .channel = c->n_transfers++, .shape = v->shape, .dtype = v->dtype};
+            .peer = place_of(c, from), .channel = c->n_transfers++, .shape = v->shape, .dtype = v->dtype};
         KPAR_TRY(kpar_graph_append(g, KPAR_OP_RECEIVE, NULL, 0, &attributes, there));
         memcpy(g->values[*there].placement, v->placement, sizeof v->placement);
     }
@@ -194,8 +264,8 @@ static kpar_status pass_on(cutting *c, kpar_value_id old, int stage, const kpar_
     return KPAR_OK;
 }
 
-/* A scalar of the update on another stage than its own: it is sent as soon as it is there, so that its stage waits for no
- * other. */
+/* A scalar of the update at another place of the pipeline than its own: it is sent as soon as it is there, so that its rank
+ * waits for no other. */
 static kpar_status pass_on_scalar(cutting *c, kpar_value_id value, int from, int to, kpar_value_id *there)
 {
     kpar_graph *g = c->r.graph;
@@ -216,7 +286,7 @@ static kpar_status pass_on_scalar(cutting *c, kpar_value_id value, int from, int
 static int source_home(const cutting *c, const kpar_value *v)
 {
     const bool variable = v->phase == KPAR_PHASE_STATE && v->shape.rank > 0;
-    return variable && (size_t)v->index < c->n_variables ? c->variable_homes[v->index] : -1;
+    return variable && (size_t)v->index < c->n_variables ? place_of(c, c->variable_homes[v->index]) : -1;
 }
 
 static void find_variable_homes(cutting *c)
@@ -288,12 +358,12 @@ static kpar_status cut_op(cutting *c, kpar_op_id id)
     copied->stage = stage;
     for (int i = 0; i < op->n_outputs; i++) {
         *at_stage(c, op->outputs[i], stage) = copied->outputs[i];
-        c->homes[op->outputs[i]] = stage;
+        c->homes[op->outputs[i]] = place_of(c, stage);
     }
     return KPAR_OK;
 }
 
-/* Every stage looks at what guards the update. */
+/* All ranks look at what guards the update. */
 static kpar_status pass_on_guards(cutting *c)
 {
     kpar_graph *g = c->r.graph;
@@ -303,11 +373,11 @@ static kpar_status pass_on_guards(cutting *c)
         const kpar_value_id value = g->outputs[i].value;
         const int home = c->homes[c->old->outputs[i].value];
         g->outputs[i].index = home < 0 ? 0 : home;
-        for (int stage = 0; stage < c->options->stages; stage++) {
+        for (int place = 0; place < c->options->cost.mesh.pipeline; place++) {
             kpar_value_id there = value;
-            if (stage == g->outputs[i].index) continue;
-            if (home >= 0) KPAR_TRY(pass_on_scalar(c, value, home, stage, &there));
-            kpar_graph_add_output(g, KPAR_OUTPUT_GUARD, stage, there);
+            if (place == g->outputs[i].index) continue;
+            if (home >= 0) KPAR_TRY(pass_on_scalar(c, value, home, place, &there));
+            kpar_graph_add_output(g, KPAR_OUTPUT_GUARD, place, there);
         }
     }
     return KPAR_OK;

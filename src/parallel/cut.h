@@ -16,7 +16,7 @@ typedef struct kpar_stage_map {
 } kpar_stage_map;
 
 typedef struct kpar_cut_options {
-    int stages;
+    int stages; /* a multiple of the pipeline's ranks: stages go round */
     const char *const
         *first_layers; /* stages - 1 names: the layers that begin stages 1, 2 ...; NULL: by modelled time */
     kpar_cost_model cost;
@@ -24,8 +24,9 @@ typedef struct kpar_cut_options {
 } kpar_cut_options;
 
 /* Cuts only between layers; the losses and metrics of the model are a unit of their own, so that a loss may be a stage. Sets
- * the stage of every op of the microbatch phase and inserts send and receive; a guard is passed on to every stage. Returns a new graph. KPAR_EUSAGE when there
- * are fewer layers than stages or a name is not a layer that can begin a stage. */
+ * the stage of every op of the microbatch phase and inserts send and receive between ranks: a value is sent once to each rank
+ * that reads it, and to no other; a guard is passed on to every rank. Returns a new graph. KPAR_EUSAGE when there are fewer
+ * layers than stages or a name is not a layer that can begin a stage. */
 kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options,
                      kpar_graph **cut) KPAR_MUST_USE;
 

@@ -28,6 +28,12 @@ static inline kpar_coordinate kpar_mesh_coordinate(kpar_mesh mesh, int rank)
     };
 }
 
+/* Place in the pipeline of the ranks that a stage is on: stages go round, so that a rank may have several. */
+static inline int kpar_mesh_of_stage(kpar_mesh mesh, int stage)
+{
+    return stage < 0 ? stage : stage % mesh.pipeline;
+}
+
 /* How many ranks lie along an axis of placement, and which of them `c` is. */
 static inline int kpar_mesh_extent(kpar_mesh mesh, kpar_axis axis)
 {

@@ -2,10 +2,11 @@
  * pipeline parallelism" (2019). */
 #include "parallel/schedule.h"
 
-void kpar_schedule_gpipe(const kpar_schedule_shape *shape, kpar_action *actions)
+int kpar_schedule_gpipe(const kpar_schedule_shape *shape, kpar_action *actions)
 {
     for (int m = 0; m < shape->microbatches; m++) {
-        actions[m] = (kpar_action){KPAR_FORWARD, m};
-        actions[shape->microbatches + m] = (kpar_action){KPAR_BACKWARD, m};
+        actions[m] = (kpar_action){KPAR_FORWARD, m, shape->rank};
+        actions[shape->microbatches + m] = (kpar_action){KPAR_BACKWARD, m, shape->rank};
     }
+    return 2 * shape->microbatches;
 }

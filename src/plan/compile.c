@@ -1,10 +1,11 @@
-/* Drives the passes: lower, gradient, update, simplify, place, fuse, cut, buckets. */
+/* Drives the passes: lower, gradient, update, simplify, place, fuse, cut, split, buckets. */
 #include "base/hash.h"
 #include "graph/attributes.h"
 #include "parallel/bucket.h"
 #include "parallel/cut.h"
 #include "parallel/deal.h"
 #include "parallel/place.h"
+#include "parallel/split_backward.h"
 #include "plan/emit.h"
 #include "plan/plan.h"
 
@@ -38,6 +39,13 @@ int kpar_plan_microbatches(const kpar_plan *plan, int data)
     return (int)count;
 }
 
+int kpar_plan_chunks(const kpar_plan *plan)
+{
+    const kpar_plan_options *o = &plan->options;
+    if (o->mesh.pipeline == 1) return 1;
+    return o->virtual_stages ? o->virtual_stages : o->schedule->chunks;
+}
+
 int64_t kpar_plan_capacity(const kpar_plan *plan)
 {
     const kpar_plan_options *o = &plan->options;
@@ -59,6 +67,7 @@ void kpar_plan_rows(const kpar_plan *plan, int64_t rows, int data, int m, int64_
 /* --- passes --- */
 
 typedef kpar_status (*pass)(kpar_plan *plan, const kpar_graph *in, kpar_graph **out);
+typedef bool (*condition)(const kpar_plan *plan);
 
 static kpar_status pass_simplify(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
@@ -102,11 +111,17 @@ static kpar_status pass_cut(kpar_plan *plan, const kpar_graph *in, kpar_graph **
 {
     enum { GFLOPS = 100, GBYTES = 12 }; /* one core of docs/performance.md; only ratios matter here */
     const kpar_cut_options options = {
-        plan->options.mesh.pipeline,
+        plan->options.mesh.pipeline * kpar_plan_chunks(plan),
         plan->options.stages,
         {plan->options.mesh, kpar_plan_capacity(plan), GFLOPS * 1e9, GBYTES * 1e9},
         &plan->stages};
     return kpar_cut(in, &options, out);
+}
+
+static kpar_status pass_split(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+{
+    (void)plan;
+    return kpar_split_backward(in, out);
 }
 
 static kpar_status pass_bucket(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
@@ -116,13 +131,17 @@ static kpar_status pass_bucket(kpar_plan *plan, const kpar_graph *in, kpar_graph
     return kpar_bucket(in, BUCKET_BYTES, out);
 }
 
+static bool splits(const kpar_plan *plan) { return plan->options.schedule->splits_backward; }
+
 static const struct {
     const char *name;
     pass run;
     bool optional;
+    condition wanted; /* NULL: always */
 } passes[] = {
-    {"simplify", pass_simplify, true}, {"place", pass_place, false},  {"fuse", pass_fuse, true},
-    {"cut", pass_cut, false},          {"bucket", pass_bucket, true},
+    {"simplify", pass_simplify, true, NULL}, {"place", pass_place, false, NULL},
+    {"fuse", pass_fuse, true, NULL},         {"cut", pass_cut, false, NULL},
+    {"split", pass_split, false, splits},    {"bucket", pass_bucket, true, NULL},
 };
 enum { PASSES = sizeof passes / sizeof passes[0] };
 
@@ -144,6 +163,7 @@ static kpar_status run_passes(kpar_plan *plan, kpar_graph **graph)
 {
     for (int i = 0; i < PASSES; i++) {
         if (passes[i].optional && listed(plan->options.without_passes, passes[i].name)) continue;
+        if (passes[i].wanted && !passes[i].wanted(plan)) continue;
         kpar_graph *next = NULL;
         KPAR_TRY(passes[i].run(plan, *graph, &next));
         kpar_graph_destroy(*graph);
@@ -225,6 +245,10 @@ static kpar_status check_options(const kpar_plan_options *o)
                          o->mesh.data);
     if (!o->leaves && o->microbatches < 1)
         return kpar_fail(KPAR_EUSAGE, "--microbatches %d: expected at least 1", o->microbatches);
+    if (o->virtual_stages > 1 && (!o->schedule || o->schedule->chunks == 1))
+        return kpar_fail(KPAR_EUSAGE,
+                         "--virtual-stages %d: schedule %s has one stage a rank; choose --schedule interleaved",
+                         o->virtual_stages, o->schedule ? o->schedule->name : "1f1b");
     for (const char *at = o->without_passes; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         char name[32];
         bool known = false;
@@ -286,9 +310,9 @@ uint64_t kpar_plan_hash(const kpar_plan *plan)
 {
     kpar_text text = {0};
     const kpar_plan_options *o = &plan->options;
-    kpar_text_printf(&text, "%d %d %d %lld %d %d %s %d %d %s %llu %016llx %d %s %s\n", o->mesh.data,
+    kpar_text_printf(&text, "%d %d %d %lld %d %d %s %d %d %d %s %llu %016llx %d %s %s\n", o->mesh.data,
                      o->mesh.pipeline, o->mesh.tensor, (long long)o->batch_size, o->microbatches, o->leaves,
-                     o->schedule->name, o->zero, o->split_features, o->choice ? o->choice : "",
+                     o->schedule->name, kpar_plan_chunks(plan), o->zero, o->split_features, o->choice ? o->choice : "",
                      (unsigned long long)o->seed, (unsigned long long)kpar_model_hash(plan->model),
                      o->windows, o->device->name, kpar_dtype_name(o->real));
     for (int i = 0; i < kpar_mesh_size(o->mesh); i++)

@@ -1,4 +1,4 @@
-/* Emission: walks the graph in the order of the stage's schedule. */
+/* Emission: walks the graph in the order of the rank's schedule. */
 #include "plan/emit.h"
 
 #include "plan/emit_internal.h"
@@ -10,16 +10,18 @@ typedef struct walk {
     kpar_emitter *e;
     bool *emitted;       /* by op of phases facts and update */
     bool *final;         /* by op: an accumulate that has all its microbatches */
-    int *home;           /* by op: the stage whose microbatches it needs, -1: none's */
+    int *home;           /* by op: the place in the pipeline whose microbatches it needs, -1: none's */
     bool *guards;        /* by op of phase update: makes what guards the update, here or on another stage */
     kpar_op_id *waiting; /* collectives of the update that have not started, in order */
     size_t n_waiting;
-    bool last; /* the last microbatch's backward is being written */
+    bool last; /* backward of a stage's last microbatch is being written */
 } walk;
 
 /* --- which ops this rank runs --- */
 
-/* The first stage whose microbatches read each variable, or the weight that it belongs to; -1: none. Scalars of the
+static int place_of(const kpar_emitter *e, int stage) { return kpar_mesh_of_stage(e->options->mesh, stage); }
+
+/* Where the first stage is whose microbatches read each variable, or the weight that it belongs to; -1: none. Scalars of the
  * optimizer are everywhere. */
 static int *find_variable_homes(const kpar_emitter *e)
 {
@@ -37,7 +39,7 @@ static int *find_variable_homes(const kpar_emitter *e)
         }
     }
     for (int i = 0; i < e->catalog->n; i++)
-        if (variables[i].of >= 0) homes[i] = homes[variables[i].of];
+        homes[i] = place_of(e, homes[variables[i].of >= 0 ? variables[i].of : i]);
     return homes;
 }
 
@@ -47,7 +49,7 @@ static void find_homes(const kpar_emitter *e, int *home)
     int *variable_homes = find_variable_homes(e);
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        home[i] = op->stage;
+        home[i] = place_of(e, op->stage);
         for (int k = 0; op->phase != KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
             const kpar_value *v = &g->values[op->inputs[k]];
             const int there = v->op >= 0                     ? home[v->op]
@@ -84,7 +86,7 @@ static unsigned char *find_readers(const walk *w)
         for (int k = 0; op->phase == KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
             const kpar_value *v = &g->values[op->inputs[k]];
             if (v->phase == KPAR_PHASE_STATE)
-                readers[v->index] |= op->stage == w->e->me.pipeline ? HERE : ELSEWHERE;
+                readers[v->index] |= place_of(w->e, op->stage) == w->e->me.pipeline ? HERE : ELSEWHERE;
         }
     }
     return readers;
@@ -106,7 +108,8 @@ static void find_needed(walk *w)
     kpar_emitter *e = w->e;
     const kpar_graph *g = e->graph;
     find_homes(e, w->home);
-    for (size_t i = 0; i < g->n_ops; i++) e->needed[i] = g->ops[i].stage == e->me.pipeline;
+    for (size_t i = 0; i < g->n_ops; i++) 
+        e->needed[i] = place_of(e, g->ops[i].stage) == e->me.pipeline;
     unsigned char *readers = find_readers(w);
     for (size_t i = 0; i < g->n_states; i++)
         if (stage_holds(w, readers, &g->states[i])) need(w, g->states[i].next);
@@ -211,19 +214,20 @@ static kpar_status emit_split(kpar_emitter *e, const kpar_op *op, int microbatch
  * before the step ends. */
 static void keep_sent(kpar_emitter *e, const kpar_op *op, int buffer, int microbatch)
 {
-    if (e->mode != KPAR_MODE_TRAIN || op->part == KPAR_BACKWARD || microbatch < 0) {
+    if (e->mode != KPAR_MODE_TRAIN || op->part != KPAR_FORWARD || microbatch < 0) {
         e->buffers[buffer].last = KPAR_FOR_EVER;
         return;
     }
-    KPAR_PUSH(e->sent, e->n_sent, e->sent_capacity) = buffer;
-    KPAR_PUSH(e->sent, e->n_sent, e->sent_capacity) = microbatch;
+    KPAR_PUSH(e->sent, e->n_sent, e->sent_capacity) = (kpar_sent){buffer, op->stage, microbatch};
 }
 
-static void release_sent(kpar_emitter *e, int microbatch)
+static void release_sent(kpar_emitter *e, const kpar_action *ended)
 {
-    for (size_t i = 0; i < e->n_sent; i += 2) {
-        kpar_buffer *buffer = &e->buffers[e->sent[i]];
-        if (e->sent[i + 1] == microbatch && buffer->last < (int)e->n_drafts) buffer->last = (int)e->n_drafts;
+    for (size_t i = 0; i < e->n_sent; i++) {
+        const kpar_sent *sent = &e->sent[i];
+        kpar_buffer *buffer = &e->buffers[sent->buffer];
+        if (sent->stage != ended->stage || sent->microbatch != ended->microbatch) continue;
+        if (buffer->last < (int)e->n_drafts) buffer->last = (int)e->n_drafts;
     }
 }
 
@@ -353,16 +357,26 @@ static kpar_status after_last_microbatch(walk *w, const kpar_op *op)
     return any ? start_ready_collectives(w) : KPAR_OK;
 }
 
-static kpar_status emit_replayed(walk *w, kpar_phase phase, kpar_part part, int microbatch)
+static kpar_status emit_facts(walk *w, int microbatch)
 {
     const kpar_graph *g = w->e->graph;
-    for (size_t i = 0; i < g->n_ops; i++) {
-        const kpar_op *op = &g->ops[i];
-        if (!w->e->needed[i] || op->phase != phase || (phase == KPAR_PHASE_MICROBATCH && op->part != part))
-            continue;
-        KPAR_TRY(emit_op(w->e, (kpar_op_id)i, microbatch));
+    for (size_t i = 0; i < g->n_ops; i++)
+        if (w->e->needed[i] && g->ops[i].phase == KPAR_PHASE_FACTS_ROWS)
+            KPAR_TRY(emit_op(w->e, (kpar_op_id)i, microbatch));
+    return KPAR_OK;
+}
+
+static kpar_status emit_action(walk *w, const kpar_action *a)
+{
+    kpar_emitter *e = w->e;
+    w->last = a->part != KPAR_FORWARD && a->microbatch == e->microbatches - 1;
+    for (size_t i = 0; i < e->graph->n_ops; i++) {
+        const kpar_op *op = &e->graph->ops[i];
+        if (op->phase != KPAR_PHASE_MICROBATCH || op->part != a->part || op->stage != a->stage) continue;
+        KPAR_TRY(emit_op(e, (kpar_op_id)i, a->microbatch));
         if (w->last) KPAR_TRY(after_last_microbatch(w, op));
     }
+    if (a->part == KPAR_BACKWARD) release_sent(e, a);
     return KPAR_OK;
 }
 
@@ -402,16 +416,16 @@ static kpar_status emit_guard(walk *w)
 static kpar_status emit_schedule(walk *w)
 {
     kpar_emitter *e = w->e;
-    const kpar_schedule_shape shape = {e->me.pipeline, e->options->mesh.pipeline, e->microbatches};
+    const kpar_schedule_shape shape = {e->me.pipeline, e->options->mesh.pipeline, e->microbatches,
+                                       kpar_plan_chunks(e->plan)};
     const bool train = e->mode == KPAR_MODE_TRAIN;
-    kpar_action *actions = kpar_arena_alloc(e->arena, (2 * (size_t)shape.microbatches + 1) * sizeof *actions);
-    (train ? e->options->schedule->generate : kpar_schedule_gpipe)(&shape, actions);
-    for (int i = 0; i < (train ? 2 : 1) * shape.microbatches; i++) {
-        w->last =
-            train && actions[i].part == KPAR_BACKWARD && actions[i].microbatch == shape.microbatches - 1;
-        KPAR_TRY(emit_replayed(w, KPAR_PHASE_MICROBATCH, actions[i].part, actions[i].microbatch));
-        if (actions[i].part == KPAR_BACKWARD) release_sent(e, actions[i].microbatch);
-        if (train && actions[i].part == KPAR_FORWARD && actions[i].microbatch == shape.microbatches - 1)
+    kpar_action *actions = kpar_arena_alloc(e->arena, kpar_schedule_room(&shape) * sizeof *actions);
+    const int n = e->options->schedule->generate(&shape, actions);
+    int forward = shape.chunks * shape.microbatches;
+    for (int i = 0; i < n; i++) {
+        if (actions[i].part != KPAR_FORWARD && !train) continue;
+        KPAR_TRY(emit_action(w, &actions[i]));
+        if (train && actions[i].part == KPAR_FORWARD && --forward == 0)
             KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE, w->guards)); /* long before the update needs it */
     }
     w->last = false;
@@ -518,7 +532,7 @@ static kpar_status emit_walk(walk *w)
     KPAR_TRY(kpar_emit_find_common(e));
     KPAR_TRY(kpar_emit_variables(e));
     for (int m = 0; m < e->microbatches; m++)
-        KPAR_TRY(emit_replayed(w, KPAR_PHASE_FACTS_ROWS, KPAR_FORWARD, m));
+        KPAR_TRY(emit_facts(w, m));
     KPAR_TRY(emit_once(w, KPAR_PHASE_FACTS, NULL));
     KPAR_TRY(emit_schedule(w));
     KPAR_TRY(emit_guard(w));

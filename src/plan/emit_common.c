@@ -46,7 +46,7 @@ static survey begin(kpar_emitter *e)
         const kpar_op *op = &g->ops[i];
         s.visits[i] = -1;
         for (int k = 0; e->needed[i] && k < op->n_inputs; k++) {
-            s.backward[op->inputs[k]] += op->phase == KPAR_PHASE_MICROBATCH && op->part == KPAR_BACKWARD;
+            s.backward[op->inputs[k]] += op->phase == KPAR_PHASE_MICROBATCH && op->part != KPAR_FORWARD;
             s.elsewhere[op->inputs[k]] |= op->phase != KPAR_PHASE_MICROBATCH;
         }
     }

@@ -1,6 +1,6 @@
 /* What the files of emission share. Inside src/plan only.
  *
- * The emitter walks the placed and cut graph in the order of one stage's schedule and writes instructions over
+ * The emitter walks the placed and cut graph in the order of one rank's schedule and writes instructions over
  * buffers. When all modes are written, buffers get offsets and the programs are finished. */
 #ifndef KPAR_PLAN_EMIT_INTERNAL_H
 #define KPAR_PLAN_EMIT_INTERNAL_H
@@ -75,6 +75,11 @@ typedef struct kpar_guarded {
     kpar_value_id copy;
 } kpar_guarded;
 
+/* A STEP buffer that a forward send reads: kept until the stage's backward of the microbatch has ended. */
+typedef struct kpar_sent {
+    int buffer, stage, microbatch;
+} kpar_sent;
+
 /* A windowed sum that its readers take as they read, instead of a kernel of its own: see emit_pending.c. */
 typedef struct kpar_pending_sum kpar_pending_sum;
 
@@ -114,8 +119,7 @@ typedef struct kpar_emitter {
     size_t n_drafts, drafts_capacity;
     kpar_program *program;
     size_t shared_bytes, step_bytes;
-    int *
-        sent; /* STEP buffers that forward sends of each microbatch read: kept until its backward has ended */
+    kpar_sent *sent;
     size_t n_sent, sent_capacity;
     kpar_lane lane;   /* of kernels emitted now */
     kpar_phase phase; /* of all that is emitted now */

@@ -13,6 +13,7 @@ typedef struct kpar_plan_options {
     int microbatches;              /* a replica; with leaves: 0 */
     int leaves;                    /* reproducible sums over so many leaves of the batch; 0: off */
     const kpar_schedule *schedule; /* NULL: 1f1b */
+    int virtual_stages;            /* of a rank; 0: as many as the schedule likes */
     int zero;                      /* 0 or 1 */
     bool split_features;
     bool microbatch_statistics;      /* layers that normalize over the batch do so over each microbatch */
@@ -52,6 +53,9 @@ kpar_status kpar_plan_emit(const kpar_plan *plan, int rank,
  * batch of `rows` rows. */
 int kpar_plan_microbatches(const kpar_plan *plan, int data);
 void kpar_plan_rows(const kpar_plan *plan, int64_t rows, int data, int m, int64_t *first, int64_t *count);
+
+/* Stages of a rank: 1, or more in a pipeline whose schedule takes turns with them. */
+int kpar_plan_chunks(const kpar_plan *plan);
 
 /* Hash over what must be the same on all ranks: options, graphs, catalog. */
 uint64_t kpar_plan_hash(const kpar_plan *plan);

@@ -79,7 +79,8 @@ static void find_layers(const kpar_plan *plan, const kpar_plan_report *report, k
     const char *last = "";
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        if (op->phase != KPAR_PHASE_MICROBATCH || op->part != KPAR_FORWARD || op->stage != row->stage)
+        if (op->phase != KPAR_PHASE_MICROBATCH || op->part != KPAR_FORWARD ||
+            kpar_mesh_of_stage(kpar_plan_options_get(plan)->mesh, op->stage) != row->stage)
             continue;
         if (op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE || strcmp(layer_name(op), last) == 0)
             continue;
@@ -144,13 +145,27 @@ static kpar_status look_at_all(const kpar_plan *plan, const machine *m, kpar_pro
     return simulate(plan, m, programs, report);
 }
 
+/* How many times longer a rank's step is for the pipeline's filling and draining, by the schedule alone: a backward is two
+ * forwards. */
+static kpar_status find_stretch(const kpar_plan *plan, double *stretch)
+{
+    const kpar_plan_options *o = kpar_plan_options_get(plan);
+    const int m = kpar_plan_microbatches(plan, 0), chunks = kpar_plan_chunks(plan);
+    const double seconds[KPAR_PART_COUNT] = {1, o->schedule->splits_backward ? 1 : 2, 1};
+    KPAR_TRY(kpar_schedule_prove(o->schedule, o->mesh.pipeline, chunks, m, seconds, stretch));
+    *stretch /= 3.0 * chunks * m;
+    return KPAR_OK;
+}
+
 /* The first rank of each stage stands for the others; the pipeline fills and drains at the pace of the slowest. */
 static kpar_status look_at_stages(const kpar_plan *plan, const machine *m, kpar_program **programs,
                                   kpar_plan_report *report)
 {
     const kpar_costs costs = costs_of(m); /* nothing overlaps */
     const kpar_mesh mesh = kpar_plan_options_get(plan)->mesh;
-    const int microbatches = kpar_plan_microbatches(plan, 0), ranks = mesh.data * mesh.tensor;
+    const int ranks = mesh.data * mesh.tensor;
+    double stretch;
+    KPAR_TRY(find_stretch(plan, &stretch));
     for (int stage = 0; stage < mesh.pipeline; stage++) {
         const int rank = stage * ranks;
         if (stage > 0) KPAR_TRY(emit(plan, report, rank, &programs[rank]));
@@ -162,7 +177,7 @@ static kpar_status look_at_stages(const kpar_plan *plan, const machine *m, kpar_
             row.end_seconds += seconds;
             if (p->instructions[i].lane == KPAR_LANE_COMPUTE) row.compute_seconds += seconds;
         }
-        row.end_seconds *= 1 + (double)(mesh.pipeline - 1) / (microbatches > 0 ? microbatches : 1);
+        row.end_seconds *= stretch;
         KPAR_PUSH(report->rows, report->n_rows, report->capacity) = row;
     }
     report->estimated = true;

@@ -324,6 +324,7 @@ static kpar_status make_trainer(running *r)
                                           : 1,
         .leaves = o->leaves,
         .schedule = o->schedule ? kpar_schedule_find(o->schedule) : NULL,
+        .virtual_stages = o->virtual_stages,
         .zero = o->zero,
         .split_features = o->split_features,
         .windows = !o->no_windows,

@@ -12,6 +12,7 @@ typedef struct kpar_case_options {
     kpar_mesh mesh;
     int microbatches, leaves, zero;
     const char *schedule; /* NULL: the default */
+    int virtual_stages;
     const char *device;
     const char *choice;
     const char *without_passes;

@@ -172,6 +172,38 @@ static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}},
                                                  {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "gpipe"},
                                                  {.mesh = {1, 4, 2}, .microbatches = 2}};
 
+/* Schedules that take several stages a rank, or backward in two parts. */
+static const char *const scheduled[] = {"deep_mlp8", "five_outputs_deep", "adam_transformer", "opt_adamw",
+                                        "regularizers_constraints", NULL};
+static const kpar_case_options scheduled_layouts[] = {
+    {.mesh = {1, 2, 1}, .microbatches = 2, .schedule = "interleaved"},
+    {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "interleaved"},
+    {.mesh = {1, 2, 1}, .microbatches = 8, .schedule = "interleaved"},
+    {.mesh = {2, 2, 1}, .microbatches = 2, .schedule = "interleaved", .zero = 1},
+    {.mesh = {2, 2, 1}, .microbatches = 4, .schedule = "interleaved"},
+    {.mesh = {2, 2, 1}, .microbatches = 8, .schedule = "interleaved", .zero = 1},
+    {.mesh = {1, 2, 1}, .microbatches = 2, .schedule = "zb-h1"},
+    {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "zb-h1"},
+    {.mesh = {1, 2, 1}, .microbatches = 8, .schedule = "zb-h1"},
+    {.mesh = {2, 2, 1}, .microbatches = 2, .schedule = "zb-h1", .zero = 1},
+    {.mesh = {2, 2, 1}, .microbatches = 4, .schedule = "zb-h1"},
+    {.mesh = {2, 2, 1}, .microbatches = 8, .schedule = "zb-h1", .zero = 1},
+    {.mesh = {2, 2, 1}, .leaves = 8, .schedule = "interleaved", .zero = 1},
+    {.mesh = {2, 2, 1}, .leaves = 8, .schedule = "zb-h1", .zero = 1},
+    {.mesh = {1, 2, 2}, .microbatches = 4, .schedule = "interleaved"},
+    {.mesh = {1, 2, 2}, .microbatches = 4, .schedule = "zb-h1"},
+};
+static const kpar_case_options deep_scheduled_layouts[] = {
+    {.mesh = {1, 4, 1}, .microbatches = 2, .schedule = "interleaved"},
+    {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "interleaved"},
+    {.mesh = {1, 4, 1}, .microbatches = 8, .schedule = "interleaved"},
+    {.mesh = {1, 3, 1}, .microbatches = 7, .schedule = "interleaved", .virtual_stages = 3},
+    {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "interleaved", .virtual_stages = 4},
+    {.mesh = {1, 4, 1}, .microbatches = 2, .schedule = "zb-h1"},
+    {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "zb-h1"},
+    {.mesh = {1, 4, 1}, .microbatches = 8, .schedule = "zb-h1"},
+};
+
 /* A mesh of each kind, on which each optional pass is left out by itself. */
 static const kpar_case_options mesh_kinds[] = {{.mesh = {1, 1, 1}},
                                                {.mesh = {2, 1, 1}, .zero = 1},
@@ -249,6 +281,11 @@ static void run_all(totals *t)
     for (int i = 0; deep[i]; i++)
         for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
             run_one(t, deep[i], deep_layouts[k]);
+    for (int i = 0; scheduled[i]; i++)
+        for (size_t k = 0; k < sizeof scheduled_layouts / sizeof scheduled_layouts[0]; k++)
+            run_one(t, scheduled[i], scheduled_layouts[k]);
+    for (size_t k = 0; k < sizeof deep_scheduled_layouts / sizeof deep_scheduled_layouts[0]; k++)
+        run_one(t, "deep_mlp8", deep_scheduled_layouts[k]);
     for (int i = 0; threaded[i]; i++)
         for (size_t k = 0; k < sizeof threaded_layouts / sizeof threaded_layouts[0]; k++)
             run_one(t, threaded[i], threaded_layouts[k]);

@@ -1,4 +1,4 @@
-/* Golden programs: what is emitted for five models, as text under tests/golden. A change of any pass shows as a
+/* Golden programs: what is emitted for a few models, as text under tests/golden. A change of any pass shows as a
  * difference there. After a change that is meant, write them anew and look at the difference:
  *
  *     make check TESTS=tests/unit/test_golden KPAR_UPDATE_GOLDEN=1 && git diff tests/golden
@@ -17,6 +17,8 @@ static const golden cases[] = {
     {"adam_2x1x1_zero", "opt_adam", 2, 1, 1, 1, 0, 1, NULL, NULL},
     {"momentum_2x1x1_reproducible", "opt_sgd_momentum", 2, 1, 1, 0, 4, 0, "all_reduce:exchange", NULL},
     {"deep_1x2x1_gpipe", "deep_mlp8", 1, 2, 1, 2, 0, 0, NULL, "gpipe"},
+    {"deep_1x2x1_interleaved", "deep_mlp8", 1, 2, 1, 2, 0, 0, NULL, "interleaved"},
+    {"deep_1x2x1_zb_h1", "deep_mlp8", 1, 2, 1, 2, 0, 0, NULL, "zb-h1"},
     {"branches_1x1x2", "functional_branches", 1, 1, 2, 1, 0, 0, "all_reduce:whole", NULL},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };

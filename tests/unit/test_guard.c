@@ -243,6 +243,8 @@ static const layout layouts[] = {
      .choice = "all_reduce:whole,reduce_scatter:whole,all_gather:whole"},
     {.mesh = {1, 2, 1}, .microbatches = 4},
     {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "gpipe"},
+    {.mesh = {1, 2, 1}, .microbatches = 4, .schedule = "interleaved"},
+    {.mesh = {2, 2, 1}, .microbatches = 4, .schedule = "zb-h1", .zero = 1},
     {.mesh = {1, 2, 1}, .microbatches = 4, .without_passes = "simplify,fuse,bucket"},
     {.mesh = {1, 1, 2}, .microbatches = 1},
     {.mesh = {1, 1, 2}, .microbatches = 1, .split_features = true},
@@ -269,6 +271,8 @@ static const layout deep_layouts[] = {
     {.mesh = {1, 4, 1}, .microbatches = 1},
     {.mesh = {1, 4, 1}, .microbatches = 4},
     {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "gpipe"},
+    {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "interleaved"},
+    {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "zb-h1"},
     {.mesh = {2, 4, 1}, .microbatches = 4, .zero = 1},
     {.mesh = {1, 4, 2}, .microbatches = 2},
 };

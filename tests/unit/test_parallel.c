@@ -41,44 +41,48 @@ END_TEST
 
 /* --- schedules --- */
 
-START_TEST(every_schedule_is_proved_for_up_to_8_stages_and_16_microbatches)
+START_TEST(every_schedule_is_proved_for_up_to_8_ranks_4_chunks_and_24_microbatches)
 {
     int n;
     const kpar_schedule *schedules = kpar_schedules(&n);
     for (int i = 0; i < n; i++)
-        for (int stages = 1; stages <= 8; stages++)
-            for (int microbatches = 1; microbatches <= 16; microbatches++)
-                ck_assert_msg(kpar_schedule_prove(&schedules[i], stages, microbatches) == KPAR_OK, "%s",
-                              kpar_error_message());
+        for (int ranks = 1; ranks <= 8; ranks++)
+            for (int chunks = 1; chunks <= (schedules[i].chunks > 1 ? 4 : 1); chunks++)
+                for (int m = 1; m <= 24; m++)
+                    ck_assert_msg(kpar_schedule_prove(&schedules[i], ranks, chunks, m, NULL, NULL) == KPAR_OK,
+                                  "%d ranks, %d chunks: %s", ranks, chunks, kpar_error_message());
 }
 END_TEST
 
 /* The last stage wants backward first: nothing can ever start there. */
-static void backward_first(const kpar_schedule_shape *shape, kpar_action *actions)
+static int backward_first(const kpar_schedule_shape *shape, kpar_action *actions)
 {
-    const bool last = shape->stage == shape->stages - 1;
+    const bool last = shape->rank == shape->ranks - 1;
     for (int m = 0; m < shape->microbatches; m++) {
-        actions[2 * m] = (kpar_action){last ? KPAR_BACKWARD : KPAR_FORWARD, m};
-        actions[2 * m + 1] = (kpar_action){last ? KPAR_FORWARD : KPAR_BACKWARD, m};
+        actions[2 * m] = (kpar_action){last ? KPAR_BACKWARD : KPAR_FORWARD, m, shape->rank};
+        actions[2 * m + 1] = (kpar_action){last ? KPAR_FORWARD : KPAR_BACKWARD, m, shape->rank};
     }
+    return 2 * shape->microbatches;
 }
 
 START_TEST(a_schedule_that_is_stuck_is_named)
 {
-    const kpar_schedule wrong = {"wrong", "", backward_first};
-    ck_assert_int_eq(kpar_schedule_prove(&wrong, 3, 4), KPAR_EINTERNAL);
+    const kpar_schedule wrong = {"wrong", "", backward_first, 1, false};
+    ck_assert_int_eq(kpar_schedule_prove(&wrong, 3, 1, 4, NULL, NULL), KPAR_EINTERNAL);
     ck_assert_ptr_nonnull(strstr(kpar_error_message(), "schedule wrong: 3 stages, 4 microbatches"));
 }
 END_TEST
 
-/* Most forwards without their backward at any time. */
+/* Most forwards at any time whose backward has not ended. */
 static int most_under_way(const kpar_schedule *schedule, kpar_schedule_shape shape)
 {
-    kpar_action actions[64];
+    kpar_action actions[128];
+    const kpar_part last = schedule->splits_backward ? KPAR_BACKWARD_WEIGHT : KPAR_BACKWARD;
     int under_way = 0, most = 0;
-    schedule->generate(&shape, actions);
-    for (int i = 0; i < 2 * shape.microbatches; i++) {
-        under_way += actions[i].part == KPAR_FORWARD ? 1 : -1;
+    ck_assert_uint_le(kpar_schedule_room(&shape), 128);
+    const int n = schedule->generate(&shape, actions);
+    for (int i = 0; i < n; i++) {
+        under_way += actions[i].part == KPAR_FORWARD ? 1 : actions[i].part == last ? -1 : 0;
         if (under_way > most) most = under_way;
     }
     return most;
@@ -89,11 +93,74 @@ START_TEST(one_forward_one_backward_keeps_at_most_as_many_microbatches_as_stages
     const kpar_schedule *schedule = kpar_schedule_find("1f1b"), *gpipe = kpar_schedule_find("gpipe");
     for (int stages = 1; stages <= 8; stages++)
         for (int stage = 0; stage < stages; stage++) {
-            const kpar_schedule_shape shape = {stage, stages, 16};
+            const kpar_schedule_shape shape = {stage, stages, 16, 1};
             ck_assert_int_eq(most_under_way(schedule, shape), stages - stage);
             ck_assert_int_eq(most_under_way(gpipe, shape), 16);
         }
-    ck_assert_ptr_null(kpar_schedule_find("interleaved"));
+    ck_assert_ptr_null(kpar_schedule_find("zigzag"));
+}
+END_TEST
+
+/* The paper's bound: as many under way on every rank as 1F1B has on the first. */
+START_TEST(split_backward_keeps_no_more_microbatches_than_1f1b_does_on_its_first_rank)
+{
+    const kpar_schedule *zb = kpar_schedule_find("zb-h1"), *plain = kpar_schedule_find("1f1b");
+    for (int ranks = 1; ranks <= 8; ranks++)
+        for (int rank = 0; rank < ranks; rank++)
+            for (int m = 1; m <= 24; m++)
+                ck_assert_int_le(most_under_way(zb, (kpar_schedule_shape){rank, ranks, m, 1}),
+                                 most_under_way(plain, (kpar_schedule_shape){0, ranks, m, 1}));
+}
+END_TEST
+
+/* Seconds in which no rank does anything, of a forward of 1 second and a backward of 2 over all stages of a rank. */
+static double bubble(const char *name, int ranks, int chunks, int microbatches)
+{
+    const kpar_schedule *schedule = kpar_schedule_find(name);
+    double span;
+    const double part = 1.0 / chunks;
+    const double seconds[KPAR_PART_COUNT] = {part, schedule->splits_backward ? part : 2 * part, part};
+    ck_assert_int_eq(kpar_schedule_prove(schedule, ranks, chunks, microbatches, seconds, &span), KPAR_OK);
+    return span - 3 * microbatches;
+}
+
+START_TEST(bubbles_are_those_of_the_papers)
+{
+    for (int p = 2; p <= 8; p++)
+        for (int m = p; m <= 24; m += p) {
+            ck_assert_double_eq_tol(bubble("gpipe", p, 1, m), 3 * (p - 1), 1e-9);
+            ck_assert_double_eq_tol(bubble("1f1b", p, 1, m), 3 * (p - 1), 1e-9);
+            ck_assert_double_eq_tol(bubble("interleaved", p, 2, m), 3 * (p - 1) / 2.0, 1e-9);
+            ck_assert_double_eq_tol(bubble("interleaved", p, 3, m), 3 * (p - 1) / 3.0, 1e-9);
+            ck_assert_double_eq_tol(bubble("zb-h1", p, 1, m), p - 1, 1e-9);
+        }
+}
+END_TEST
+
+/* One rank's actions as text: F of the first of its stages, f of the second, B, b, W. */
+static void assert_actions(const char *name, int rank, int ranks, int chunks, int m, const char *expected)
+{
+    kpar_action actions[128];
+    char text[512] = "";
+    const int n = kpar_schedule_find(name)->generate(&(kpar_schedule_shape){rank, ranks, m, chunks}, actions);
+    for (int i = 0; i < n; i++) {
+        const size_t used = strlen(text);
+        const char *letters = actions[i].stage < ranks ? "FBW" : "fbw";
+        ck_assert_int_eq(actions[i].stage % ranks, rank);
+        snprintf(text + used, sizeof text - used, "%c%d ", letters[actions[i].part], actions[i].microbatch);
+    }
+    ck_assert_str_eq(text, expected);
+}
+
+START_TEST(the_order_of_each_schedule_is_known)
+{
+    assert_actions("gpipe", 0, 2, 1, 2, "F0 F1 B0 B1 ");
+    assert_actions("1f1b", 0, 3, 1, 4, "F0 F1 F2 B0 F3 B1 B2 B3 ");
+    assert_actions("1f1b", 2, 3, 1, 2, "F0 B0 F1 B1 ");
+    assert_actions("zb-h1", 0, 2, 1, 3, "F0 F1 B0 W0 F2 B1 W1 B2 W2 ");
+    assert_actions("zb-h1", 1, 2, 1, 3, "F0 B0 F1 B1 W0 F2 B2 W1 W2 ");
+    assert_actions("interleaved", 0, 2, 2, 4, "F0 F1 f0 f1 F2 b0 F3 b1 f2 B0 f3 B1 b2 b3 B2 B3 ");
+    assert_actions("interleaved", 1, 2, 2, 4, "F0 F1 f0 b0 f1 b1 F2 B0 F3 B1 f2 b2 f3 b3 B2 B3 ");
 }
 END_TEST
 
@@ -769,7 +836,10 @@ int main(void)
     const TTest *const tests[] = {
         rows_are_dealt_evenly_and_in_order,
         leaves_have_equal_rows_until_the_batch_ends,
-        every_schedule_is_proved_for_up_to_8_stages_and_16_microbatches,
+        every_schedule_is_proved_for_up_to_8_ranks_4_chunks_and_24_microbatches,
+        split_backward_keeps_no_more_microbatches_than_1f1b_does_on_its_first_rank,
+        bubbles_are_those_of_the_papers,
+        the_order_of_each_schedule_is_known,
         a_schedule_that_is_stuck_is_named,
         one_forward_one_backward_keeps_at_most_as_many_microbatches_as_stages_follow,
         one_rank_has_nothing_to_move,

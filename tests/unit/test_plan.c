@@ -45,7 +45,7 @@ static void check_layout(const char *model, const layout *l)
 /* Layers of a model, and one for the loss, are at most as many stages. */
 static bool is_deep_enough(const char *model, int stages)
 {
-    return stages <= 2 || strstr(model, "deep") != NULL;
+    return stages <= 2 || strstr(model, "deep_mlp8") || (stages <= 4 && strstr(model, "deep"));
 }
 
 static void check_choice(const char *model, layout l, const char *algorithm)
@@ -75,6 +75,7 @@ static void check_mesh(const char *model, kpar_mesh mesh)
         for (int leaves = 0; leaves <= 8; leaves += 8)
             for (int s = 0; s < (mesh.pipeline > 1 ? n_schedules : 1); s++)
                 for (size_t a = 0; a < n_algorithms; a++) {
+                    if (!is_deep_enough(model, mesh.pipeline * schedules[s].chunks)) continue;
                     layout l = {.options = options_of(mesh.data, mesh.pipeline, mesh.tensor)};
                     l.options.zero = zero;
                     l.options.leaves = leaves;
