@@ -61,6 +61,10 @@ typedef struct kpar_training_options {
     const char *progress_thread;
 
     int virtual_stages; /* of each rank of a pipeline whose schedule is "interleaved"; 0, the preset: 2 */
+
+    /* Over tensor ranks tables of as many rows or more are cut by rows, and losses and softmax over as many classes or
+     * more are computed where the classes are; 0: none; preset 4096. */
+    int64_t split_vocabulary;
 } kpar_training_options;
 
 /* `bytes` is sizeof *options. */

@@ -17,6 +17,7 @@ static const kpar_training_options option_defaults = {
     .batch_size = 32,
     .zero = 1,
     .stall_seconds = 60,
+    .split_vocabulary = 4096,
 };
 static const kpar_versioned options_kind = {"kpar_training_options", &option_defaults,
                                             sizeof option_defaults};
@@ -118,6 +119,7 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
         .virtual_stages = o->virtual_stages,
         .zero = o->zero,
         .split_features = o->split_features,
+        .split_vocabulary = o->split_vocabulary,
         .windows = kpar_default_windows(comm),
         .choice = o->algorithms,
         .seed = o->seed,

@@ -47,7 +47,7 @@ static void append_kernel(const maker *m, const kpar_step *step)
     const kpar_kernel_spec spec =
         step->kind == KPAR_STEP_COPY
             ? kpar_copy_kernel(m->arena, KPAR_F32, step->range.count)
-            : kpar_sum_kernel(m->arena, KPAR_F32, step->range.count, n, step->additions);
+            : kpar_sum_kernel(m->arena, KPAR_F32, step->range.count, KPAR_REDUCE_SUM, n, step->additions);
     kpar_place *places = kpar_arena_alloc(m->arena, (size_t)(n + 1) * sizeof *places);
     for (int i = 0; i < n; i++) places[i] = place_of(m, &step->sources[i]);
     places[n] = place_of(m, &step->range);

@@ -38,6 +38,7 @@ kpar_status kpar_layout_choose(kpar_arena *arena, const kpar_settings *s, int ra
         .microbatch_statistics = s->batch_statistics == 1,
         .zero = s->zero,
         .split_features = s->split_features,
+        .split_vocabulary = s->split_vocabulary,
         .stages = s->stages.count ? s->stages.items : NULL,
         .windows = s->transport != KPAR_TRANSPORT_MPI,
         .choice = s->choice,

@@ -78,6 +78,10 @@ static const kpar_option rows[] = {
     {"stages", FIELD(stages), .placeholder = "LAYER,...", .preset_doc = "cut by modelled time",
      .doc = "Layers that begin the second stage, the third ..."},
     {"split-features", FIELD(split_features), .doc = "Each tensor rank reads its own columns of the inputs"},
+    {"split-vocabulary", FIELD(split_vocabulary), .placeholder = "N", .preset = "4096", .least = 0,
+     .most = 9e15,
+     .doc = "Tables of N rows or more are cut by rows over tensor ranks, and losses and softmax over N classes "
+            "or more are computed where the classes are; 0: none"},
     {"zero", FIELD(zero), .placeholder = "0|1", .preset = "1", .least = 0, .most = 1,
      .doc = "1: the replicas share out the optimizer's state"},
     {"reproducible", FIELD(reproducible), .placeholder = "L", .least = 1, .most = 65536,

@@ -39,6 +39,7 @@ typedef struct kpar_settings {
     unsigned batch_statistics;
     kpar_strings stages;
     bool split_features;
+    int64_t split_vocabulary;
     int zero, reproducible;
 
     unsigned device, transport;

@@ -27,15 +27,15 @@ kpar_kernel_spec kpar_copy_kernel(kpar_arena *arena, kpar_dtype dtype, size_t co
                               .tensors = flat_tensors(arena, dtype, count, 2)};
 }
 
-kpar_kernel_spec kpar_sum_kernel(kpar_arena *arena, kpar_dtype dtype, size_t count, int n,
-                                 const int (*additions)[2])
+kpar_kernel_spec kpar_sum_kernel(kpar_arena *arena, kpar_dtype dtype, size_t count, kpar_reduction reduction,
+                                 int n, const int (*additions)[2])
 {
     kpar_expression_builder *b = kpar_expression_begin(n);
     kpar_x *terms = kpar_arena_alloc(arena, (size_t)n * sizeof *terms);
     for (int i = 0; i < n; i++) terms[i] = kpar_x_input(b, i);
     for (int i = 0; i + 1 < n; i++) {
         const int into = additions ? additions[i][0] : 0, other = additions ? additions[i][1] : i + 1;
-        terms[into] = kpar_x_add(b, terms[into], terms[other]);
+        terms[into] = kpar_x_binary(b, kpar_reduction_operation(reduction), terms[into], terms[other]);
     }
     return (kpar_kernel_spec){.op = KPAR_OP_MAP,
                               .n_inputs = n,

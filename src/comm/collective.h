@@ -9,10 +9,10 @@
 void kpar_even_parts(size_t total, int n, size_t *offsets, size_t *counts);
 
 /* The kernels of COPY and REDUCE over `count` elements; what they point to is made in `arena`. A sum has n
- * inputs; they are added as `additions` say: n - 1 pairs of them, the sum taking the first one's place,
- * ending in input 0; NULL: in order. */
+ * inputs; they are added, or what else `reduction` says, as `additions` say: n - 1 pairs of them, the sum taking the
+ * first one's place, ending in input 0; NULL: in order. */
 kpar_kernel_spec kpar_copy_kernel(kpar_arena *arena, kpar_dtype dtype, size_t count);
-kpar_kernel_spec kpar_sum_kernel(kpar_arena *arena, kpar_dtype dtype, size_t count, int n,
-                                 const int (*additions)[2]);
+kpar_kernel_spec kpar_sum_kernel(kpar_arena *arena, kpar_dtype dtype, size_t count, kpar_reduction reduction,
+                                 int n, const int (*additions)[2]);
 
 #endif

@@ -233,7 +233,7 @@ static kpar_status check_concat(const kpar_kernel_spec *spec)
 }
 
 /* rows = table[indices] */
-static kpar_status fits_lookup(tensor table, tensor indices, tensor rows)
+static kpar_status fits_lookup(const kpar_kernel_spec *spec, tensor table, tensor indices, tensor rows)
 {
     CHECK(is_index(indices->dtype), "indices are %s, expected int32 or int64",
           kpar_dtype_name(indices->dtype));
@@ -242,19 +242,23 @@ static kpar_status fits_lookup(tensor table, tensor indices, tensor rows)
     CHECK(same_span(indices, 0, rows, 0, indices->rank) &&
               same_span(table, 1, rows, indices->rank, table->rank - 1),
           "shapes differ");
+    CHECK(spec->row_elements == 0 ||
+              (spec->row_start >= 0 && spec->row_start + table->dims[0] <= spec->row_elements),
+          "rows %lld to %lld of a table of %lld", (long long)spec->row_start,
+          (long long)(spec->row_start + table->dims[0]), (long long)spec->row_elements);
     return KPAR_OK;
 }
 
 static kpar_status check_gather(const kpar_kernel_spec *spec)
 {
-    return fits_lookup(kpar_spec_input(spec, 0), kpar_spec_input(spec, 1), kpar_spec_output(spec, 0));
+    return fits_lookup(spec, kpar_spec_input(spec, 0), kpar_spec_input(spec, 1), kpar_spec_output(spec, 0));
 }
 
 static kpar_status check_scatter_add(const kpar_kernel_spec *spec)
 {
     CHECK(is_real(kpar_spec_input(spec, 0)->dtype), "rows are %s",
           kpar_dtype_name(kpar_spec_input(spec, 0)->dtype));
-    return fits_lookup(kpar_spec_output(spec, 0), kpar_spec_input(spec, 1), kpar_spec_input(spec, 0));
+    return fits_lookup(spec, kpar_spec_output(spec, 0), kpar_spec_input(spec, 1), kpar_spec_input(spec, 0));
 }
 
 static kpar_status check_iota(const kpar_kernel_spec *spec)

@@ -125,6 +125,17 @@ static void random_lengths(const kpar_kernel_spec *spec, int64_t *local, int64_t
     *whole = spec->row_elements / kpar_tensor_span(output, 1, output->rank - 1);
 }
 
+kpar_status kpar_table_row(const kpar_kernel_spec *spec, int64_t rows, int64_t index, int64_t position,
+                           int64_t *row)
+{
+    const int64_t all = spec->row_elements ? spec->row_elements : rows;
+    *row = index - spec->row_start;
+    if (*row < 0 || *row >= rows) *row = -1;
+    if (index >= 0 && index < all) return KPAR_OK;
+    return kpar_fail(KPAR_EDATA, "index %lld at position %lld of a table of %lld rows", (long long)index,
+                     (long long)position, (long long)all);
+}
+
 int64_t kpar_random_index(const kpar_kernel_spec *spec, int64_t position, int64_t i)
 {
     int64_t local, whole;

@@ -71,6 +71,11 @@ typedef struct kpar_lines {
 } kpar_lines;
 kpar_lines kpar_lines_of(const kpar_tensor_spec *tensor, int dim);
 
+/* gather, scatter_add: the row of this rank's part of the table, of `rows` rows, that `index` at `position` of the
+ * indices means; -1: another rank has it. KPAR_EDATA: the table has no such row. */
+kpar_status kpar_table_row(const kpar_kernel_spec *spec, int64_t rows, int64_t index, int64_t position,
+                           int64_t *row) KPAR_MUST_USE;
+
 /* What of the Philox stream an element of a random tensor is: row r, element i of it -> index. */
 int64_t kpar_random_index(const kpar_kernel_spec *spec, int64_t position, int64_t i);
 

@@ -16,6 +16,12 @@ static const char *const axis_names[KPAR_AXIS_COUNT] = {"data", "tensor"};
 static const char *const output_names[KPAR_OUTPUT_COUNT] = {
     [KPAR_OUTPUT_PREDICTION] = "prediction", [KPAR_OUTPUT_REPORT] = "report", [KPAR_OUTPUT_GUARD] = "guard"};
 
+const char *kpar_reduction_name(kpar_reduction reduction)
+{
+    static const char *const names[KPAR_REDUCTION_COUNT] = {"sum", "max", "min", "product"};
+    return names[reduction];
+}
+
 static void print_placement(kpar_text *text, const kpar_value *v)
 {
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
@@ -27,7 +33,8 @@ static void print_placement(kpar_text *text, const kpar_value *v)
             kpar_text_printf(text, " %s:split(%d)", axis_names[axis], p->dim);
             break;
         case KPAR_PARTIAL:
-            kpar_text_printf(text, " %s:partial", axis_names[axis]);
+            kpar_text_printf(text, " %s:partial%s%s", axis_names[axis], p->reduction ? " " : "",
+                             p->reduction ? kpar_reduction_name(p->reduction) : "");
             break;
         case KPAR_SHARD:
             if (p->owner < 0)
@@ -47,12 +54,6 @@ static void print_value(kpar_text *text, const kpar_graph *g, kpar_value_id id)
     print_placement(text, v);
 }
 
-const char *kpar_reduction_name(kpar_reduction reduction)
-{
-    static const char *const names[KPAR_REDUCTION_COUNT] = {"sum", "max", "min", "product"};
-    return names[reduction];
-}
-
 static void print_attributes(kpar_text *text, const kpar_op *op)
 {
     const kpar_attributes *a = &op->attributes;
@@ -69,7 +70,8 @@ static void print_attributes(kpar_text *text, const kpar_op *op)
                          a->exclusive ? " exclusive" : "", a->reverse ? " reverse" : "");
     if (op->kind == KPAR_OP_CONSTANT) kpar_text_printf(text, " %.17g", a->value);
     if (op->kind == KPAR_OP_SPLIT || kpar_op_is_collective(op->kind))
-        kpar_text_printf(text, " over %s", axis_names[a->mesh_axis]);
+        kpar_text_printf(text, " %s%sover %s", a->reduction ? kpar_reduction_name(a->reduction) : "",
+                         a->reduction ? " " : "", axis_names[a->mesh_axis]);
     if (op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE) kpar_text_printf(text, " stage %d", a->peer);
 }
 

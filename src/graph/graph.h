@@ -39,24 +39,43 @@ typedef enum kpar_phase {
 } kpar_phase;
 const char *kpar_phase_name(kpar_phase phase);
 
+typedef enum kpar_reduction {
+    KPAR_REDUCE_SUM,
+    KPAR_REDUCE_MAX,
+    KPAR_REDUCE_MIN,
+    KPAR_REDUCE_PRODUCT,
+    KPAR_REDUCTION_COUNT
+} kpar_reduction;
+const char *kpar_reduction_name(kpar_reduction reduction);
+/* Of two elements. */
+kpar_scalar_op kpar_reduction_operation(kpar_reduction reduction);
+
 /* Where a value lies along one mesh axis. */
 typedef enum kpar_placement_kind {
     KPAR_REPLICATED, /* every rank has all of it */
     KPAR_SPLIT,      /* each rank has an equal part of dimension `dim` (of the batch: its rows) */
-    KPAR_PARTIAL,    /* each rank has a term; the value is their sum */
+    KPAR_PARTIAL,    /* each rank has a term; the value is their sum, or what else `reduction` says */
     KPAR_SHARD, /* the ranks own uneven parts of dimension 0, or one rank owns all; see kpar_shard_range */
 } kpar_placement_kind;
 
 typedef struct kpar_placement {
     kpar_placement_kind kind;
-    int dim;   /* SPLIT */
-    int owner; /* SHARD: the one rank that owns all, or -1 for rows */
+    int dim;                  /* SPLIT */
+    int owner;                /* SHARD: the one rank that owns all, or -1 for rows */
+    kpar_reduction reduction; /* PARTIAL */
 } kpar_placement;
 
 static inline bool kpar_placement_equal(kpar_placement a, kpar_placement b)
 {
     return a.kind == b.kind && (a.kind != KPAR_SPLIT || a.dim == b.dim) &&
-           (a.kind != KPAR_SHARD || a.owner == b.owner);
+           (a.kind != KPAR_SHARD || a.owner == b.owner) &&
+           (a.kind != KPAR_PARTIAL || a.reduction == b.reduction);
+}
+
+/* Whether ranks have terms of a sum. */
+static inline bool kpar_is_sum(kpar_placement p)
+{
+    return p.kind == KPAR_PARTIAL && p.reduction == KPAR_REDUCE_SUM;
 }
 
 typedef enum kpar_axis { KPAR_AXIS_DATA, KPAR_AXIS_TENSOR, KPAR_AXIS_COUNT } kpar_axis;
@@ -92,15 +111,6 @@ typedef struct kpar_value {
     kpar_op_id op;     /* the op that defines it, or -1 */
     const char *layer; /* the layer it comes from, for messages; never NULL, may be "" */
 } kpar_value;
-
-typedef enum kpar_reduction {
-    KPAR_REDUCE_SUM,
-    KPAR_REDUCE_MAX,
-    KPAR_REDUCE_MIN,
-    KPAR_REDUCE_PRODUCT,
-    KPAR_REDUCTION_COUNT
-} kpar_reduction;
-const char *kpar_reduction_name(kpar_reduction reduction);
 
 /* Every op's attributes: type, name, what it is to graph/attributes.h, and how many of them (an array) or nothing. An op
  * uses those that its row names. What compares, hashes, prints and reads attributes goes by this list. */

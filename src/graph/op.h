@@ -88,6 +88,9 @@ enum { KPAR_OP_OUTPUTS = 64 };
 const kpar_op_row *kpar_op_row_get(kpar_op_kind kind);
 bool kpar_op_parse(const char *name, kpar_op_kind *kind);
 
+/* Whether the op can be taken apart, see kpar_graph_expand. */
+bool kpar_op_expands(int kind);
+
 /* Whether maps behind the op may become its epilogue. */
 static inline bool kpar_op_is_anchor(int kind) { return kind == KPAR_OP_MATMUL || kind == KPAR_OP_CONV; }
 

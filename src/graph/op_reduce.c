@@ -2,6 +2,17 @@
 #include "graph/build.h"
 #include "graph/op_rules.h"
 
+kpar_scalar_op kpar_reduction_operation(kpar_reduction reduction)
+{
+    static const kpar_scalar_op operations[KPAR_REDUCTION_COUNT] = {
+        [KPAR_REDUCE_SUM] = KPAR_SCALAR_ADD,
+        [KPAR_REDUCE_MAX] = KPAR_SCALAR_MAXIMUM,
+        [KPAR_REDUCE_MIN] = KPAR_SCALAR_MINIMUM,
+        [KPAR_REDUCE_PRODUCT] = KPAR_SCALAR_MULTIPLY,
+    };
+    return operations[reduction];
+}
+
 KPAR_SHAPE_RULE(reduce)
 {
     const kpar_value *v = kpar_graph_value(g, inputs[0]);

@@ -17,6 +17,11 @@ kpar_status kpar_graph_simplify(const kpar_graph *graph, kpar_graph **simplified
  * cut between layers changes no kernel. Returns a new graph. */
 kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused) KPAR_MUST_USE;
 
+/* The ops `chosen` (by number; each can be taken apart) in terms of maps and reductions, which ranks can compute of parts
+ * of the dimension that the op mixes. Returns a new graph. */
+kpar_status kpar_graph_expand(const kpar_graph *graph, const bool *chosen,
+                              kpar_graph **expanded) KPAR_MUST_USE;
+
 /* For passes that rebuild: a new graph and the map from old values to new ones. */
 typedef struct kpar_rebuild {
     const kpar_graph *old;

@@ -28,7 +28,10 @@ static kpar_status convert_by(kpar_placing *p, kpar_op_kind kind, kpar_axis axis
     g->layer = from.layer;
     g->phase = from.phase == KPAR_PHASE_STATE ? phase : from.phase;
     g->part = from.op >= 0 ? g->ops[from.op].part : part;
-    const kpar_attributes attributes = {.mesh_axis = axis, .axis = to.kind == KPAR_SPLIT ? to.dim : 0};
+    const kpar_attributes attributes = {
+        .mesh_axis = axis,
+        .axis = to.kind == KPAR_SPLIT ? to.dim : 0,
+        .reduction = from.placement[axis].kind == KPAR_PARTIAL ? from.placement[axis].reduction : 0};
     KPAR_TRY(kpar_graph_append(g, kind, value, 1, &attributes, value));
     for (int i = 0; i < KPAR_AXIS_COUNT; i++) g->values[*value].placement[i] = from.placement[i];
     g->values[*value].placement[axis] = to;

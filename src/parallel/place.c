@@ -97,20 +97,33 @@ kpar_value_id kpar_placed(kpar_placing *p, kpar_value_id old, kpar_phase reader)
     return p->r.value[old];
 }
 
-/* Gradients meet their weights in maps of the update. */
+static bool is_trained(const kpar_placing *p, kpar_value_id old)
+{
+    const kpar_value *v = &p->r.old->values[old];
+    return v->source == KPAR_FROM_VARIABLE && v->shape.rank > 0 && p->options->trained[v->index];
+}
+
+static void meet(kpar_placing *p, const kpar_op *op, kpar_value_id variable)
+{
+    const kpar_value *values = p->r.old->values;
+    for (int k = 0; variable >= 0 && k < op->n_inputs; k++)
+        if (kpar_shape_equal(&values[op->inputs[k]].shape, &values[variable].shape))
+            p->meets[op->inputs[k]] = variable;
+}
+
+/* Gradients meet their weights in maps of the update; what they are sums of meets them there too. */
 static void find_meetings(kpar_placing *p)
 {
     const kpar_graph *old = p->r.old;
     for (size_t i = 0; i < old->n_values; i++) p->meets[i] = -1;
-    for (size_t i = 0; i < old->n_ops; i++) {
+    for (size_t i = old->n_ops; i-- > 0;) {
         const kpar_op *op = &old->ops[i];
         kpar_value_id variable = -1;
-        if (op->kind != KPAR_OP_MAP || op->phase != KPAR_PHASE_UPDATE) continue;
-        for (int k = 0; k < op->n_inputs; k++)
-            if (is_sharded(p, &old->values[op->inputs[k]])) variable = op->inputs[k];
-        for (int k = 0; variable >= 0 && k < op->n_inputs; k++)
-            if (kpar_shape_equal(&old->values[op->inputs[k]].shape, &old->values[variable].shape))
-                p->meets[op->inputs[k]] = variable;
+        if (op->kind == KPAR_OP_MAP && op->phase == KPAR_PHASE_UPDATE)
+            for (int k = 0; k < op->n_inputs; k++)
+                if (is_trained(p, op->inputs[k])) variable = op->inputs[k];
+        if (op->kind == KPAR_OP_ACCUMULATE || kpar_adds(old, op)) variable = p->meets[op->outputs[0]];
+        meet(p, op, variable);
     }
 }
 
@@ -120,18 +133,38 @@ static kpar_status share_out(kpar_placing *p, const kpar_op *op, kpar_value_id o
 {
     const kpar_graph *g = p->r.graph;
     if (op->kind != KPAR_OP_MAP || op->phase != KPAR_PHASE_UPDATE || p->meets[old] < 0 ||
-        g->values[*value].placement[KPAR_AXIS_DATA].kind != KPAR_PARTIAL)
+        !is_sharded(p, &p->r.old->values[p->meets[old]]) ||
+        !kpar_is_sum(g->values[*value].placement[KPAR_AXIS_DATA]))
         return KPAR_OK;
     const kpar_value_id variable = source(p, p->meets[old], KPAR_PHASE_UPDATE);
     return kpar_place_as(p, KPAR_AXIS_DATA, g->values[variable].placement[KPAR_AXIS_DATA], op->phase,
                          op->part, value);
 }
 
+/* Where the variable is cut over the tensor axis that the value is a part of the gradient of. */
+static kpar_placement wish_of(const kpar_placing *p, kpar_value_id old, kpar_axis axis)
+{
+    const kpar_value_id variable = p->meets[old];
+    if (variable < 0 || axis != KPAR_AXIS_TENSOR) return kpar_replicated;
+    const kpar_value_id placed = p->copies[variable] >= 0 ? p->copies[variable] : p->r.value[variable];
+    return placed < 0 ? kpar_replicated : p->r.graph->values[placed].placement[axis];
+}
+
+/* Whether the op is better taken apart than given the whole of a dimension that it mixes. */
+static bool had_better_not_gather(const kpar_placing *p, const kpar_rule *rule)
+{
+    const kpar_placement at = rule->given[0];
+    const int64_t large = p->options->split_vocabulary;
+    return rule->axis == KPAR_AXIS_TENSOR && kpar_op_expands(rule->op->kind) && at.kind == KPAR_SPLIT &&
+           large > 0 && rule->graph->values[rule->inputs[0]].shape.dims[at.dim].size >= large;
+}
+
 /* Placement of the op along one axis; converts its inputs in place. */
-static kpar_status place_along(kpar_placing *p, const kpar_op *op, kpar_axis axis, kpar_value_id *inputs,
+static kpar_status place_along(kpar_placing *p, kpar_op_id id, kpar_axis axis, kpar_value_id *inputs,
                                kpar_placement *result)
 {
     kpar_graph *g = p->r.graph;
+    const kpar_op *op = &p->r.old->ops[id];
     kpar_placement *given = kpar_arena_alloc(g->arena, (size_t)(2 * op->n_inputs + 1) * sizeof *given),
                    *wanted = given + op->n_inputs;
     bool *open = kpar_arena_alloc(g->arena, (size_t)op->n_inputs + 1);
@@ -145,14 +178,19 @@ static kpar_status place_along(kpar_placing *p, const kpar_op *op, kpar_axis axi
         .axis = axis,
         .extent = kpar_mesh_extent(p->options->mesh, axis),
         .reproducible = p->options->reproducible,
+        .vocabulary = p->options->split_vocabulary,
         .n_inputs = op->n_inputs,
         .inputs = inputs,
         .output = op->n_outputs ? &p->r.old->values[op->outputs[0]].shape : NULL,
         .given = given,
         .open = open,
+        .wish = op->n_outputs ? wish_of(p, op->outputs[0], axis) : kpar_replicated,
         .wanted = wanted,
     };
-    if (!kpar_rule_apply(&rule)) rule.result = kpar_replicated;
+    if (!kpar_rule_apply(&rule)) {
+        rule.result = kpar_replicated;
+        p->apart[id] = p->apart[id] || had_better_not_gather(p, &rule);
+    }
     for (int i = 0; i < op->n_inputs; i++)
         KPAR_TRY(kpar_place_as(p, axis, wanted[i], op->phase, op->part, &inputs[i]));
     *result = rule.result;
@@ -189,7 +227,7 @@ static kpar_status place_op(kpar_placing *p, kpar_op_id id)
         if (op->n_inputs == 0)
             results[axis] = made(old, op, (kpar_axis)axis);
         else
-            KPAR_TRY(place_along(p, op, (kpar_axis)axis, inputs, &results[axis]));
+            KPAR_TRY(place_along(p, id, (kpar_axis)axis, inputs, &results[axis]));
     }
     const bool open = op->kind == KPAR_OP_RESHAPE && kpar_is_open(p, inputs[0]);
     for (int i = 0; i < op->n_inputs; i++) kpar_set_open(p, inputs[i], false);
@@ -242,17 +280,19 @@ static kpar_status place_output(kpar_placing *p, const kpar_output *output)
     if (output->kind == KPAR_OUTPUT_PREDICTION)
         KPAR_TRY(kpar_place_as(p, KPAR_AXIS_TENSOR, kpar_replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD,
                                &value));
-    for (int axis = 0; output->kind == KPAR_OUTPUT_GUARD && axis < KPAR_AXIS_COUNT; axis++)
+    for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
+        const kpar_placement at = g->values[value].placement[axis];
+        if (output->kind != KPAR_OUTPUT_GUARD && (at.kind != KPAR_PARTIAL || kpar_is_sum(at))) continue;
         KPAR_TRY(kpar_place_as(p, (kpar_axis)axis, kpar_replicated, KPAR_PHASE_UPDATE, KPAR_FORWARD, &value));
+    }
     kpar_graph_add_output(g, output->kind, output->index, value);
     return KPAR_OK;
 }
 
-static void remember_variables(kpar_placing *p)
+static void remember_variables(const kpar_place_options *options, const kpar_graph *g)
 {
-    const kpar_graph *g = p->r.graph;
-    for (size_t i = 0; p->options->variables && i < g->n_states; i++)
-        p->options->variables[g->states[i].variable] =
+    for (size_t i = 0; options->variables && i < g->n_states; i++)
+        options->variables[g->states[i].variable] =
             (kpar_variable_place){true, g->values[g->states[i].value].placement[KPAR_AXIS_TENSOR]};
 }
 
@@ -262,13 +302,14 @@ static kpar_status place_all(kpar_placing *p)
     for (size_t i = 0; i < old->n_ops; i++) KPAR_TRY(place_op(p, (kpar_op_id)i));
     for (size_t i = 0; i < old->n_states; i++) KPAR_TRY(place_state(p, &old->states[i]));
     for (size_t i = 0; i < old->n_outputs; i++) KPAR_TRY(place_output(p, &old->outputs[i]));
-    remember_variables(p);
     return KPAR_OK;
 }
 
-kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed)
+/* Places every op and notes in `apart` those that had better be taken apart first. */
+static kpar_status place_once(const kpar_graph *graph, const kpar_place_options *options, bool *apart,
+                              kpar_graph **placed)
 {
-    kpar_placing p = {.options = options};
+    kpar_placing p = {.options = options, .apart = apart};
     kpar_rebuild_begin(&p.r, graph);
     p.copies = kpar_alloc((graph->n_values + 1) * sizeof *p.copies);
     for (size_t i = 0; i < graph->n_values; i++) p.copies[i] = -1;
@@ -293,6 +334,47 @@ kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *
     else
         *placed = p.r.graph;
     return status;
+}
+
+static bool any(const bool *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i]) return true;
+    return false;
+}
+
+/* What several of the ops taken apart have in common (maxima, sums) is computed once. */
+static kpar_status take_apart(const kpar_graph *graph, const bool *apart, kpar_graph **simpler)
+{
+    kpar_graph *expanded = NULL;
+    KPAR_TRY(kpar_graph_expand(graph, apart, &expanded));
+    kpar_status status = kpar_graph_simplify(expanded, simpler);
+    kpar_graph_destroy(expanded);
+    return status;
+}
+
+/* Places the graph, and again as long as ops were found that had better be taken apart. */
+kpar_status kpar_place_graph(const kpar_graph *graph, const kpar_place_options *options, kpar_graph **placed)
+{
+    kpar_graph *simpler = NULL;
+    for (;;) {
+        const kpar_graph *now = simpler ? simpler : graph;
+        kpar_graph *next = NULL;
+        bool *apart = kpar_alloc_zeroed(now->n_ops + 1, sizeof *apart);
+        kpar_status status = place_once(now, options, apart, placed);
+        const bool again = status == KPAR_OK && any(apart, now->n_ops);
+        if (again) {
+            kpar_graph_destroy(*placed);
+            status = take_apart(now, apart, &next);
+        }
+        kpar_free(apart);
+        kpar_graph_destroy(simpler);
+        simpler = next;
+        if (status != KPAR_OK) return status;
+        if (!again) break;
+    }
+    remember_variables(options, *placed);
+    return KPAR_OK;
 }
 
 kpar_slice kpar_local_slice(const kpar_value *value, kpar_mesh mesh, kpar_coordinate coordinate, int64_t rows)

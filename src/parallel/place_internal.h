@@ -16,7 +16,9 @@ typedef struct kpar_placing {
     kpar_rebuild r;
     const kpar_place_options *options;
     kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
-    kpar_value_id *meets;  /* by old value: a sharded variable that the update combines with it, -1: none */
+    kpar_value_id *meets;  /* by old value: a trained variable that the update combines it with, as it is or as a term
+                              of a sum; -1: none */
+    bool *apart;           /* by old op, written: it mixes what had better not be gathered */
     bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
     size_t open_capacity;
     /* Conversions already made: {value, axis, placement} -> value; those of a value are a list. */
@@ -41,6 +43,9 @@ static const kpar_placement kpar_replicated = {.kind = KPAR_REPLICATED};
 kpar_value_id kpar_placed(kpar_placing *p, kpar_value_id old, kpar_phase reader);
 
 /* sums.c */
+
+/* Whether the op is x + y of equal shapes. */
+bool kpar_adds(const kpar_graph *graph, const kpar_op *op);
 
 /* Begins the pass: no terms, and who reads what. */
 void kpar_find_only_users(kpar_placing *p);

@@ -47,7 +47,9 @@ static bool keeps_sums(const kpar_rule *r)
     for (int i = 0; i < e->n_scalars; i++) {
         const kpar_scalar *s = &e->scalars[i];
         if (s->op == KPAR_SCALAR_INPUT)
-            d[i] = r->given[s->index].kind == KPAR_PARTIAL ? LINEAR : NOT;
+            d[i] = r->given[s->index].kind != KPAR_PARTIAL ? NOT
+                   : kpar_is_sum(r->given[s->index])       ? LINEAR
+                                                           : OTHERWISE;
         else
             d[i] = of_scalar(s, d);
     }
@@ -119,8 +121,9 @@ static bool rule_map(kpar_rule *r)
 static bool rule_reduce(kpar_rule *r)
 {
     const kpar_placement p = r->given[0];
-    const bool sum = r->op->attributes.reduction == KPAR_REDUCE_SUM;
-    if (p.kind == KPAR_PARTIAL && sum) {
+    const kpar_reduction reduction = r->op->attributes.reduction;
+    const bool sum = reduction == KPAR_REDUCE_SUM;
+    if (p.kind == KPAR_PARTIAL && p.reduction == reduction) {
         r->wanted[0] = r->result = p;
         return true;
     }
@@ -131,10 +134,9 @@ static bool rule_reduce(kpar_rule *r)
         return true;
     }
     if (p.kind != KPAR_SPLIT) return false;
-    if (r->op->attributes.axes >> p.dim & 1) {
-        if (!sum) return false;
-        r->result = (kpar_placement){.kind = KPAR_PARTIAL};
-    } else {
+    if (r->op->attributes.axes >> p.dim & 1)
+        r->result = (kpar_placement){.kind = KPAR_PARTIAL, .reduction = reduction};
+    else {
         int dim = 0;
         for (int i = 0; i < p.dim; i++) dim += !(r->op->attributes.axes >> i & 1);
         r->result = kpar_split_on(dim);
@@ -157,7 +159,7 @@ static bool rule_cumulative(kpar_rule *r)
 {
     const kpar_placement p = r->given[0];
     const bool lines = p.kind == KPAR_SPLIT && p.dim != r->op->attributes.axis;
-    if (!lines && !(p.kind == KPAR_PARTIAL && r->op->attributes.reduction == KPAR_REDUCE_SUM)) return false;
+    if (!lines && !(kpar_is_sum(p) && r->op->attributes.reduction == KPAR_REDUCE_SUM)) return false;
     r->wanted[0] = r->result = p;
     return true;
 }
@@ -326,7 +328,7 @@ static bool rule_bounds(kpar_rule *r)
     if (p.kind == KPAR_SPLIT) {
         const kpar_dim in = shape_of(r, 0)->dims[p.dim], out = r->output->dims[p.dim];
         if (in.size != out.size || r->op->attributes.start[p.dim] != 0) return false;
-    } else if (p.kind != KPAR_PARTIAL)
+    } else if (!kpar_is_sum(p))
         return false;
     r->wanted[0] = r->result = p;
     return true;
@@ -343,9 +345,14 @@ static bool rule_concat(kpar_rule *r)
     return true;
 }
 
+/* Of a table that is cut by rows each rank has some; the others' are zeros, so that the rows picked are a sum. */
 static bool rule_gather(kpar_rule *r)
 {
     const kpar_placement p = r->given[1];
+    const kpar_dim rows = shape_of(r, 0)->dims[0];
+    const bool large = r->vocabulary > 0 && rows.size >= r->vocabulary && divides(r, rows);
+    if (is_split(r->given[0], 0) || (r->axis == KPAR_AXIS_TENSOR && r->open[0] && large))
+        return place_two(r, kpar_split_on(0), whole, partial);
     if (p.kind != KPAR_SPLIT) return false;
     r->wanted[1] = r->result = p;
     return true;
@@ -353,6 +360,7 @@ static bool rule_gather(kpar_rule *r)
 
 static bool rule_scatter_add(kpar_rule *r)
 {
+    if (is_split(r->wish, 0)) return place_two(r, whole, whole, kpar_split_on(0));
     if (!is_split(r->given[0], 0) || !is_split(r->given[1], 0)) return false;
     r->wanted[0] = r->wanted[1] = kpar_split_on(0);
     r->result = (kpar_placement){.kind = KPAR_PARTIAL};
@@ -376,8 +384,10 @@ static bool rule_random(kpar_rule *r)
     return true;
 }
 
+/* Sums over microbatches among them: of terms of a sum, but of no other. */
 static bool rule_same(kpar_rule *r)
 {
+    if (r->given[0].kind == KPAR_PARTIAL && !kpar_is_sum(r->given[0])) return false;
     r->wanted[0] = r->result = r->given[0];
     return true;
 }

@@ -11,11 +11,13 @@ typedef struct kpar_rule {
     kpar_axis axis;
     int extent; /* ranks along the axis */
     bool reproducible;
+    int64_t vocabulary; /* kpar_place_options' split_vocabulary */
     int n_inputs;
     const kpar_value_id *inputs; /* in the new graph */
     const kpar_shape *output;    /* of output 0 */
     const kpar_placement *given; /* of each input */
     const bool *open;            /* input is a variable whose placement is still free */
+    kpar_placement wish; /* of the variable whose gradient output 0 becomes a part of, or replicated */
     kpar_placement *wanted;      /* out: of each input, preset to replicated */
     kpar_placement result;       /* out: of all outputs, preset to replicated */
 } kpar_rule;

@@ -5,7 +5,7 @@
 
 static const kpar_terms none = {-1, -1};
 
-static bool is_sum(const kpar_graph *g, const kpar_op *op)
+bool kpar_adds(const kpar_graph *g, const kpar_op *op)
 {
     if (op->kind != KPAR_OP_MAP || op->n_inputs != 2 || op->n_outputs != 1) return false;
     const kpar_expression *e = op->attributes.expression;
@@ -22,7 +22,7 @@ static const kpar_op *only_sum_of(const kpar_placing *p, kpar_value_id old)
 {
     const kpar_graph *g = p->r.old;
     const kpar_op *op = p->only_user[old] >= 0 ? &g->ops[p->only_user[old]] : NULL;
-    return op && is_sum(g, op) ? op : NULL;
+    return op && kpar_adds(g, op) ? op : NULL;
 }
 
 void kpar_find_only_users(kpar_placing *p)
@@ -48,9 +48,9 @@ static bool terms_of(kpar_placing *p, const kpar_op *op, kpar_value_id old, kpar
     *terms = p->terms[old];
     if (terms->partial >= 0) return true;
     const kpar_value_id value = kpar_placed(p, old, op->phase);
-    const kpar_placement_kind kind = p->r.graph->values[value].placement[KPAR_AXIS_TENSOR].kind;
-    *terms = kind == KPAR_PARTIAL ? (kpar_terms){-1, value} : (kpar_terms){value, -1};
-    return kind == KPAR_PARTIAL || (kind == KPAR_REPLICATED && !kpar_is_open(p, value));
+    const kpar_placement at = p->r.graph->values[value].placement[KPAR_AXIS_TENSOR];
+    *terms = kpar_is_sum(at) ? (kpar_terms){-1, value} : (kpar_terms){value, -1};
+    return kpar_is_sum(at) || (at.kind == KPAR_REPLICATED && !kpar_is_open(p, value));
 }
 
 static bool same_data(const kpar_placing *p, kpar_value_id a, kpar_value_id b)
@@ -93,8 +93,8 @@ kpar_status kpar_place_sum(kpar_placing *p, const kpar_op *op, bool *placed)
 {
     kpar_terms a, b, sum;
     *placed = false;
-    if (!is_sum(p->r.old, op) || !terms_of(p, op, op->inputs[0], &a) || !terms_of(p, op, op->inputs[1], &b))
-        return KPAR_OK;
+    if (!kpar_adds(p->r.old, op)) return KPAR_OK;
+    if (!terms_of(p, op, op->inputs[0], &a) || !terms_of(p, op, op->inputs[1], &b)) return KPAR_OK;
     const bool mixed = (a.whole >= 0 || b.whole >= 0) && (a.partial >= 0 || b.partial >= 0);
     const kpar_value_id one = a.whole >= 0 ? a.whole : a.partial, other = b.whole >= 0 ? b.whole : b.partial;
     if (!mixed || !same_data(p, one, other)) return KPAR_OK;

@@ -94,8 +94,13 @@ static kpar_status pass_place(kpar_plan *plan, const kpar_graph *in, kpar_graph 
             s->next != s->value && plan->catalog->variables[s->variable].kind == KPAR_VARIABLE_WEIGHT;
     }
     grow_places(plan);
-    const kpar_place_options options = {o->mesh,       o->split_features, o->zero,
-                                        o->leaves > 0, trained,           plan->places};
+    const kpar_place_options options = {.mesh = o->mesh,
+                                        .split_features = o->split_features,
+                                        .zero = o->zero,
+                                        .reproducible = o->leaves > 0,
+                                        .split_vocabulary = o->split_vocabulary,
+                                        .trained = trained,
+                                        .variables = plan->places};
     kpar_status status = kpar_place_graph(in, &options, out);
     kpar_free(trained);
     return status;

@@ -124,8 +124,8 @@ static void add_into(kpar_emitter *e, kpar_op_id accumulate, int microbatch, kpa
     const kpar_dtype dtype = e->graph->values[op->outputs[0]].dtype;
     const size_t bytes = kpar_emit_value_bytes(e, op->outputs[0]);
     const kpar_draft_place from[2] = {kpar_emit_place(sum, bytes), kpar_emit_place(term, bytes)};
-    kpar_emit_sum(e, dtype, bytes / kpar_dtype_bytes(dtype), op->layer, "accumulate", microbatch, from, 2,
-                  NULL, from[0]);
+    kpar_emit_sum(e, dtype, bytes / kpar_dtype_bytes(dtype), op->layer, "accumulate", microbatch,
+                  KPAR_REDUCE_SUM, from, 2, NULL, from[0]);
 }
 
 static void merge(kpar_emitter *e, kpar_op_id accumulate, int microbatch, leaf l)

@@ -282,8 +282,8 @@ static kpar_status emit_step(kpar_collecting *c, const kpar_step *step)
     if (step->kind == KPAR_STEP_COPY)
         kpar_emit_copy(e, c->dtype, step->range.count, c->op->layer, c->what, c->microbatch, from[0], own);
     else
-        kpar_emit_sum(e, c->dtype, step->range.count, c->op->layer, c->what, c->microbatch, from,
-                      step->n_sources, step->additions, own);
+        kpar_emit_sum(e, c->dtype, step->range.count, c->op->layer, c->what, c->microbatch,
+                      c->op->attributes.reduction, from, step->n_sources, step->additions, own);
     return KPAR_OK;
 }
 
@@ -355,6 +355,7 @@ static kpar_status emit_whole(kpar_collecting *c)
                                         c->microbatch, places, n, 1);
     kpar_instruction *i = &draft->instruction;
     i->collective = c->shape.collective;
+    i->reduction = c->op->attributes.reduction;
     i->dtype = c->dtype;
     i->group = kpar_program_group(e->program, ranks, c->shape.n);
     i->counts = c->shape.collective == KPAR_COLLECTIVE_ALL_REDUCE ? NULL : c->shape.counts;

@@ -159,11 +159,11 @@ void kpar_emit_run(kpar_emitter *e, const kpar_kernel_spec *spec, const char *la
                    int microbatch, const kpar_draft_place *places);
 void kpar_emit_copy(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what,
                     int microbatch, kpar_draft_place from, kpar_draft_place to);
-/* to[count] = sum of the sources, added as `additions` say: pairs of sources, the sum taking the first one's place; NULL: in
+/* to[count] = sum of the sources, or what else `reduction` says, added as `additions` say: pairs of sources, the sum taking the first one's place; NULL: in
  * order. */
 void kpar_emit_sum(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what,
-                   int microbatch, const kpar_draft_place *from, int n, const int (*additions)[2],
-                   kpar_draft_place to);
+                   int microbatch, kpar_reduction reduction, const kpar_draft_place *from, int n,
+                   const int (*additions)[2], kpar_draft_place to);
 
 /* emit_accumulate.c */
 kpar_status kpar_emit_accumulators(kpar_emitter *e);

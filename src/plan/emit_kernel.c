@@ -65,6 +65,16 @@ static void localize_split(const kpar_emitter *e, const kpar_op *op, kpar_kernel
     }
 }
 
+/* gather, scatter_add: which rows of the table the rank has. */
+static void localize_table(const kpar_emitter *e, kpar_value_id table, kpar_kernel_spec *spec)
+{
+    const kpar_value *v = &e->graph->values[table];
+    const kpar_slice own = kpar_local_slice(v, e->options->mesh, e->me, e->rows);
+    if (own.size[0] == v->shape.dims[0].size) return;
+    spec->row_elements = v->shape.dims[0].size;
+    spec->row_start = own.start[0];
+}
+
 kpar_kernel_spec kpar_emit_spec(kpar_emitter *e, const kpar_op *op)
 {
     kpar_tensor_spec *tensors =
@@ -80,6 +90,8 @@ kpar_kernel_spec kpar_emit_spec(kpar_emitter *e, const kpar_op *op)
     localize_bounds(&spec);
     if (op->kind == KPAR_OP_SPLIT) localize_split(e, op, &spec);
     if (op->kind == KPAR_OP_COMPUTE_COPY) spec.attributes.axis = 0;
+    if (op->kind == KPAR_OP_GATHER) localize_table(e, op->inputs[0], &spec);
+    if (op->kind == KPAR_OP_SCATTER_ADD) localize_table(e, op->outputs[0], &spec);
     if (op->kind == KPAR_OP_RANDOM) {
         spec.row_elements = 1;
         for (int i = 1; i < tensors[op->n_inputs].rank; i++)
@@ -134,13 +146,13 @@ void kpar_emit_copy(kpar_emitter *e, kpar_dtype dtype, size_t count, const char 
 }
 
 void kpar_emit_sum(kpar_emitter *e, kpar_dtype dtype, size_t count, const char *layer, const char *what,
-                   int microbatch, const kpar_draft_place *from, int n, const int (*additions)[2],
-                   kpar_draft_place to)
+                   int microbatch, kpar_reduction reduction, const kpar_draft_place *from, int n,
+                   const int (*additions)[2], kpar_draft_place to)
 {
     if (!count) return;
     kpar_draft_place *places = kpar_arena_alloc(e->arena, (size_t)(n + 1) * sizeof *places);
     for (int i = 0; i < n; i++) places[i] = from[i];
     places[n] = to;
-    const kpar_kernel_spec spec = kpar_sum_kernel(e->arena, dtype, count, n, additions);
+    const kpar_kernel_spec spec = kpar_sum_kernel(e->arena, dtype, count, reduction, n, additions);
     kpar_emit_run(e, &spec, layer, what, microbatch, places);
 }

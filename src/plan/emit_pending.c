@@ -99,7 +99,7 @@ static kpar_x add_sum(rewriting *r, const kpar_pending_sum *sum, kpar_value_id v
     const kpar_step *step = &c->steps.steps[c->sum];
     const size_t before = elements_before(sum, value), count = (size_t)kpar_count(tensor->rank, tensor->dims);
     const kpar_kernel_spec kernel =
-        kpar_sum_kernel(c->e->arena, c->dtype, count, step->n_sources, step->additions);
+        kpar_sum_kernel(c->e->arena, c->dtype, count, KPAR_REDUCE_SUM, step->n_sources, step->additions);
     kpar_x sources[MOST_SOURCES], result;
     for (int i = 0; i < step->n_sources; i++) {
         kpar_range range = step->sources[i];

@@ -94,7 +94,8 @@ typedef struct kpar_kernel_spec {
     int n_inputs, n_outputs;
     const kpar_tensor_spec *tensors; /* inputs, then outputs */
     kpar_attributes attributes;      /* with concrete start and stop */
-    /* random: the part of the unsplit row that this rank computes */
+    /* random: the part of the unsplit row that this rank computes. gather, scatter_add of a part of a table: the rows of
+     * all of it, and the first of the part; other rows are zeros, and nothing is added to them */
     int64_t row_elements, row_start;
 } kpar_kernel_spec;
 

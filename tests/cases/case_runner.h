@@ -16,6 +16,7 @@ typedef struct kpar_case_options {
     const char *device;
     const char *choice;
     const char *without_passes;
+    int64_t split_vocabulary;
     bool split_features, no_windows, progress_thread;
     int64_t steps; /* check after so many steps; 0: at the end */
     uint64_t lane_seed;

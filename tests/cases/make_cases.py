@@ -351,11 +351,36 @@ def attention_masks(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=x, y=classes(rng, 4))
 
 
+def language_model(rng):
+    """Token and position embeddings, one block, logits of 96 words for each of 6 steps, cross-entropy and accuracy"""
+    x = layers.Input((6,), dtype="int32")
+    tokens = layers.Embedding(96, 8)(x)
+    positions = layers.Embedding(6, 8)(keras.ops.cumsum(keras.ops.ones_like(x), axis=1) - 1)
+    hidden = layers.Add()([tokens, positions])
+    heads = layers.MultiHeadAttention(2, 4)(layers.LayerNormalization()(hidden), layers.LayerNormalization()(hidden), use_causal_mask=True)
+    hidden = layers.Add()([hidden, heads])
+    logits = layers.Dense(96)(layers.LayerNormalization()(hidden))
+    model = keras.Model(x, logits)
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    return dict(model=compiled(model, loss, optimizers.SGD(0.5), metrics=("sparse_categorical_accuracy",)), x=classes(rng, 96, 6), y=classes(rng, 96, 6))
+
+
+def many_classes(rng):
+    """Softmax over 48 classes with probabilities as labels, and again as an activity that a loss reads; an embedding of 64 numbers"""
+    x = layers.Input((3,), dtype="int32")
+    hidden = layers.Dense(7, activation="tanh")(layers.Flatten()(layers.Embedding(64, 4)(x)))
+    kind = layers.Dense(48, activation="softmax", name="kind")(hidden)
+    shares = layers.Dense(32, activation="softmax", name="shares")(hidden)
+    model = keras.Model(x, {"kind": kind, "shares": shares})
+    compiled(model, {"kind": "categorical_crossentropy", "shares": "mean_squared_error"}, optimizers.SGD(0.5), metrics={"kind": ["accuracy"]})
+    return dict(model=model, x=classes(rng, 64, 3), y={"kind": one_hot(rng, 48), "shares": one_hot(rng, 32)})
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
-         masked_steps, attention_masks]
+         masked_steps, attention_masks, language_model, many_classes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8, attention_heads, attention_single, attention_masks]

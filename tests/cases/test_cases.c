@@ -165,6 +165,25 @@ static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},
 /* As many tensor ranks as heads of attention: each has a head. */
 static const kpar_case_options headed_layouts[] = {{.mesh = {1, 1, 3}}, {.mesh = {1, 2, 3}, .microbatches = 2}};
 
+/* Tables cut by rows, and classes that are never gathered. */
+static const char *const vocabularies[] = {"language_model", "many_classes", NULL};
+static const kpar_case_options vocabulary_layouts[] = {
+    {.mesh = {1, 1, 1}},
+    {.mesh = {2, 1, 1}, .zero = 1},
+    {.mesh = {1, 1, 2}},
+    {.mesh = {1, 1, 2}, .split_vocabulary = 16},
+    {.mesh = {1, 1, 2}, .split_vocabulary = 16, .device = "reference"},
+    {.mesh = {1, 1, 2}, .split_vocabulary = 16, .microbatches = 2, .no_windows = true},
+    {.mesh = {1, 1, 2}, .split_vocabulary = 16, .without_passes = "simplify,fuse,bucket"},
+    {.mesh = {1, 1, 4}, .split_vocabulary = 16, .choice = "all_reduce:ring"},
+    {.mesh = {1, 1, 4}, .split_vocabulary = 16, .choice = "all_reduce:exchange"},
+    {.mesh = {2, 1, 2}, .split_vocabulary = 16, .zero = 1},
+    {.mesh = {2, 1, 2}, .split_vocabulary = 16, .leaves = 4},
+    {.mesh = {2, 1, 2}, .split_vocabulary = 16, .zero = 1, .choice = "all_reduce:whole"},
+    {.mesh = {1, 2, 2}, .split_vocabulary = 16, .microbatches = 2},
+    {.mesh = {2, 2, 2}, .split_vocabulary = 16, .zero = 1, .microbatches = 2},
+};
+
 /* Deeper pipelines need deeper models. */
 static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
 static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}},
@@ -278,6 +297,9 @@ static void run_all(totals *t)
             run_one(t, batch_wide[i], batch_wide_layouts[k]);
     for (size_t k = 0; k < sizeof headed_layouts / sizeof headed_layouts[0]; k++)
         run_one(t, "adam_transformer", headed_layouts[k]);
+    for (int i = 0; vocabularies[i]; i++)
+        for (size_t k = 0; k < sizeof vocabulary_layouts / sizeof vocabulary_layouts[0]; k++)
+            run_one(t, vocabularies[i], vocabulary_layouts[k]);
     for (int i = 0; deep[i]; i++)
         for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
             run_one(t, deep[i], deep_layouts[k]);

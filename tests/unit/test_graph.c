@@ -20,6 +20,7 @@ static const shape_case shape_cases[] = {
     {KPAR_OP_REDUCE, {"b 2 3"}, {.axes = 7}, "", "()", NULL},
     {KPAR_OP_REDUCE, {"b 2"}, {.axes = 4}, "", NULL, "rank 2"},
     {KPAR_OP_ARG_REDUCE, {"b 2 3"}, {.axis = 1}, "", "(batch, 3)", NULL},
+    {KPAR_OP_ARG_REDUCE, {"b 5"}, {.axis = 1}, "", "(batch)", NULL},
     {KPAR_OP_ARG_REDUCE, {"b 2"}, {.axis = 2}, "", NULL, "axis 2"},
     {KPAR_OP_CUMULATIVE, {"b 2 3"}, {.axis = 1}, "", "(batch, 2, 3)", NULL},
     {KPAR_OP_CUMULATIVE, {"b 2"}, {.axis = 2}, "", NULL, "axis 2"},
@@ -84,6 +85,7 @@ static const shape_case shape_cases[] = {
     {KPAR_OP_CROSS_ENTROPY, {"b 3", "#b 3"}, {.sparse = true}, "", NULL, "labels have shape (batch, 3)"},
     {KPAR_OP_CROSS_ENTROPY, {"b 3", "b 4"}, {0}, "", NULL, "predictions (batch, 3)"},
     {KPAR_OP_CROSS_ENTROPY_GRADIENT, {"b 3", "b 3", "b"}, {0}, "", "(batch, 3)", NULL},
+    {KPAR_OP_CROSS_ENTROPY_GRADIENT, {"b 2 3", "#b 2", "b 2"}, {.sparse = true}, "", "(batch, 2, 3)", NULL},
     {KPAR_OP_ACCUMULATE, {"3"}, {0}, "", "(3)", NULL},
     {KPAR_OP_COMPUTE_COPY, {"3"}, {0}, "", "(3)", NULL},
     {KPAR_OP_SPLIT, {"3"}, {0}, "", "(3)", NULL},
@@ -376,6 +378,51 @@ START_TEST(simplify_keeps_states_of_variables)
 }
 END_TEST
 
+/* The case's op and what it becomes, element by element. */
+static void check_taken_apart(const shape_case *c)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64), *apart = NULL;
+    kpar_value_id inputs[MAX_INPUTS], y;
+    const bool chosen[1] = {true};
+    int n = 0;
+    for (; n < MAX_INPUTS && c->inputs[n]; n++) inputs[n] = input_of(g, n, c->inputs[n]);
+    ASSERT_OK(kpar_graph_append(g, c->kind, inputs, n, &c->attributes, &y));
+    give(g, y);
+    ASSERT_OK(kpar_graph_expand(g, chosen, &apart));
+    ASSERT_OK(kpar_graph_check(apart));
+    const kpar_value_id other = apart->outputs[0].value;
+    const char *name = kpar_op_row_get(c->kind)->name;
+    ck_assert_int_eq(count_ops(apart, c->kind), 0);
+    ck_assert(kpar_shape_equal(&g->values[y].shape, &apart->values[other].shape));
+    ck_assert_int_eq(g->values[y].dtype, apart->values[other].dtype);
+    evaluation before = {.graph = g, .batch = BATCH, .source = fill_source},
+               after = {.graph = apart, .batch = BATCH, .source = fill_source};
+    evaluate(&before);
+    evaluate(&after);
+    for (int64_t i = 0; i < count_of(&before, y); i++) {
+        const double a = before.values[y][i], b = after.values[other][i];
+        ck_assert_msg(fabs(a - b) <= 1e-12 * (1 + fabs(a)), "%s, element %d: %.17g became %.17g", name,
+                      (int)i, a, b);
+    }
+    evaluation_free(&before);
+    evaluation_free(&after);
+    kpar_graph_destroy(g);
+    kpar_graph_destroy(apart);
+}
+
+START_TEST(an_op_that_is_taken_apart_means_the_same)
+{
+    int n = 0;
+    for (int i = 0; i < SHAPE_CASES; i++)
+        if (shape_cases[i].kind == (kpar_op_kind)_i && !shape_cases[i].refusal && kpar_op_expands(_i)) {
+            check_taken_apart(&shape_cases[i]);
+            n++;
+        }
+    ck_assert_msg(n > 0 || !kpar_op_expands(_i), "op %s has no case",
+                  kpar_op_row_get((kpar_op_kind)_i)->name);
+}
+END_TEST
+
 START_TEST(matmul_bias_and_relu_become_one_op)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64);
@@ -560,6 +607,7 @@ int main(void)
     tcase_add_test(passes, simplify_computes_the_same_only_once);
     tcase_add_test(passes, simplify_shares_no_random_numbers_and_nothing_of_two_phases);
     tcase_add_test(passes, simplify_keeps_states_of_variables);
+    tcase_add_loop_test(passes, an_op_that_is_taken_apart_means_the_same, 0, KPAR_OP_COUNT);
     tcase_add_test(passes, matmul_bias_and_relu_become_one_op);
     tcase_add_test(passes, a_chain_of_maps_becomes_one_map);
     tcase_add_test(passes, two_matmuls_that_meet_in_a_map_keep_their_own_op);

@@ -344,6 +344,67 @@ START_TEST(heads_that_share_keys_are_cut_with_them)
 }
 END_TEST
 
+/* Elements a row of the batch that ranks along the tensor axis exchange in each microbatch, at once at most and in all. */
+static void tensor_traffic(const kpar_graph *g, int64_t *most, int64_t *sum)
+{
+    *most = *sum = 0;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        int64_t elements = 1;
+        if (!kpar_op_is_collective_over(op, KPAR_AXIS_TENSOR) || op->phase != KPAR_PHASE_MICROBATCH) continue;
+        const kpar_shape *shape = &g->values[op->outputs[0]].shape;
+        for (int d = 0; d < shape->rank; d++) elements *= shape->dims[d].size;
+        *sum += elements;
+        if (elements > *most) *most = elements;
+    }
+}
+
+/* 6 steps of 8 features and 96 words. Without the option ranks gather 6 x 96 logits; with it they exchange maxima, two sums
+ * and the place of the largest of each step instead, and the features that the table of words gives. */
+START_TEST(a_language_model_never_gathers_logits)
+{
+    static const int meshes[] = {1, 2};
+    for (size_t i = 0; i < 4; i++) {
+        kpar_plan_options o = options_of(meshes[i % 2], 1, 2);
+        int64_t most, sum;
+        o.split_vocabulary = i < 2 ? 0 : 96;
+        o.zero = 1;
+        planned p = plan_case("language_model", &o);
+        ASSERT_PLANNED(p);
+        const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+        tensor_traffic(g, &most, &sum);
+        const int block = 3 * 6 * 8; /* the heads' outputs, gradients of the last and of the first normalization */
+        ck_assert_int_eq(most, i < 2 ? 6 * 96 : 6 * 8);
+        ck_assert_int_eq(sum, block + (i < 2 ? 6 * 96 : 4 * 6 + 6 * 8));
+        ck_assert_int_eq(
+            count_moves(g, KPAR_OP_ALL_GATHER, KPAR_AXIS_TENSOR, KPAR_PHASE_MICROBATCH, KPAR_FORWARD), i < 2);
+        planned_free(&p);
+    }
+}
+END_TEST
+
+/* The table, its gradient and what the update keeps of it. */
+START_TEST(a_table_of_many_rows_is_cut_by_rows)
+{
+    kpar_plan_options o = options_of(1, 1, 2);
+    o.split_vocabulary = 96;
+    planned p = plan_case("language_model", &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    int tables = 0;
+    ASSERT_SPLIT(variable_value(&p, "embedding", "embeddings"), KPAR_AXIS_TENSOR, 0);
+    ck_assert_int_eq(variable_value(&p, "embedding_1", "embeddings")->placement[KPAR_AXIS_TENSOR].kind,
+                     KPAR_REPLICATED);
+    for (size_t i = 0; i < g->n_ops; i++) {
+        if (g->ops[i].kind != KPAR_OP_SCATTER_ADD || strcmp(g->ops[i].layer, "embedding") != 0) continue;
+        ASSERT_SPLIT(&g->values[g->ops[i].outputs[0]], KPAR_AXIS_TENSOR, 0);
+        tables++;
+    }
+    ck_assert_int_eq(tables, 1);
+    planned_free(&p);
+}
+END_TEST
+
 START_TEST(five_outputs_at_tensor_2_stay_whole)
 {
     const kpar_plan_options o = options_of(1, 1, 2);
@@ -848,6 +909,8 @@ int main(void)
         groups_of_a_convolution_are_cut,
         a_block_of_a_transformer_has_one_all_reduce_a_half_and_direction,
         heads_that_share_keys_are_cut_with_them,
+        a_language_model_never_gathers_logits,
+        a_table_of_many_rows_is_cut_by_rows,
         five_outputs_at_tensor_2_stay_whole,
         split_features_cut_the_input_and_the_first_kernel,
         a_split_batch_sums_gradients_once_in_the_update,

@@ -99,12 +99,9 @@ const kpar_cpu_rule kpar_cpu_copy = {.fits = always,
 
 static kpar_status prepare_all_reduce(kpar_cpu_device *device, kpar_cpu_kernel *k)
 {
-    static const kpar_scalar_op ops[] = {[KPAR_REDUCE_SUM] = KPAR_SCALAR_ADD,
-                                         [KPAR_REDUCE_MAX] = KPAR_SCALAR_MAXIMUM,
-                                         [KPAR_REDUCE_MIN] = KPAR_SCALAR_MINIMUM,
-                                         [KPAR_REDUCE_PRODUCT] = KPAR_SCALAR_MULTIPLY};
     (void)device;
-    return k->base.spec->n_outputs == 1 ? prepare_sum(k, ops[k->base.spec->attributes.reduction]) : KPAR_OK;
+    if (k->base.spec->n_outputs != 1) return KPAR_OK;
+    return prepare_sum(k, kpar_reduction_operation(k->base.spec->attributes.reduction));
 }
 
 const kpar_cpu_rule kpar_cpu_all_reduce = {.fits = without_epilogue,

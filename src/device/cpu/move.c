@@ -230,25 +230,25 @@ static kpar_status run_concat(kpar_cpu_kernel *k, void *const *in, void *const *
 
 const kpar_cpu_rule kpar_cpu_concat = {.fits = same_type, .run = run_concat};
 
-/* Index `i` of the list, checked against the table. */
-static kpar_status index_at(const kpar_tensor_spec *indices, const void *values, int64_t i, int64_t rows,
-                            int64_t *index)
+/* Index `i` of the list. */
+static int64_t index_at(const kpar_tensor_spec *indices, const void *values, int64_t i)
 {
-    *index = indices->dtype == KPAR_I32 ? ((const int32_t *)values)[i] : ((const int64_t *)values)[i];
-    if (*index >= 0 && *index < rows) return KPAR_OK;
-    return kpar_fail(KPAR_EDATA, "index %lld at position %lld of a table of %lld rows", (long long)*index,
-                     (long long)i, (long long)rows);
+    return indices->dtype == KPAR_I32 ? ((const int32_t *)values)[i] : ((const int64_t *)values)[i];
 }
 
 static kpar_status run_gather(kpar_cpu_kernel *k, void *const *in, void *const *out)
 {
-    const kpar_tensor_spec *table = kpar_spec_input(k->base.spec, 0),
-                           *indices = kpar_spec_input(k->base.spec, 1);
+    const kpar_kernel_spec *spec = k->base.spec;
+    const kpar_tensor_spec *table = kpar_spec_input(spec, 0), *indices = kpar_spec_input(spec, 1);
     const kpar_lines l = kpar_lines_of(table, 0);
     const size_t row = (size_t)l.inner * kpar_dtype_bytes(table->dtype);
-    for (int64_t i = 0, n = kpar_tensor_count(indices), index; i < n; i++) {
-        KPAR_TRY(index_at(indices, in[1], i, l.length, &index));
-        if (row > 0) memcpy((char *)out[0] + (size_t)i * row, (const char *)in[0] + (size_t)index * row, row);
+    for (int64_t i = 0, n = kpar_tensor_count(indices), at; i < n; i++) {
+        char *to = (char *)out[0] + (size_t)i * row;
+        KPAR_TRY(kpar_table_row(spec, l.length, index_at(indices, in[1], i), i, &at));
+        if (at < 0)
+            memset(to, 0, row);
+        else if (row > 0)
+            memcpy(to, (const char *)in[0] + (size_t)at * row, row);
     }
     return KPAR_OK;
 }
@@ -275,9 +275,9 @@ static kpar_status run_scatter_add(kpar_cpu_kernel *k, void *const *in, void *co
     float *to = out[0];
     if (!spec->attributes.accumulate || kpar_spec_epilogue(spec))
         memset(to, 0, (size_t)(l.length * l.inner) * sizeof *to);
-    for (int64_t i = 0, n = kpar_tensor_count(indices), index; i < n; i++) {
-        KPAR_TRY(index_at(indices, in[1], i, l.length, &index));
-        add_row(to + index * l.inner, (const float *)in[0] + i * l.inner, l.inner);
+    for (int64_t i = 0, n = kpar_tensor_count(indices), at; i < n; i++) {
+        KPAR_TRY(kpar_table_row(spec, l.length, index_at(indices, in[1], i), i, &at));
+        if (at >= 0) add_row(to + at * l.inner, (const float *)in[0] + i * l.inner, l.inner);
     }
     return KPAR_OK;
 }

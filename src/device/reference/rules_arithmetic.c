@@ -55,18 +55,7 @@ KPAR_REFERENCE_RULE(map)
 
 static double combine(kpar_reduction reduction, double a, double b)
 {
-    switch (reduction) {
-    case KPAR_REDUCE_MAX:
-        return kpar_scalar_evaluate(KPAR_SCALAR_MAXIMUM, a, b, 0);
-    case KPAR_REDUCE_MIN:
-        return kpar_scalar_evaluate(KPAR_SCALAR_MINIMUM, a, b, 0);
-    case KPAR_REDUCE_PRODUCT:
-        return a * b;
-    case KPAR_REDUCE_SUM:
-    case KPAR_REDUCTION_COUNT:
-        break;
-    }
-    return a + b;
+    return kpar_scalar_evaluate(kpar_reduction_operation(reduction), a, b, 0);
 }
 
 static double start_of(kpar_reduction reduction)

@@ -79,19 +79,14 @@ KPAR_REFERENCE_RULE(concat)
     return KPAR_OK;
 }
 
-static kpar_status check_index(double index, int64_t at, int64_t rows)
-{
-    if (index >= 0 && index < (double)rows) return KPAR_OK;
-    return kpar_fail(KPAR_EDATA, "index %.0f at position %lld of a table of %lld rows", index, (long long)at,
-                     (long long)rows);
-}
-
 KPAR_REFERENCE_RULE(gather)
 {
     const kpar_lines l = kpar_lines_of(kpar_spec_input(spec, 0), 0);
     for (int64_t i = 0, n = kpar_tensor_count(kpar_spec_input(spec, 1)); i < n; i++) {
-        KPAR_TRY(check_index(in[1][i], i, l.length));
-        memcpy(out[0] + i * l.inner, in[0] + (int64_t)in[1][i] * l.inner, (size_t)l.inner * sizeof(double));
+        int64_t row;
+        KPAR_TRY(kpar_table_row(spec, l.length, (int64_t)in[1][i], i, &row));
+        for (int64_t j = 0; j < l.inner; j++)
+            out[0][i * l.inner + j] = row < 0 ? 0 : in[0][row * l.inner + j];
     }
     return KPAR_OK;
 }
@@ -101,9 +96,10 @@ KPAR_REFERENCE_RULE(scatter_add)
     const kpar_lines l = kpar_lines_of(kpar_spec_output(spec, 0), 0);
     for (int64_t i = 0; i < l.length * l.inner; i++) out[0][i] = 0;
     for (int64_t i = 0, n = kpar_tensor_count(kpar_spec_input(spec, 1)); i < n; i++) {
-        KPAR_TRY(check_index(in[1][i], i, l.length));
-        for (int64_t j = 0; j < l.inner; j++)
-            out[0][(int64_t)in[1][i] * l.inner + j] += in[0][i * l.inner + j];
+        int64_t row;
+        KPAR_TRY(kpar_table_row(spec, l.length, (int64_t)in[1][i], i, &row));
+        for (int64_t j = 0; row >= 0 && j < l.inner; j++)
+            out[0][row * l.inner + j] += in[0][i * l.inner + j];
     }
     return KPAR_OK;
 }
