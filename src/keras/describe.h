@@ -44,6 +44,12 @@ kpar_status kpar_describe_class(const char *owner, const json_t *object, bool *s
 /* Reads scope->config's layers, checks that kpar has them and their arguments; sets the members. */
 kpar_status kpar_describe_layers(kpar_description *d, kpar_scope *scope) KPAR_MUST_USE;
 
+/* Whether kpar has the layer and its arguments; sets its row. `object` is what the config has of it. */
+kpar_status kpar_describe_layer(const kpar_description *d, kpar_layer *layer,
+                                const json_t *object) KPAR_MUST_USE;
+/* describe_inner.c: layers that are arguments of a layer, number `around` of the description, follow it as entries. */
+kpar_status kpar_describe_inner(kpar_description *d, size_t around) KPAR_MUST_USE;
+
 /* One call of a model: the calls of its layers, of those within models too. */
 typedef struct kpar_expansion {
     const kpar_tensor_ref

@@ -62,7 +62,7 @@ static kpar_status check_dtype(const kpar_description *d, const kpar_layer *laye
                      kpar_layer_owner(d, layer), name ? name : "of several types");
 }
 
-static kpar_status check_layer(const kpar_description *d, kpar_layer *layer, const json_t *object)
+kpar_status kpar_describe_layer(const kpar_description *d, kpar_layer *layer, const json_t *object)
 {
     KPAR_TRY(refuse_foreign(d, layer, object));
     const char *owner = kpar_layer_owner(d, layer);
@@ -135,10 +135,11 @@ static kpar_status read_member(kpar_description *d, kpar_scope *scope, const jso
                groupless =
                    layer.is_operation || (scope->sequential && strcmp(layer.class_name, "InputLayer") == 0);
     if (!groupless) layer.group = group_path(d, scope, layer.class_name);
-    KPAR_TRY(is_model ? refuse_foreign(d, &layer, object) : check_layer(d, &layer, object));
+    KPAR_TRY(is_model ? refuse_foreign(d, &layer, object) : kpar_describe_layer(d, &layer, object));
     kpar_member member = {.object = object, .name = layer.own_name, .layer = d->n_layers};
     KPAR_PUSH(d->layers, d->n_layers, d->layers_capacity) = layer;
-    if (is_model) KPAR_TRY(read_model(d, scope, object, &member.model));
+    KPAR_TRY(is_model ? read_model(d, scope, object, &member.model)
+                      : kpar_describe_inner(d, d->n_layers - 1));
     scope->members[scope->n_members++] = member;
     return KPAR_OK;
 }

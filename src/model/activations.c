@@ -202,20 +202,26 @@ static const kpar_activation_row *find(const char *name)
     return NULL;
 }
 
-kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activation, kpar_value_id x,
-                                  kpar_value_id *y)
+kpar_status kpar_activation_find(const kpar_lowering *lowering, const json_t *activation,
+                                 const kpar_activation_row **row)
 {
     const char *name = "linear";
     const json_t *config = NULL;
     if (activation && !json_is_null(activation))
         KPAR_TRY(kpar_config_object(lowering->owner, activation, &name, &config));
-    const kpar_activation_row *row = find(name);
-    if (!row || json_object_size(config) > 0)
-        return kpar_fail(
-            KPAR_EUNSUPPORTED, "%s: activation '%s' is not supported%s; supported are: %s", lowering->owner,
-            name, row ? " with arguments" : "",
-            kpar_table_names(lowering->arena, rows, (int)(sizeof rows / sizeof rows[0]), sizeof rows[0]));
+    *row = find(name);
+    if (*row && json_object_size(config) == 0) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EUNSUPPORTED, "%s: activation '%s' is not supported%s; supported are: %s", lowering->owner, name,
+        *row ? " with arguments" : "",
+        kpar_table_names(lowering->arena, rows, (int)(sizeof rows / sizeof rows[0]), sizeof rows[0]));
+}
 
+kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activation, kpar_value_id x,
+                                  kpar_value_id *y)
+{
+    const kpar_activation_row *row;
+    KPAR_TRY(kpar_activation_find(lowering, activation, &row));
     KPAR_TRY(kpar_lower_real(lowering, x, &x));
     *y = x;
     if (row->formula == linear) return KPAR_OK;

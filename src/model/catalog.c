@@ -114,6 +114,13 @@ static uint64_t row_position(const kpar_variable *variable, const kpar_slice *sl
     return position;
 }
 
+static double initial_element(const kpar_variable *variable, uint64_t index)
+{
+    if ((int64_t)index >= variable->ones[0] && (int64_t)index < variable->ones[1]) return 1;
+    if (variable->values) return variable->values[index];
+    return variable->initializer ? variable->initializer->element(variable, index) : variable->initial;
+}
+
 /* Elements first, first + 1, ... of the whole variable, converted to its type. */
 static void initialize_run(const kpar_variable *variable, uint64_t first, size_t count, char *values)
 {
@@ -122,10 +129,7 @@ static void initialize_run(const kpar_variable *variable, uint64_t first, size_t
     size_t bytes = kpar_dtype_bytes(variable->dtype);
     for (size_t done = 0; done < count;) {
         size_t n = count - done < BLOCK ? count - done : BLOCK;
-        for (size_t i = 0; i < n; i++)
-            block[i] = variable->values        ? variable->values[first + done + i]
-                       : variable->initializer ? variable->initializer->element(variable, first + done + i)
-                                               : variable->initial;
+        for (size_t i = 0; i < n; i++) block[i] = initial_element(variable, first + done + i);
         kpar_convert(values + done * bytes, variable->dtype, block, KPAR_F64, n);
         done += n;
     }
@@ -135,6 +139,15 @@ void kpar_variable_initialize(const kpar_variable *variable, const kpar_slice *s
 {
     int64_t count = kpar_count(slice->rank, slice->size);
     if (count == 0) return;
+    if (variable->initializer && variable->initializer->whole && !variable->values) {
+        kpar_variable known = *variable;
+        double *all = kpar_alloc((size_t)kpar_count(variable->rank, variable->dims) * sizeof *all);
+        variable->initializer->whole(variable, all);
+        known.values = all;
+        kpar_variable_initialize(&known, slice, values);
+        kpar_free(all);
+        return;
+    }
     int64_t row = slice->rank ? slice->size[slice->rank - 1] : 1;
     size_t row_bytes = (size_t)row * kpar_dtype_bytes(variable->dtype);
     for (int64_t outer = 0; outer < count / row; outer++)

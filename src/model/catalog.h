@@ -37,6 +37,7 @@ typedef struct kpar_variable {
     const kpar_initializer_row *initializer; /* NULL: `initial` everywhere */
     double initial, parameters[2];           /* meaning by initializer */
     const double *values;                    /* CONSTANT: all elements */
+    int64_t ones[2]; /* elements [first, end) are 1 at first whatever the initializer says */
     uint64_t key;                            /* Philox key */
 
     /* WEIGHT: what the layer's config says of it, borrowed from the model; NULL: nothing. */

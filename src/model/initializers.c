@@ -167,21 +167,77 @@ static kpar_status prepare_variance_scaling(const char *owner, const json_t *con
     return KPAR_OK;
 }
 
+static kpar_status prepare_gain(const char *owner, const json_t *config, kpar_variable *variable)
+{
+    if (variable->rank < 2)
+        return kpar_fail(KPAR_EFORMAT, "%s: it has %d dimensions, expected two or more", owner,
+                         variable->rank);
+    return kpar_config_number(owner, config, "gain", 1.0, &variable->parameters[0]);
+}
+
+static double identity(const kpar_variable *variable, uint64_t index)
+{
+    const uint64_t columns = (uint64_t)variable->dims[variable->rank - 1];
+    return index / columns == index % columns ? variable->parameters[0] : 0;
+}
+
+/* What is left of v[0..n) without its part along each of `count` orthonormal vectors. */
+static void remove_parts(const double *vectors, int64_t count, int64_t n, double *v)
+{
+    for (int64_t k = 0; k < count; k++) {
+        const double *q = vectors + k * n;
+        double product = 0;
+        for (int64_t i = 0; i < n; i++) product += q[i] * v[i];
+        for (int64_t i = 0; i < n; i++) v[i] -= product * q[i];
+    }
+}
+
+/* Orthonormal rows or columns, whichever are fewer, of the matrix whose columns are the last dimension: Q of normal
+ * numbers' Q R with R's diagonal positive, by Gram and Schmidt's way, twice (Giraud and others, 2005). */
+static void orthogonal(const kpar_variable *variable, double *values)
+{
+    const int64_t columns = variable->dims[variable->rank - 1],
+                  others = kpar_count(variable->rank, variable->dims) / columns;
+    const int64_t n = others > columns ? others : columns, count = others > columns ? columns : others;
+    double *vectors = kpar_alloc((size_t)(n * count) * sizeof *vectors);
+    kpar_variable draw = *variable;
+    draw.parameters[0] = 0;
+    draw.parameters[1] = 1;
+    for (int64_t k = 0; k < count; k++) {
+        double *v = vectors + k * n, square = 0;
+        for (int64_t i = 0; i < n; i++) v[i] = normal(&draw, (uint64_t)(k * n + i));
+        for (int twice = 0; twice < 2; twice++) remove_parts(vectors, k, n, v);
+        for (int64_t i = 0; i < n; i++) square += v[i] * v[i];
+        for (int64_t i = 0; i < n; i++) v[i] /= sqrt(square);
+    }
+    for (int64_t i = 0; i < others; i++)
+        for (int64_t k = 0; k < columns; k++)
+            values[i * columns + k] =
+                variable->parameters[0] * (others > columns ? vectors[k * n + i] : vectors[i * n + k]);
+    kpar_free(vectors);
+}
+
 static const kpar_initializer_row rows[] = {
-    {"Zeros", "0 everywhere", "", prepare_zeros, NULL},
-    {"Ones", "1 everywhere", "", prepare_ones, NULL},
-    {"Constant", "one value everywhere", "value", prepare_constant, NULL},
-    {"RandomUniform", "uniform between minval and maxval", "minval maxval seed", prepare_uniform, uniform},
-    {"RandomNormal", "normal of mean and stddev", "mean stddev seed", prepare_normal, normal},
-    {"TruncatedNormal", "normal, within two stddev", "mean stddev seed", prepare_normal, truncated_normal},
-    {"GlorotUniform", "uniform, by mean fan", "seed", prepare_scaled, NULL},
-    {"GlorotNormal", "truncated normal, by mean fan", "seed", prepare_scaled, NULL},
-    {"HeUniform", "uniform, twice by fan in", "seed", prepare_scaled, NULL},
-    {"HeNormal", "truncated normal, twice by fan in", "seed", prepare_scaled, NULL},
-    {"LecunUniform", "uniform, by fan in", "seed", prepare_scaled, NULL},
-    {"LecunNormal", "truncated normal, by fan in", "seed", prepare_scaled, NULL},
+    {"Zeros", "0 everywhere", "", .prepare = prepare_zeros},
+    {"Ones", "1 everywhere", "", .prepare = prepare_ones},
+    {"Constant", "one value everywhere", "value", .prepare = prepare_constant},
+    {"RandomUniform", "uniform between minval and maxval", "minval maxval seed",
+     .prepare = prepare_uniform, .element = uniform},
+    {"RandomNormal", "normal of mean and stddev", "mean stddev seed",
+     .prepare = prepare_normal, .element = normal},
+    {"TruncatedNormal", "normal, within two stddev", "mean stddev seed",
+     .prepare = prepare_normal, .element = truncated_normal},
+    {"GlorotUniform", "uniform, by mean fan", "seed", .prepare = prepare_scaled},
+    {"GlorotNormal", "truncated normal, by mean fan", "seed", .prepare = prepare_scaled},
+    {"HeUniform", "uniform, twice by fan in", "seed", .prepare = prepare_scaled},
+    {"HeNormal", "truncated normal, twice by fan in", "seed", .prepare = prepare_scaled},
+    {"LecunUniform", "uniform, by fan in", "seed", .prepare = prepare_scaled},
+    {"LecunNormal", "truncated normal, by fan in", "seed", .prepare = prepare_scaled},
     {"VarianceScaling", "by scale, mode and distribution", "scale mode distribution seed",
-     prepare_variance_scaling, NULL},
+     .prepare = prepare_variance_scaling},
+    {"Identity", "gain on the diagonal", "gain", .prepare = prepare_gain, .element = identity},
+    {"Orthogonal", "orthonormal rows or columns, times gain", "gain seed",
+     .prepare = prepare_gain, .whole = orthogonal},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
@@ -227,7 +283,7 @@ kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initi
     variable->key = kpar_philox_key(seed, variable->path);
     variable->initializer = row;
     kpar_status status = row->prepare(owner, config, variable);
-    if (!variable->initializer->element) variable->initializer = NULL;
+    if (!variable->initializer->element && !variable->initializer->whole) variable->initializer = NULL;
     return status == KPAR_OK
                ? status
                : kpar_fail_in(status, "initializer %s of '%s'", row->class_name, variable->name);

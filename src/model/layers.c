@@ -11,6 +11,13 @@
 #define HEADS_CALL_ARGUMENTS                                                                                 \
     "query_mask value_mask key_mask attention_mask use_causal_mask return_attention_scores"
 
+#define RECURRENT_ARGUMENTS                                                                                  \
+    "return_sequences return_state go_backwards unroll zero_output_for_mask activity_regularizer"
+
+#define CELL_ARGUMENTS                                                                                       \
+    "units activation use_bias kernel_initializer recurrent_initializer bias_initializer dropout "           \
+    "recurrent_dropout seed"
+
 static const kpar_layer_row rows[] = {
     {"InputLayer", "an input of the model", "batch_shape dtype", "sparse=false ragged=false optional=false",
      .lower = kpar_layer_input},
@@ -75,6 +82,32 @@ static const kpar_layer_row rows[] = {
      .mask = kpar_mask_embedding},
     {"Masking", "steps whose features all have a value count for nothing", "mask_value", "",
      .lower = kpar_layer_masking, .mask = kpar_mask_masking},
+    {"SimpleRNN", "activation of products with input and state, step by step",
+     RECURRENT_ARGUMENTS " " CELL_ARGUMENTS, "", .lower = kpar_layer_recurrent,
+     .mask = kpar_mask_recurrent, .parts = "cell=simple_rnn_cell", .call_arguments = "mask initial_state"},
+    {"LSTM", "long short-term memory, step by step",
+     RECURRENT_ARGUMENTS " " CELL_ARGUMENTS " recurrent_activation unit_forget_bias", "",
+     .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent, .parts = "cell=lstm_cell",
+     .call_arguments = "mask initial_state"},
+    {"GRU", "gated recurrent unit, step by step",
+     RECURRENT_ARGUMENTS " " CELL_ARGUMENTS " recurrent_activation reset_after", "",
+     .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent, .parts = "cell=gru_cell",
+     .call_arguments = "mask initial_state"},
+    {"RNN", "a cell, or several above each other, step by step", RECURRENT_ARGUMENTS " cell", "",
+     .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent, .inner = "cell=cell",
+     .call_arguments = "mask initial_state"},
+    {"StackedRNNCells", "cells of RNN above each other", "cells", "", .lower = kpar_layer_cell,
+     .inner = "cells=cells"},
+    {"SimpleRNNCell", "a step of SimpleRNN", CELL_ARGUMENTS, "", .lower = kpar_layer_cell},
+    {"LSTMCell", "a step of LSTM", CELL_ARGUMENTS " recurrent_activation unit_forget_bias", "",
+     .lower = kpar_layer_cell},
+    {"GRUCell", "a step of GRU", CELL_ARGUMENTS " recurrent_activation reset_after", "",
+     .lower = kpar_layer_cell},
+    {"Bidirectional", "a recurrent layer in both directions of time", "layer backward_layer merge_mode", "",
+     .lower = kpar_layer_bidirectional, .mask = kpar_mask_bidirectional,
+     .inner = "layer=forward_layer backward_layer=backward_layer", .call_arguments = "mask initial_state"},
+    {"TimeDistributed", "a layer for each step", "layer", "", .lower = kpar_layer_time_distributed,
+     .mask = kpar_mask_first, .inner = "layer=layer", .call_arguments = "mask"},
     {"Attention", "attention of query to key and value in one head", "use_scale score_mode dropout seed",
      "", .lower = kpar_layer_attention, .mask = kpar_mask_first,
      .call_arguments = "mask use_causal_mask return_attention_scores"},
@@ -108,7 +141,8 @@ static const kpar_layer_row rows[] = {
     {"BatchNormalization", "mean 0 and variance 1 over the batch, then scale and offset",
      "axis momentum epsilon center scale beta_initializer gamma_initializer moving_mean_initializer "
      "moving_variance_initializer synchronized",
-     "renorm_momentum=0.99", .lower = kpar_layer_batch_normalization, .mask = kpar_mask_first},
+     "renorm_momentum=0.99", .lower = kpar_layer_batch_normalization, .mask = kpar_mask_first,
+     .mixes_rows = true},
     {"LayerNormalization", "mean 0 and variance 1 within a sample, then scale and offset",
      "axis epsilon center scale beta_initializer gamma_initializer", "",
      .lower = kpar_layer_layer_normalization, .mask = kpar_mask_first},

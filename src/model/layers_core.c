@@ -220,24 +220,39 @@ KPAR_LAYER(softmax)
                          lowering->owner);
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
     if (lowering->masks[0] >= 0)
-        KPAR_TRY(kpar_lower_kept_where(lowering, lowering->masks[0], x, -1e9, &x)); /* as far as Keras has it */
+        KPAR_TRY(kpar_lower_kept_where(lowering, lowering->masks[0], x, -1e9, &x)); /* as in Keras */
     lowering->call_logits[lowering->call] = x;
     return kpar_build_softmax(lowering->graph, x, output);
 }
 
+/* Uniform numbers for each element of a tensor of rows of the batch, or of several parts of each row. */
+static kpar_status random_like(kpar_lowering *lowering, const char *stream, kpar_value_id x,
+                               kpar_value_id *random)
+{
+    kpar_graph *g = lowering->graph;
+    const kpar_shape each_row = {.rank = 1, .dims = {{1, true}}}, shape = *kpar_lower_shape(lowering, x);
+    const kpar_shape flat = {.rank = 2, .dims = {{1, true}, {kpar_lower_elements(&shape, 0), false}}};
+    kpar_value_id positions = kpar_graph_source(g, KPAR_FROM_ROW_POSITION, 0, KPAR_I64, each_row);
+    KPAR_TRY(kpar_build_random(g, kpar_philox_key(lowering->seed, stream), positions,
+                               kpar_lower_step(lowering), shape.dims[0].size == 1 ? shape : flat, random));
+    return kpar_build_reshape(g, shape, *random, random);
+}
+
 kpar_status kpar_lower_dropout(kpar_lowering *lowering, double rate, kpar_value_id x, kpar_value_id *out)
 {
+    return kpar_lower_dropout_of(lowering, "", rate, x, out);
+}
+
+kpar_status kpar_lower_dropout_of(kpar_lowering *lowering, const char *stream, double rate, kpar_value_id x,
+                                  kpar_value_id *out)
+{
     const kpar_call *call = &lowering->model->calls[lowering->call];
-    kpar_graph *g = lowering->graph;
     kpar_value_id random;
     *out = x;
     if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
     KPAR_TRY(kpar_lower_real(lowering, x, &x));
-    const char *stream = kpar_arena_printf(lowering->arena, "%s#%d", lowering->layer->group, call->number);
-    const kpar_shape each_row = {.rank = 1, .dims = {{1, true}}};
-    kpar_value_id positions = kpar_graph_source(g, KPAR_FROM_ROW_POSITION, 0, KPAR_I64, each_row);
-    KPAR_TRY(kpar_build_random(g, kpar_philox_key(lowering->seed, stream), positions,
-                               kpar_lower_step(lowering), *kpar_lower_shape(lowering, x), &random));
+    stream = kpar_arena_printf(lowering->arena, "%s%s#%d", lowering->layer->group, stream, call->number);
+    KPAR_TRY(random_like(lowering, stream, x, &random));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x zero = kpar_x_constant(e, 0), dropped = kpar_x_lt(e, kpar_x_input(e, 1), kpar_x_constant(e, rate));
     kpar_x kept = rate < 1 ? kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_constant(e, 1 / (1 - rate))) : zero;

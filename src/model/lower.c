@@ -84,6 +84,7 @@ kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight
         .of = -1,
     };
     for (int i = 0; i < weight->rank; i++) variable.dims[i] = weight->dims[i];
+    for (int i = 0; i < 2; i++) variable.ones[i] = weight->ones[i];
     variable.regularizer = companion(lowering, weight->initializer, "regularizer");
     variable.constraint = companion(lowering, weight->initializer, "constraint");
     const json_t *initializer = json_object_get(layer->config, weight->initializer);
@@ -128,9 +129,11 @@ static kpar_status check_dtype(const kpar_lowering *lowering)
                      lowering->owner, name ? name : "?");
 }
 
-static kpar_status check_layer(kpar_lowering *lowering)
+kpar_status kpar_lower_check_layer(kpar_lowering *lowering)
 {
     const kpar_layer *layer = lowering->layer;
+    lowering->owner = kpar_arena_printf(lowering->arena, "%s: layer '%s' (%s)", lowering->model->file,
+                                        layer->name, layer->class_name);
     if (!layer->row) {
         int n;
         const kpar_layer_row *rows = kpar_layer_rows(&n);
@@ -193,9 +196,7 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     lowering->call = index;
     kpar_lower_part(lowering, NULL);
     lowering->graph->layer = lowering->layer->name;
-    lowering->owner = kpar_arena_printf(lowering->arena, "%s: layer '%s' (%s)", lowering->model->file,
-                                        lowering->layer->name, lowering->layer->class_name);
-    KPAR_TRY(check_layer(lowering));
+    KPAR_TRY(kpar_lower_check_layer(lowering));
     const size_t room = ((size_t)call->n_inputs + 1) * sizeof(kpar_value_id);
     kpar_value_id *inputs = kpar_arena_alloc(lowering->arena, room);
     KPAR_TRY(call_inputs(lowering, call, inputs, kpar_arena_alloc(lowering->arena, room)));

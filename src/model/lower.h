@@ -93,7 +93,8 @@ typedef struct kpar_weight {
     const char *name, *initializer, *by_default;
     int rank;
     int64_t dims[KPAR_MAX_RANK];
-    bool frozen; /* also where the layer is trained */
+    bool frozen;     /* also where the layer is trained */
+    int64_t ones[2]; /* elements [first, end) that are 1 at first */
 } kpar_weight;
 
 /* The weights that follow belong to this part of the layer. */

@@ -2,6 +2,7 @@
 #ifndef KPAR_MODEL_LOWER_INTERNAL_H
 #define KPAR_MODEL_LOWER_INTERNAL_H
 
+#include "base/text.h"
 #include "model/config.h"
 #include "model/tables.h"
 
@@ -27,6 +28,9 @@ kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output,
  * element follows from the layer, the call, the step and the element's position in the global batch. */
 kpar_status kpar_lower_dropout(kpar_lowering *lowering, double rate, kpar_value_id x,
                                kpar_value_id *out) KPAR_MUST_USE;
+/* Likewise with random numbers of their own for each `stream` of a layer. */
+kpar_status kpar_lower_dropout_of(kpar_lowering *lowering, const char *stream, double rate, kpar_value_id x,
+                                  kpar_value_id *out) KPAR_MUST_USE;
 /* The first input of the call as its output, the very tensor in Keras too, which remembers its logits. */
 void kpar_lower_pass_on(kpar_lowering *lowering, kpar_value_id input, kpar_value_id *output);
 /* An expression of one value. */
@@ -116,6 +120,25 @@ kpar_value_id kpar_lower_output_mask(const kpar_lowering *lowering, kpar_tensor_
 /* The `number`-th tensor that the current call is given as `name`; -1: there is none. */
 kpar_value_id kpar_lower_named(const kpar_lowering *lowering, const char *name, int number);
 
+/* layers_wrapped.c: layers within layers. */
+/* What of the lowering belongs to the layer around while one within is lowered. */
+typedef struct kpar_frame {
+    const kpar_layer *layer;
+    const char *owner, *part;
+    int layer_weights;
+    const kpar_value_id *masks;
+    const kpar_argument *named;
+    int n_named;
+} kpar_frame;
+/* The layer that the current layer's argument is, or the `number`-th of a list; NULL: there is none. */
+const kpar_layer *kpar_lower_inner(const kpar_lowering *lowering, const char *argument, int number);
+/* Such a layer becomes the current one, without masks and arguments by name, until it is left. */
+kpar_status kpar_lower_enter(kpar_lowering *lowering, const kpar_layer *layer,
+                             kpar_frame *outer) KPAR_MUST_USE;
+void kpar_lower_leave(kpar_lowering *lowering, const kpar_frame *outer);
+/* lower.c: sets the owner of messages; whether the current layer is supported, with its arguments. */
+kpar_status kpar_lower_check_layer(kpar_lowering *lowering) KPAR_MUST_USE;
+
 /* masks.c: rules for a layer's mask, see kpar_layer_row. */
 #define KPAR_MASK(name)                                                                                      \
     kpar_status kpar_mask_##name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,         \
@@ -126,6 +149,8 @@ KPAR_MASK(either);      /* where one of the inputs counts */
 KPAR_MASK(concatenate); /* side by side as the inputs are */
 KPAR_MASK(embedding);   /* where the number is not 0 */
 KPAR_MASK(masking);     /* where not all features have the value of the mask */
+KPAR_MASK(recurrent);   /* that of its first input, of a sequence */
+KPAR_MASK(bidirectional);
 /* 1 where `value` is not 0, else 0. */
 kpar_status kpar_lower_truth(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *truth) KPAR_MUST_USE;
 /* x where `mask`, which broadcasts to it, is not 0, else `otherwise`. */
@@ -189,6 +214,10 @@ KPAR_LAYER(additive_attention);
 KPAR_LAYER(multi_head_attention);
 KPAR_LAYER(group_query_attention);
 KPAR_LAYER(masking);
+KPAR_LAYER(recurrent);
+KPAR_LAYER(cell);
+KPAR_LAYER(bidirectional);
+KPAR_LAYER(time_distributed);
 KPAR_LAYER(zero_padding);
 KPAR_LAYER(cropping);
 KPAR_LAYER(global_average_pooling);

@@ -265,6 +265,7 @@ static void add_slots(kpar_lowering *lowering, optimizer *o)
                 slot.kind = KPAR_VARIABLE_SLOT;
                 slot.of = lowering->weights[i];
                 slot.initializer = NULL;
+                slot.ones[1] = 0;
                 slot.regularizer = slot.constraint = NULL;
                 slot.initial = o->slots[s].initial;
                 slot.is_average = s == o->average;

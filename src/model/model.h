@@ -20,6 +20,8 @@ struct kpar_layer {
     bool trainable;       /* its own flag and those of all models around it */
     bool is_operation;    /* on tensors, which stand in the call's arguments; else a layer */
     int n_calls;
+    int around;           /* the layer whose argument it is: its number, from 1; 0: it is the model's own */
+    const char *argument; /* that argument: "cell"; within a list they stand in order */
     const kpar_layer_row *row; /* NULL: a model within the model, whose calls are those of its layers */
 };
 

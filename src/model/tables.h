@@ -19,6 +19,8 @@ struct kpar_layer_row {
         parts; /* groups within its group in the file, "query_dense=query": with the name there; "...?use_gate": where
                   that argument is true; NULL: none */
     const char *positions; /* arguments that are its inputs, in order, by whatever way given; NULL: "inputs" */
+    const char *inner; /* arguments that are layers, "backward_layer=backward_layer": in that group; NULL: none */
+    bool mixes_rows;   /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
 };
 /* The names of the arguments that are a layer's inputs; `row` may be NULL. */
@@ -45,7 +47,10 @@ typedef struct kpar_activation_row {
     kpar_status (*lower)(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *y);
 } kpar_activation_row;
 const kpar_activation_row *kpar_activation_rows(int *n);
-/* Applies the activation that `activation` names (NULL or null: linear). */
+/* The row that `activation` names (NULL or null: linear). */
+kpar_status kpar_activation_find(const kpar_lowering *lowering, const json_t *activation,
+                                 const kpar_activation_row **row) KPAR_MUST_USE;
+/* Applies that activation. */
 kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activation, kpar_value_id x,
                                   kpar_value_id *y) KPAR_MUST_USE;
 
@@ -65,6 +70,8 @@ struct kpar_initializer_row {
     /* Element `index` (row-major in the whole variable), from the variable's parameters and the Philox stream.
      * NULL: a constant, or drawn by another row. */
     double (*element)(const kpar_variable *variable, uint64_t index);
+    /* All elements at once, where none is known without the others. */
+    void (*whole)(const kpar_variable *variable, double *values);
 };
 const kpar_initializer_row *kpar_initializer_rows(int *n);
 /* Fills in the variable's initializer, initial, parameters and key. Its path, shape and type are set before.

@@ -122,7 +122,7 @@ static kpar_status set_data_for_sums(kpar_collecting *c)
         return KPAR_OK;
     }
     const bool shared = op->attributes.mesh_axis == KPAR_AXIS_DATA;
-    if (op->n_inputs == 1 && e->users[first] == 1 &&
+    if (op->n_inputs == 1 && kpar_emit_is_last_reader(e, first) &&
         (!shared || e->buffers[c->data.buffer].segment == KPAR_SEGMENT_SHARED))
         return KPAR_OK;
     c->data = (kpar_storage){

@@ -132,6 +132,8 @@ int kpar_emit_buffer(kpar_emitter *e, kpar_segment segment, size_t bytes);
 void kpar_emit_buffer_forever(kpar_emitter *e, int buffer);
 size_t kpar_emit_value_bytes(const kpar_emitter *e, kpar_value_id value);
 kpar_storage *kpar_emit_slot(kpar_emitter *e, kpar_value_id value, int microbatch);
+/* Whether the one op that reads the value is the only one that reads its memory, under whatever shape. */
+bool kpar_emit_is_last_reader(const kpar_emitter *e, kpar_value_id value);
 /* Where the value is; sources are placed at first use. KPAR_EINTERNAL if it was not computed. */
 kpar_status kpar_emit_find(kpar_emitter *e, kpar_value_id value, int microbatch, kpar_storage *where);
 /* Where the value is to be written, made now. */

@@ -113,6 +113,18 @@ static kpar_value_id alias_of(const kpar_op *op)
     return alias ? op->inputs[0] : -1;
 }
 
+bool kpar_emit_is_last_reader(const kpar_emitter *e, kpar_value_id value)
+{
+    const kpar_graph *g = e->graph;
+    while (value >= 0 && e->users[value] == 1) {
+        const kpar_op_id maker = g->values[value].op;
+        if (maker < 0) return false;
+        value = alias_of(&g->ops[maker]);
+        if (value < 0) return true;
+    }
+    return false;
+}
+
 static void survey_states(kpar_emitter *e)
 {
     const kpar_graph *g = e->graph;

@@ -1,0 +1,109 @@
+/* Layers within layers: how one is lowered as part of another's call, and TimeDistributed. */
+#include "model/lower_internal.h"
+
+#include <string.h>
+
+const kpar_layer *kpar_lower_inner(const kpar_lowering *lowering, const char *argument, int number)
+{
+    const kpar_model *model = lowering->model;
+    const int around = (int)(lowering->layer - model->layers) + 1;
+    for (int i = around; i < model->n_layers; i++) {
+        const kpar_layer *layer = &model->layers[i];
+        if (layer->around == around && strcmp(layer->argument, argument) == 0 && number-- == 0) return layer;
+    }
+    return NULL;
+}
+
+kpar_status kpar_lower_enter(kpar_lowering *lowering, const kpar_layer *layer, kpar_frame *outer)
+{
+    static const kpar_value_id no_mask = -1;
+    *outer = (kpar_frame){lowering->layer, lowering->owner,  lowering->part,   lowering->layer_weights,
+                          lowering->masks, lowering->named, lowering->n_named};
+    lowering->layer = layer;
+    lowering->masks = &no_mask;
+    lowering->n_named = 0;
+    kpar_lower_part(lowering, NULL);
+    return kpar_lower_check_layer(lowering);
+}
+
+void kpar_lower_leave(kpar_lowering *lowering, const kpar_frame *outer)
+{
+    lowering->layer = outer->layer;
+    lowering->owner = outer->owner;
+    lowering->part = outer->part;
+    lowering->layer_weights = outer->layer_weights;
+    lowering->masks = outer->masks;
+    lowering->named = outer->named;
+    lowering->n_named = outer->n_named;
+    lowering->call_logits[lowering->call] = -1; /* what is outside gives another tensor */
+}
+
+/* All steps of (batch, time, ...) as rows: (time · batch, ...), or back. */
+static kpar_shape as_rows(kpar_shape shape)
+{
+    kpar_shape rows = {.rank = shape.rank - 1, .dims = {{shape.dims[0].size * shape.dims[1].size, true}}};
+    for (int i = 1; i < rows.rank; i++) rows.dims[i] = shape.dims[i + 1];
+    return rows;
+}
+
+static kpar_shape as_steps(kpar_shape rows, int64_t time)
+{
+    kpar_shape shape = {.rank = rows.rank + 1, .dims = {{rows.dims[0].size / time, true}, {time, false}}};
+    for (int i = 1; i < rows.rank; i++) shape.dims[i + 1] = rows.dims[i];
+    return shape;
+}
+
+/* Step by step, for layers that mix the rows of what they are given. */
+static kpar_status each_step(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
+{
+    const kpar_shape shape = *kpar_lower_shape(lowering, x);
+    const int64_t time = shape.dims[1].size;
+    int64_t start[KPAR_MAX_RANK] = {0}, stop[KPAR_MAX_RANK];
+    kpar_value_id *steps = kpar_arena_alloc(lowering->arena, (size_t)time * sizeof *steps);
+    for (int i = 0; i < KPAR_MAX_RANK; i++) stop[i] = KPAR_TO_END;
+    for (int64_t t = 0; t < time; t++) {
+        kpar_value_id step, outputs[KPAR_CALL_OUTPUTS];
+        kpar_shape one = shape;
+        start[1] = t;
+        stop[1] = t + 1;
+        one.dims[1].size = 1;
+        kpar_lower_part(lowering, NULL);
+        KPAR_TRY(kpar_build_slice(lowering->graph, start, stop, x, &step));
+        KPAR_TRY(kpar_build_reshape(lowering->graph, as_rows(one), step, &step));
+        KPAR_TRY(lowering->layer->row->lower(lowering, &step, 1, outputs));
+        KPAR_TRY(kpar_build_reshape(lowering->graph, as_steps(*kpar_lower_shape(lowering, outputs[0]), 1),
+                                    outputs[0], &steps[t]));
+    }
+    return kpar_build_concat(lowering->graph, 1, steps, (int)time, output);
+}
+
+static kpar_status all_steps(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
+{
+    const kpar_shape shape = *kpar_lower_shape(lowering, x);
+    kpar_value_id outputs[KPAR_CALL_OUTPUTS];
+    KPAR_TRY(kpar_build_reshape(lowering->graph, as_rows(shape), x, &x));
+    KPAR_TRY(lowering->layer->row->lower(lowering, &x, 1, outputs));
+    return kpar_build_reshape(lowering->graph,
+                              as_steps(*kpar_lower_shape(lowering, outputs[0]), shape.dims[1].size),
+                              outputs[0], output);
+}
+
+/* Keras calls the layer for each step, and does not apply its activity regularizer. */
+KPAR_LAYER(time_distributed)
+{
+    const kpar_layer *layer = kpar_lower_inner(lowering, "layer", 0);
+    const bool masked = lowering->masks[0] >= 0;
+    kpar_frame outer;
+    if (!layer || !layer->row)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'layer': expected a layer that is no model",
+                         lowering->owner);
+    if (n_inputs != 1 || kpar_lower_shape(lowering, inputs[0])->rank < 3)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected one input (batch, time, ...)", lowering->owner);
+    KPAR_TRY(kpar_lower_enter(lowering, layer, &outer));
+    if (masked && layer->row->call_arguments && kpar_has_word(layer->row->call_arguments, "mask"))
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: is given a mask within TimeDistributed", lowering->owner);
+    KPAR_TRY(layer->row->mixes_rows ? each_step(lowering, inputs[0], output)
+                                    : all_steps(lowering, inputs[0], output));
+    kpar_lower_leave(lowering, &outer);
+    return KPAR_OK;
+}
