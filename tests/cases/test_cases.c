@@ -33,6 +33,7 @@ static const char *const everywhere[] = {"opt_sgd",
                                          "dense_rank3",
                                          "activation_layers",
                                          "merge_layers",
+                                         "multi_io",
                                          "two_inputs_two_outputs",
                                          "outputs_by_name",
                                          "output_without_loss",
@@ -147,12 +148,15 @@ static const char *const rows[] = {"activations",
                                    "weights_sample",
                                    NULL};
 static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},
+                                                {.mesh = {2, 1, 1}, .zero = 1},
                                                 {.mesh = {4, 1, 1}, .zero = 1},
+                                                {.mesh = {1, 2, 1}, .microbatches = 2},
                                                 {.mesh = {2, 2, 1}, .zero = 1, .microbatches = 2},
-                                                {.mesh = {1, 1, 2}}};
+                                                {.mesh = {1, 1, 2}},
+                                                {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2}};
 
 /* Statistics of the batch are there where a rank computes its rows in one piece. */
-static const char *const batch_wide[] = {"bn_frozen_dense", "normalizations", "shared_layers", NULL};
+static const char *const batch_wide[] = {"bn_frozen_dense", "bn_residual", "normalizations", "norms", "shared_layers", NULL};
 static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},
                                                        {.mesh = {1, 1, 1}, .device = "reference"},
                                                        {.mesh = {2, 1, 1}, .zero = 1},
@@ -167,6 +171,7 @@ static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},
                                                        {.mesh = {2, 1, 1}, .zero = 1, .no_windows = true}};
 
 /* As many tensor ranks as heads of attention: each has a head. */
+static const char *const headed[] = {"adam_transformer", NULL};
 static const kpar_case_options headed_layouts[] = {{.mesh = {1, 1, 3}}, {.mesh = {1, 2, 3}, .microbatches = 2}};
 
 /* Tables cut by rows, and classes that are never gathered. */
@@ -216,6 +221,7 @@ static const kpar_case_options scheduled_layouts[] = {
     {.mesh = {1, 2, 2}, .microbatches = 4, .schedule = "interleaved"},
     {.mesh = {1, 2, 2}, .microbatches = 4, .schedule = "zb-h1"},
 };
+static const char *const deep_scheduled[] = {"deep_mlp8", NULL};
 static const kpar_case_options deep_scheduled_layouts[] = {
     {.mesh = {1, 4, 1}, .microbatches = 2, .schedule = "interleaved"},
     {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "interleaved"},
@@ -289,32 +295,30 @@ static void run_without_passes(totals *t)
         }
 }
 
+/* Cases and the layouts that each of them is run on. */
+typedef struct suite {
+    const char *const *names; /* and NULL */
+    const kpar_case_options *layouts;
+    size_t n_layouts;
+} suite;
+#define SUITE(names, layouts) {names, layouts, sizeof(layouts) / sizeof(layouts)[0]}
+static const suite suites[] = {
+    SUITE(everywhere, layouts),
+    SUITE(rows, row_layouts),
+    SUITE(batch_wide, batch_wide_layouts),
+    SUITE(headed, headed_layouts),
+    SUITE(vocabularies, vocabulary_layouts),
+    SUITE(deep, deep_layouts),
+    SUITE(scheduled, scheduled_layouts),
+    SUITE(deep_scheduled, deep_scheduled_layouts),
+    SUITE(threaded, threaded_layouts),
+};
+
 static void run_all(totals *t)
 {
-    for (int i = 0; everywhere[i]; i++)
-        for (size_t k = 0; k < sizeof layouts / sizeof layouts[0]; k++) run_one(t, everywhere[i], layouts[k]);
-    for (int i = 0; rows[i]; i++)
-        for (size_t k = 0; k < sizeof row_layouts / sizeof row_layouts[0]; k++)
-            run_one(t, rows[i], row_layouts[k]);
-    for (int i = 0; batch_wide[i]; i++)
-        for (size_t k = 0; k < sizeof batch_wide_layouts / sizeof batch_wide_layouts[0]; k++)
-            run_one(t, batch_wide[i], batch_wide_layouts[k]);
-    for (size_t k = 0; k < sizeof headed_layouts / sizeof headed_layouts[0]; k++)
-        run_one(t, "adam_transformer", headed_layouts[k]);
-    for (int i = 0; vocabularies[i]; i++)
-        for (size_t k = 0; k < sizeof vocabulary_layouts / sizeof vocabulary_layouts[0]; k++)
-            run_one(t, vocabularies[i], vocabulary_layouts[k]);
-    for (int i = 0; deep[i]; i++)
-        for (size_t k = 0; k < sizeof deep_layouts / sizeof deep_layouts[0]; k++)
-            run_one(t, deep[i], deep_layouts[k]);
-    for (int i = 0; scheduled[i]; i++)
-        for (size_t k = 0; k < sizeof scheduled_layouts / sizeof scheduled_layouts[0]; k++)
-            run_one(t, scheduled[i], scheduled_layouts[k]);
-    for (size_t k = 0; k < sizeof deep_scheduled_layouts / sizeof deep_scheduled_layouts[0]; k++)
-        run_one(t, "deep_mlp8", deep_scheduled_layouts[k]);
-    for (int i = 0; threaded[i]; i++)
-        for (size_t k = 0; k < sizeof threaded_layouts / sizeof threaded_layouts[0]; k++)
-            run_one(t, threaded[i], threaded_layouts[k]);
+    for (size_t s = 0; s < sizeof suites / sizeof suites[0]; s++)
+        for (const char *const *name = suites[s].names; *name; name++)
+            for (size_t k = 0; k < suites[s].n_layouts; k++) run_one(t, *name, suites[s].layouts[k]);
     run_without_passes(t);
 }
 

@@ -155,38 +155,36 @@ static const layout *next_layout(int i)
     return &layouts[i % LAYOUTS];
 }
 
-START_TEST(a_keras_case_trains_to_the_same_bits_on_every_layout)
+/* Trains the case on the first `n` layouts, see next_layout. */
+static void assert_same_bits(const char *name, int n)
 {
     char first[256], other[256], title[128];
     snprintf(first, sizeof first, "%s/first.keras", folder);
     snprintf(other, sizeof other, "%s/other.keras", folder);
-    run_case("opt_adam", &layouts[0], first);
-    for (int i = 1; i < 2 * LAYOUTS; i++) {
+    run_case(name, next_layout(0), first);
+    for (int i = 1; i < n; i++) {
         const layout *l = next_layout(i);
-        run_case("opt_adam", l, other);
+        run_case(name, l, other);
         title_of(l, title, sizeof title);
         assert_equal_files(first, other, title);
     }
     unlink(first);
+}
+
+START_TEST(a_keras_case_trains_to_the_same_bits_on_every_layout) { assert_same_bits("opt_adam", 2 * LAYOUTS); }
+END_TEST
+
+START_TEST(convolutions_and_attention_train_to_the_same_bits_on_every_layout)
+{
+    assert_same_bits("convnet_digits", LAYOUTS);
+    assert_same_bits("adam_transformer", LAYOUTS);
 }
 END_TEST
 
 START_TEST(sums_over_tensors_are_of_the_same_bits_on_every_layout)
 {
     static const char *const cases[] = {"opt_adamw", "opt_lamb", "opt_adafactor", "regularizers_constraints"};
-    char first[256], other[256], title[128];
-    snprintf(first, sizeof first, "%s/first.keras", folder);
-    snprintf(other, sizeof other, "%s/other.keras", folder);
-    with_progress_thread = false;
-    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
-        run_case(cases[k], &layouts[0], first);
-        for (int i = 1; i < LAYOUTS; i++) {
-            run_case(cases[k], &layouts[i], other);
-            title_of(&layouts[i], title, sizeof title);
-            assert_equal_files(first, other, title);
-        }
-    }
-    unlink(first);
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) assert_same_bits(cases[k], LAYOUTS);
 }
 END_TEST
 
@@ -332,6 +330,7 @@ int main(void)
     TCase *all = tcase_create("reproducible");
     tcase_set_timeout(all, 0);
     tcase_add_test(all, a_keras_case_trains_to_the_same_bits_on_every_layout);
+    tcase_add_test(all, convolutions_and_attention_train_to_the_same_bits_on_every_layout);
     tcase_add_test(all, sums_over_tensors_are_of_the_same_bits_on_every_layout);
     tcase_add_test(all, shuffled_epochs_with_dropout_train_to_the_same_bits_on_every_layout);
     tcase_add_test(all, another_number_of_leaves_gives_other_bits);
