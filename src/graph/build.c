@@ -218,6 +218,12 @@ kpar_status kpar_build_conv(kpar_graph *g, const kpar_attributes *window, kpar_v
     return kpar_graph_append(g, KPAR_OP_CONV, (kpar_value_id[]){x, kernel}, 2, window, out);
 }
 
+kpar_status kpar_build_conv_input_gradient(kpar_graph *g, const kpar_attributes *window, kpar_value_id x,
+                                           kpar_value_id kernel, kpar_value_id *out)
+{
+    return kpar_graph_append(g, KPAR_OP_CONV_INPUT_GRADIENT, (kpar_value_id[]){x, kernel}, 2, window, out);
+}
+
 kpar_status kpar_build_pool(kpar_graph *g, const kpar_attributes *window, kpar_value_id x, kpar_value_id *out)
 {
     return kpar_graph_append(g, KPAR_OP_POOL, &x, 1, window, out);

@@ -38,7 +38,10 @@ kpar_status kpar_build_matmul(kpar_graph *g, kpar_value_id a, bool transpose_a, 
  * dilation of each dimension of x. */
 kpar_status kpar_build_conv(kpar_graph *g, const kpar_attributes *window, kpar_value_id x,
                             kpar_value_id kernel, kpar_value_id *out) KPAR_MUST_USE;
-/* Likewise with `window` and `reduction`. */
+/* The convolution's gradient by its images, which have `window->shape`: from (batch, ..., out) and the kernel. */
+kpar_status kpar_build_conv_input_gradient(kpar_graph *g, const kpar_attributes *window, kpar_value_id x,
+                                           kpar_value_id kernel, kpar_value_id *out) KPAR_MUST_USE;
+/* As conv, with `window` and `reduction`. */
 kpar_status kpar_build_pool(kpar_graph *g, const kpar_attributes *window, kpar_value_id x,
                             kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_transpose(kpar_graph *g, const int *permutation, kpar_value_id a,

@@ -68,9 +68,8 @@ kpar_status kpar_lower_window(kpar_lowering *lowering, int dims, kpar_value_id i
     return KPAR_OK;
 }
 
-/* A kernel (window..., in, out). */
-static kpar_status kernel_of(kpar_lowering *lowering, const char *name, const char *initializer, int dims,
-                             const int64_t *window, int64_t in, int64_t out, kpar_value_id *kernel)
+kpar_status kpar_lower_kernel(kpar_lowering *lowering, const char *name, const char *initializer, int dims,
+                              const int64_t *window, int64_t in, int64_t out, kpar_value_id *kernel)
 {
     kpar_weight weight = {
         .name = name, .initializer = initializer, .by_default = "GlorotUniform", .rank = dims + 2};
@@ -80,8 +79,7 @@ static kpar_status kernel_of(kpar_lowering *lowering, const char *name, const ch
     return kpar_lower_weight(lowering, &weight, kernel);
 }
 
-/* + bias (channels), and the activation. */
-static kpar_status finish(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
+kpar_status kpar_lower_biased(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
 {
     const json_t *config = lowering->layer->config;
     const kpar_shape *shape = kpar_lower_shape(lowering, x);
@@ -100,7 +98,8 @@ static kpar_status finish(kpar_lowering *lowering, kpar_value_id x, kpar_value_i
     return kpar_lower_activation(lowering, json_object_get(config, "activation"), x, output);
 }
 
-static kpar_status positive(const kpar_lowering *lowering, const char *key, int64_t fallback, int64_t *number)
+kpar_status kpar_lower_positive(const kpar_lowering *lowering, const char *key, int64_t fallback,
+                                int64_t *number)
 {
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, key, fallback, number));
     if (*number > 0) return KPAR_OK;
@@ -118,17 +117,17 @@ static kpar_status convolution(kpar_lowering *lowering, int dims, const kpar_val
     KPAR_TRY(kpar_lower_images(lowering, dims, inputs, n_inputs, &x));
     KPAR_TRY(kpar_lower_dims(lowering, "kernel_size", dims, NULL, window));
     KPAR_TRY(kpar_lower_window(lowering, dims, x, window, ones, &attributes));
-    KPAR_TRY(positive(lowering, "filters", 0, &filters));
-    KPAR_TRY(positive(lowering, "groups", 1, &groups));
+    KPAR_TRY(kpar_lower_positive(lowering, "filters", 0, &filters));
+    KPAR_TRY(kpar_lower_positive(lowering, "groups", 1, &groups));
     const int64_t in = kpar_lower_shape(lowering, x)->dims[dims + 1].size;
     if (in % groups != 0 || filters % groups != 0)
         return kpar_fail(KPAR_EFORMAT,
                          "%s: argument 'groups': %lld does not divide %lld channels and %lld filters",
                          lowering->owner, (long long)groups, (long long)in, (long long)filters);
-    KPAR_TRY(
-        kernel_of(lowering, "kernel", "kernel_initializer", dims, window, in / groups, filters, &kernel));
+    KPAR_TRY(kpar_lower_kernel(lowering, "kernel", "kernel_initializer", dims, window, in / groups, filters,
+                               &kernel));
     KPAR_TRY(kpar_build_conv(lowering->graph, &attributes, x, kernel, &x));
-    return finish(lowering, x, output);
+    return kpar_lower_biased(lowering, x, output);
 }
 
 KPAR_LAYER(conv_1d) { return convolution(lowering, 1, inputs, n_inputs, output); }
@@ -145,9 +144,10 @@ static kpar_status each_channel(kpar_lowering *lowering, int dims, const char *n
     kpar_value_id kernel;
     KPAR_TRY(kpar_lower_dims(lowering, "kernel_size", dims, NULL, window));
     KPAR_TRY(kpar_lower_window(lowering, dims, x, window, ones, &attributes));
-    KPAR_TRY(positive(lowering, "depth_multiplier", 1, &multiplier));
+    KPAR_TRY(kpar_lower_positive(lowering, "depth_multiplier", 1, &multiplier));
     const int64_t in = kpar_lower_shape(lowering, x)->dims[dims + 1].size;
-    KPAR_TRY(kernel_of(lowering, name, "depthwise_initializer", dims, window, in, multiplier, &kernel));
+    KPAR_TRY(
+        kpar_lower_kernel(lowering, name, "depthwise_initializer", dims, window, in, multiplier, &kernel));
     kpar_shape grouped = *kpar_lower_shape(lowering, kernel);
     grouped.dims[dims].size = 1;
     grouped.dims[dims + 1].size = in * multiplier;
@@ -161,7 +161,7 @@ static kpar_status depthwise(kpar_lowering *lowering, int dims, const kpar_value
     kpar_value_id x;
     KPAR_TRY(kpar_lower_images(lowering, dims, inputs, n_inputs, &x));
     KPAR_TRY(each_channel(lowering, dims, "kernel", x, &x));
-    return finish(lowering, x, output);
+    return kpar_lower_biased(lowering, x, output);
 }
 
 KPAR_LAYER(depthwise_conv_1d) { return depthwise(lowering, 1, inputs, n_inputs, output); }
@@ -175,12 +175,12 @@ static kpar_status separable(kpar_lowering *lowering, int dims, const kpar_value
     kpar_value_id x, kernel;
     KPAR_TRY(kpar_lower_images(lowering, dims, inputs, n_inputs, &x));
     KPAR_TRY(each_channel(lowering, dims, "depthwise_kernel", x, &x));
-    KPAR_TRY(positive(lowering, "filters", 0, &filters));
+    KPAR_TRY(kpar_lower_positive(lowering, "filters", 0, &filters));
     const int64_t in = kpar_lower_shape(lowering, x)->dims[dims + 1].size;
-    KPAR_TRY(
-        kernel_of(lowering, "pointwise_kernel", "pointwise_initializer", dims, ones, in, filters, &kernel));
+    KPAR_TRY(kpar_lower_kernel(lowering, "pointwise_kernel", "pointwise_initializer", dims, ones, in, filters,
+                               &kernel));
     KPAR_TRY(kpar_build_conv(lowering->graph, &(kpar_attributes){0}, x, kernel, &x));
-    return finish(lowering, x, output);
+    return kpar_lower_biased(lowering, x, output);
 }
 
 KPAR_LAYER(separable_conv_1d) { return separable(lowering, 1, inputs, n_inputs, output); }

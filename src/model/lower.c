@@ -189,6 +189,45 @@ static kpar_status call_inputs(kpar_lowering *lowering, const kpar_call *call, k
     return given_masks(lowering, call, masks);
 }
 
+/* Moves dimension `from` of a value to `to`. */
+static kpar_status move_dim(kpar_lowering *lowering, int from, int to, kpar_value_id *value)
+{
+    int order[KPAR_MAX_RANK], n = 0;
+    const int rank = kpar_lower_shape(lowering, *value)->rank;
+    for (int i = 0; i < rank; i++) {
+        if (n == to) order[n++] = from;
+        if (i != from) order[n++] = i;
+    }
+    if (n == to) order[n] = from;
+    return kpar_build_transpose(lowering->graph, order, *value, value);
+}
+
+static kpar_status channels_first(const kpar_lowering *lowering, bool *first)
+{
+    const char *format;
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "data_format", "channels_last",
+                                &format));
+    *first = strcmp(format, "channels_first") == 0;
+    if (*first || strcmp(format, "channels_last") == 0) return KPAR_OK;
+    return kpar_fail(KPAR_EFORMAT,
+                     "%s: argument 'data_format': expected channels_last or channels_first, found '%s'",
+                     lowering->owner, format);
+}
+
+/* A layer of images is given them with their channels last. What is as many dimensions again are images too. */
+static kpar_status lower_images(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
+                                kpar_value_id *output)
+{
+    bool first;
+    kpar_value_id images = inputs[0];
+    const int rank = kpar_lower_shape(lowering, images)->rank;
+    KPAR_TRY(channels_first(lowering, &first));
+    if (first && rank > 2) KPAR_TRY(move_dim(lowering, 1, rank - 1, &images));
+    KPAR_TRY(lowering->layer->row->lower(lowering, n_inputs == 1 ? &images : inputs, n_inputs, output));
+    if (!first || rank <= 2 || kpar_lower_shape(lowering, *output)->rank != rank) return KPAR_OK;
+    return move_dim(lowering, rank - 1, 1, output);
+}
+
 static kpar_status lower_call(kpar_lowering *lowering, int index)
 {
     const kpar_call *call = &lowering->model->calls[index];
@@ -202,7 +241,7 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     KPAR_TRY(call_inputs(lowering, call, inputs, kpar_arena_alloc(lowering->arena, room)));
     const kpar_layer_row *row = lowering->layer->row;
     kpar_value_id *outputs = &lowering->call_values[index * KPAR_CALL_OUTPUTS];
-    KPAR_TRY(row->lower(lowering, inputs, call->n_inputs, outputs));
+    KPAR_TRY((row->images ? lower_images : row->lower)(lowering, inputs, call->n_inputs, outputs));
     if (row->mask)
         KPAR_TRY(row->mask(lowering, inputs, call->n_inputs,
                            &lowering->call_masks[index * KPAR_CALL_OUTPUTS]));

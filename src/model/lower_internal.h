@@ -177,6 +177,15 @@ kpar_status kpar_lower_images(kpar_lowering *lowering, int dims, const kpar_valu
 /* What conv and pool need to know of a window: the arguments strides, dilation_rate and padding. */
 kpar_status kpar_lower_window(kpar_lowering *lowering, int dims, kpar_value_id images, const int64_t *window,
                               const int64_t *default_stride, kpar_attributes *attributes) KPAR_MUST_USE;
+/* Argument `key`, a positive whole number. */
+kpar_status kpar_lower_positive(const kpar_lowering *lowering, const char *key, int64_t fallback,
+                                int64_t *number) KPAR_MUST_USE;
+/* The weight `name`, a kernel (window..., in, out), whose initializer the argument `initializer` is. */
+kpar_status kpar_lower_kernel(kpar_lowering *lowering, const char *name, const char *initializer, int dims,
+                              const int64_t *window, int64_t in, int64_t out,
+                              kpar_value_id *kernel) KPAR_MUST_USE;
+/* x + bias (channels) if the layer has one, and its activation. */
+kpar_status kpar_lower_biased(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output) KPAR_MUST_USE;
 
 /* Lowerings of layers, a file a family (layers_*.c); the table is in layers.c. */
 #define KPAR_LAYER(name)                                                                                     \
@@ -230,6 +239,9 @@ KPAR_LAYER(unit_normalization);
 KPAR_LAYER(conv_1d);
 KPAR_LAYER(conv_2d);
 KPAR_LAYER(conv_3d);
+KPAR_LAYER(conv_1d_transpose);
+KPAR_LAYER(conv_2d_transpose);
+KPAR_LAYER(conv_3d_transpose);
 KPAR_LAYER(depthwise_conv_1d);
 KPAR_LAYER(depthwise_conv_2d);
 KPAR_LAYER(separable_conv_1d);

@@ -22,6 +22,7 @@ struct kpar_layer_row {
     const char *inner; /* arguments that are layers, "backward_layer=backward_layer": in that group; NULL: none */
     bool mixes_rows;   /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
+    bool images; /* has the argument data_format: it is lowered as for channels last, whichever it is */
 };
 /* The names of the arguments that are a layer's inputs; `row` may be NULL. */
 const char *kpar_layer_positions(const kpar_layer_row *row);

@@ -223,15 +223,18 @@ static bool rule_conv(kpar_rule *r)
     return false;
 }
 
+/* Of a transposed convolution the kernel may be open: it is cut by the channels that it makes. */
 static bool rule_conv_input_gradient(kpar_rule *r)
 {
     const int last = r->output->rank - 1;
     const kpar_placement dy = r->given[0], kernel = r->given[1], channels = kpar_split_on(last);
     const int64_t groups = groups_of(r->output, shape_of(r, 1));
+    const bool open = r->axis == KPAR_AXIS_TENSOR && r->open[1];
     if (is_split(dy, 0)) return place_two(r, dy, whole, dy);
     if (groups > 1) return split_groups(r, groups, is_split(dy, last) || is_split(kernel, last));
-    if (is_split(kernel, last - 1)) return place_two(r, whole, kernel, channels);
     if (is_split(kernel, last) || is_split(dy, last)) return place_two(r, channels, channels, partial);
+    if (is_split(kernel, last - 1) || (open && divides(r, shape_of(r, 1)->dims[last - 1])))
+        return place_two(r, whole, kpar_split_on(last - 1), channels);
     return false;
 }
 

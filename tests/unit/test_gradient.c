@@ -60,7 +60,7 @@ BUILD(conv_backward)
 {
     kpar_attributes a = uneven_window;
     a.shape = shape("b 5 6 4");
-    return kpar_graph_append(g, KPAR_OP_CONV_INPUT_GRADIENT, x, 2, &a, y);
+    return kpar_build_conv_input_gradient(g, &a, x[0], x[1], y);
 }
 static kpar_status pool(kpar_graph *g, kpar_attributes window, kpar_reduction reduction, kpar_value_id x,
                         kpar_value_id *y)

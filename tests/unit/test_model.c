@@ -659,6 +659,27 @@ END_TEST
     INPUT("2") LAYER("Rescaling", "{\"scale\": 0}", "0") ", {\"class_name\": \"Softmax\", \"config\": {}, "      \
     "\"from\": [1], \"named\": {\"mask\": 0}}"
 
+/* Channels of an image come first: 2 channels of 1 x 3 cells. */
+START_TEST(layers_of_images_take_channels_first_or_last)
+{
+    const double x[] = {1, 2, 3, 40, 50, 60};
+    assert_predicts(INPUT("2, 1, 3") LAYER("Flatten", "{\"data_format\": \"channels_first\"}", "0"), 1, x,
+                    (const double[]){1, 40, 2, 50, 3, 60}, 6);
+    assert_predicts(INPUT("2, 1, 3")
+                        LAYER("Cropping2D",
+                              "{\"data_format\": \"channels_first\", \"cropping\": [[0, 0], [1, 0]]}", "0"),
+                    1, x, (const double[]){2, 3, 50, 60}, 4);
+    assert_predicts(INPUT("2, 1, 3")
+                        LAYER("GlobalMaxPooling2D", "{\"data_format\": \"channels_first\"}", "0"),
+                    1, x, (const double[]){3, 60}, 2);
+    assert_predicts(INPUT("2, 1, 3") LAYER("MaxPooling2D",
+                                           "{\"data_format\": \"channels_first\", \"pool_size\": [1, 2], "
+                                           "\"strides\": 1}",
+                                           "0"),
+                    1, x, (const double[]){2, 3, 50, 60}, 4);
+}
+END_TEST
+
 START_TEST(masks_say_which_steps_count)
 {
     const double steps[] = {9, 9, 1, 9, 2, 4, 4, 8}, pairs[] = {0, 5, 3, 0};
@@ -916,9 +937,14 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {"{\"layers\": [" INPUT("2") LAYER("Add", "{}", "0") "], \"outputs\": [1]}", "layer_1|two or more",
          KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("6, 6, 3")
-             LAYER("Conv2D", "{\"filters\": 2, \"kernel_size\": 3, \"data_format\": \"channels_first\"}",
+             LAYER("Conv2D", "{\"filters\": 2, \"kernel_size\": 3, \"data_format\": \"sideways\"}",
                    "0") "], \"outputs\": [1]}",
-         "layer_1|Conv2D|data_format|channels_first", KPAR_EUNSUPPORTED},
+         "layer_1|Conv2D|data_format|sideways", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("6, 3")
+             LAYER("Conv1DTranspose",
+                   "{\"filters\": 2, \"kernel_size\": 3, \"strides\": 2, \"output_padding\": 2}",
+                   "0") "], \"outputs\": [1]}",
+         "layer_1|Conv1DTranspose|output_padding|below the stride", KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("6, 3")
              LAYER("Conv2D", "{\"filters\": 2, \"kernel_size\": 3}", "0") "], \"outputs\": [1]}",
          "layer_1|Conv2D|rank 4", KPAR_EUNSUPPORTED},
@@ -1047,6 +1073,7 @@ static Suite *suite(void)
     tcase_add_test(t, several_outputs_report_their_losses_and_the_total_is_weighted);
     tcase_add_test(t, an_output_without_a_loss_has_no_labels_and_only_predicts);
     tcase_add_test(t, layers_without_weights_compute_what_they_say);
+    tcase_add_test(t, layers_of_images_take_channels_first_or_last);
     tcase_add_test(t, masks_say_which_steps_count);
     tcase_add_test(t, integer_inputs_become_real_where_a_layer_computes_with_them);
     tcase_add_test(t, weights_of_attention_are_dropped_only_while_training);
