@@ -65,6 +65,10 @@ typedef struct kpar_training_options {
     /* Over tensor ranks tables of as many rows or more are cut by rows, and losses and softmax over as many classes or
      * more are computed where the classes are; 0: none; preset 4096. */
     int64_t split_vocabulary;
+
+    /* What backward runs again instead of keeping its activations: "none", "stage" (all of it) or "block" (block by block);
+     * preset NULL: none. */
+    const char *recompute;
 } kpar_training_options;
 
 /* `bytes` is sizeof *options. */

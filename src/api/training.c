@@ -85,11 +85,17 @@ static kpar_status find_schedule(const char *name, const kpar_schedule **schedul
 }
 
 /* -1: there is none of this name. */
+/* Number of the name in the list, -1: it is not there. */
+static int find_name(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0) return i;
+    return -1;
+}
+
 static int find_progress_wish(const char *name)
 {
-    for (int wish = 0; name && kpar_progress_wishes[wish]; wish++)
-        if (strcmp(name, kpar_progress_wishes[wish]) == 0) return wish;
-    return name ? -1 : KPAR_PROGRESS_AUTO;
+    return name ? find_name(kpar_progress_wishes, name) : KPAR_PROGRESS_AUTO;
 }
 
 static kpar_status choose_mesh(const kpar_training_options *o, int ranks, kpar_mesh *mesh)
@@ -136,6 +142,11 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
         return kpar_fail(KPAR_EUSAGE,
                          "kpar_training_options: progress_thread: expected auto, on or off, found '%s'",
                          o->progress_thread);
+    const int recompute = o->recompute ? find_name(kpar_recompute_names, o->recompute) : KPAR_RECOMPUTE_NONE;
+    if (recompute < 0)
+        return kpar_fail(KPAR_EUSAGE, "kpar_training_options: recompute: expected none, stage or block, found '%s'",
+                         o->recompute);
+    t->plan.recompute = (kpar_recompute)recompute;
     KPAR_TRY(choose_mesh(o, kpar_comm_size(comm), &t->plan.mesh));
     if (!o->reproducible)
         t->plan.microbatches =

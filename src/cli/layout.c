@@ -34,6 +34,7 @@ kpar_status kpar_layout_choose(kpar_arena *arena, const kpar_settings *s, int ra
         .batch_size = s->batch_size,
         .leaves = s->reproducible,
         .schedule = kpar_schedule_find(kpar_settings_schedule(s)),
+        .recompute = (kpar_recompute)s->recompute,
         .virtual_stages = s->virtual_stages,
         .microbatch_statistics = s->batch_statistics == 1,
         .zero = s->zero,

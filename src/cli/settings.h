@@ -34,7 +34,7 @@ typedef struct kpar_settings {
 
     int data_parallel, pipeline, tensor; /* data_parallel 0: what is left of the ranks */
     int microbatches;                    /* 0: by default */
-    unsigned schedule;
+    unsigned schedule, recompute;
     int virtual_stages; /* 0: as the schedule likes */
     unsigned batch_statistics;
     kpar_strings stages;

@@ -1,4 +1,4 @@
-/* Drives the passes: lower, gradient, update, simplify, place, fuse, cut, split, buckets. */
+/* Drives the passes: lower, gradient, update, simplify, place, fuse, cut, recompute, split, buckets. */
 #include "base/hash.h"
 #include "graph/attributes.h"
 #include "parallel/bucket.h"
@@ -123,6 +123,11 @@ static kpar_status pass_cut(kpar_plan *plan, const kpar_graph *in, kpar_graph **
     return kpar_cut(in, &options, out);
 }
 
+static kpar_status pass_recompute(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+{
+    return kpar_recompute_graph(in, plan->options.recompute, out);
+}
+
 static kpar_status pass_split(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     (void)plan;
@@ -136,6 +141,7 @@ static kpar_status pass_bucket(kpar_plan *plan, const kpar_graph *in, kpar_graph
     return kpar_bucket(in, BUCKET_BYTES, out);
 }
 
+static bool recomputes(const kpar_plan *plan) { return plan->options.recompute != KPAR_RECOMPUTE_NONE; }
 static bool splits(const kpar_plan *plan) { return plan->options.schedule->splits_backward; }
 
 static const struct {
@@ -144,9 +150,13 @@ static const struct {
     bool optional;
     condition wanted; /* NULL: always */
 } passes[] = {
-    {"simplify", pass_simplify, true, NULL}, {"place", pass_place, false, NULL},
-    {"fuse", pass_fuse, true, NULL},         {"cut", pass_cut, false, NULL},
-    {"split", pass_split, false, splits},    {"bucket", pass_bucket, true, NULL},
+    {"simplify", pass_simplify, true, NULL},
+    {"place", pass_place, false, NULL},
+    {"fuse", pass_fuse, true, NULL},
+    {"cut", pass_cut, false, NULL},
+    {"recompute", pass_recompute, false, recomputes},
+    {"split", pass_split, false, splits},
+    {"bucket", pass_bucket, true, NULL},
 };
 enum { PASSES = sizeof passes / sizeof passes[0] };
 

@@ -5,6 +5,7 @@
 #include "device/device.h"
 #include "model/lower.h"
 #include "parallel/mesh.h"
+#include "parallel/recompute.h"
 #include "parallel/schedule.h"
 
 typedef struct kpar_plan_options {
@@ -14,6 +15,7 @@ typedef struct kpar_plan_options {
     int leaves;                    /* reproducible sums over so many leaves of the batch; 0: off */
     const kpar_schedule *schedule; /* NULL: 1f1b */
     int virtual_stages;            /* of a rank; 0: as many as the schedule likes */
+    kpar_recompute recompute;      /* what backward runs again instead of keeping it */
     int zero;                      /* 0 or 1 */
     bool split_features;
     int64_t split_vocabulary;        /* see parallel/place.h */

@@ -335,6 +335,7 @@ static kpar_status make_trainer(running *r)
         .leaves = o->leaves,
         .schedule = o->schedule ? kpar_schedule_find(o->schedule) : NULL,
         .virtual_stages = o->virtual_stages,
+        .recompute = (kpar_recompute)o->recompute,
         .zero = o->zero,
         .split_features = o->split_features,
         .split_vocabulary = o->split_vocabulary,
@@ -425,9 +426,10 @@ kpar_status kpar_case_run_local(const kpar_case_options *options, double *worst)
 void kpar_case_title(const kpar_case_options *o, char *text, size_t capacity)
 {
     const char *name = strrchr(o->folder, '/');
-    snprintf(text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder,
+    snprintf(text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder,
              o->mesh.data, o->mesh.pipeline, o->mesh.tensor, o->microbatches ? o->microbatches : 1,
              o->schedule ? " " : "", o->schedule ? o->schedule : "", o->zero,
+             o->recompute ? " recompute " : "", o->recompute ? kpar_recompute_names[o->recompute] : "",
              o->leaves ? " reproducible" : "", o->split_features ? " split-features" : "",
              o->split_vocabulary ? " split-vocabulary" : "", o->choice ? " " : "",
              o->choice ? o->choice : "", o->device ? " " : "", o->device ? o->device : "",

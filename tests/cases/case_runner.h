@@ -13,6 +13,7 @@ typedef struct kpar_case_options {
     int microbatches, leaves, zero;
     const char *schedule; /* NULL: the default */
     int virtual_stages;
+    int recompute; /* kpar_recompute */
     const char *device;
     const char *choice;
     const char *without_passes;

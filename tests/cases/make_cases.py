@@ -137,6 +137,22 @@ def deep_mlp8(rng):
     return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
 
 
+def residual_blocks(rng):
+    """four residual blocks named block_1 and so on, a tower that is a model of its own, and a skip over all of them"""
+    inputs = x = layers.Input((12,), name="in")
+    first = x = layers.Dense(16, activation="tanh", name="stem")(x)
+    for i in range(1, 5):
+        inner = layers.Dense(16, activation="gelu", name=f"block_{i}_expand")(x)
+        inner = layers.LayerNormalization(name=f"block_{i}_norm")(inner)
+        inner = layers.Dense(16, name=f"block_{i}_project")(inner)
+        x = layers.Add(name=f"block_{i}_add")([x, inner])
+    tower = keras.Sequential([layers.Input((16,)), layers.Dense(14, activation="relu", name="one"),
+                              layers.Dense(16, activation="tanh", name="two")], name="tower")
+    x = layers.Add(name="skip")([first, tower(x)])
+    model = keras.Model(inputs, layers.Dense(5, activation="softmax", name="top")(x))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
+
+
 def binary_crossentropy(rng):
     """binary cross-entropy of one sigmoid output"""
     model = compiled(dense_stack([16, 1], last="sigmoid"), losses.BinaryCrossentropy())
@@ -377,13 +393,13 @@ def many_classes(rng):
 
 
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
-         opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, binary_crossentropy, binary_crossentropy_logits,
+         opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
          masked_steps, attention_masks, language_model, many_classes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [activation_layers, deep_mlp8, attention_heads, attention_single, attention_masks]
+DEFLATED = [activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks]
 
 
 # What Keras does with a case.

@@ -195,14 +195,14 @@ static const kpar_case_options vocabulary_layouts[] = {
 };
 
 /* Deeper pipelines need deeper models. */
-static const char *const deep[] = {"deep_mlp8", "five_outputs_deep", NULL};
+static const char *const deep[] = {"residual_blocks", "deep_mlp8", "five_outputs_deep", NULL};
 static const kpar_case_options deep_layouts[] = {{.mesh = {1, 4, 1}},
                                                  {.mesh = {1, 4, 1}, .microbatches = 4},
                                                  {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "gpipe"},
                                                  {.mesh = {1, 4, 2}, .microbatches = 2}};
 
 /* Schedules that take several stages a rank, or backward in two parts. */
-static const char *const scheduled[] = {"deep_mlp8", "five_outputs_deep", "adam_transformer", "opt_adamw",
+static const char *const scheduled[] = {"residual_blocks", "deep_mlp8", "five_outputs_deep", "adam_transformer", "opt_adamw",
                                         "regularizers_constraints", NULL};
 static const kpar_case_options scheduled_layouts[] = {
     {.mesh = {1, 2, 1}, .microbatches = 2, .schedule = "interleaved"},
@@ -232,6 +232,22 @@ static const kpar_case_options deep_scheduled_layouts[] = {
     {.mesh = {1, 4, 1}, .microbatches = 2, .schedule = "zb-h1"},
     {.mesh = {1, 4, 1}, .microbatches = 4, .schedule = "zb-h1"},
     {.mesh = {1, 4, 1}, .microbatches = 8, .schedule = "zb-h1"},
+};
+
+/* Activations that are computed again. */
+static const char *const recomputed[] = {"residual_blocks", "adam_transformer", "convnet_digits",
+                                         "regularizers_constraints", NULL};
+static const kpar_case_options recomputed_layouts[] = {
+    {.mesh = {1, 1, 1}, .recompute = KPAR_RECOMPUTE_STAGE},
+    {.mesh = {1, 1, 1}, .recompute = KPAR_RECOMPUTE_BLOCK},
+    {.mesh = {2, 1, 1}, .recompute = KPAR_RECOMPUTE_BLOCK, .zero = 1},
+    {.mesh = {1, 1, 2}, .recompute = KPAR_RECOMPUTE_BLOCK},
+    {.mesh = {1, 2, 1}, .recompute = KPAR_RECOMPUTE_STAGE, .microbatches = 4},
+    {.mesh = {1, 2, 1}, .recompute = KPAR_RECOMPUTE_BLOCK, .microbatches = 4, .schedule = "gpipe"},
+    {.mesh = {1, 2, 1}, .recompute = KPAR_RECOMPUTE_BLOCK, .microbatches = 4, .schedule = "zb-h1"},
+    {.mesh = {1, 2, 1}, .recompute = KPAR_RECOMPUTE_STAGE, .microbatches = 4, .schedule = "interleaved"},
+    {.mesh = {2, 2, 2}, .recompute = KPAR_RECOMPUTE_BLOCK, .microbatches = 2, .zero = 1},
+    {.mesh = {2, 2, 1}, .recompute = KPAR_RECOMPUTE_BLOCK, .leaves = 8},
 };
 
 /* A mesh of each kind, on which each optional pass is left out by itself. */
@@ -312,6 +328,7 @@ static const suite suites[] = {
     SUITE(deep, deep_layouts),
     SUITE(scheduled, scheduled_layouts),
     SUITE(deep_scheduled, deep_scheduled_layouts),
+    SUITE(recomputed, recomputed_layouts),
     SUITE(threaded, threaded_layouts),
 };
 

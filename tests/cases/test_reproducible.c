@@ -13,6 +13,7 @@
 enum { LEAVES = 8, SEEDS = 100 };
 
 static bool with_progress_thread;
+static kpar_recompute with_recompute;
 
 static char folder[] = "/tmp/kpar-reproducible-XXXXXX";
 
@@ -62,6 +63,7 @@ static kpar_plan_options plan_of(const layout *l, int leaves, const char *device
                                           : 1,
         .leaves = leaves,
         .schedule = l->schedule ? kpar_schedule_find(l->schedule) : NULL,
+        .recompute = with_recompute,
         .zero = l->zero,
         .windows = true,
         .device = kpar_device_find(device),
@@ -73,9 +75,9 @@ static kpar_plan_options plan_of(const layout *l, int leaves, const char *device
 
 static void title_of(const layout *l, char *text, size_t capacity)
 {
-    snprintf(text, capacity, "%dx%dx%d zero%d m%d batch %d %s%s", l->mesh.data, l->mesh.pipeline,
+    snprintf(text, capacity, "%dx%dx%d zero%d m%d batch %d %s%s%s", l->mesh.data, l->mesh.pipeline,
              l->mesh.tensor, l->zero, l->microbatches, l->batch, l->schedule ? l->schedule : "",
-             with_progress_thread ? " with a progress thread" : "");
+             with_recompute ? " recompute" : "", with_progress_thread ? " with a progress thread" : "");
 }
 
 /* Three epochs of the model with dropout `rate`. */
@@ -207,6 +209,31 @@ START_TEST(shuffled_epochs_with_dropout_train_to_the_same_bits_on_every_layout)
 }
 END_TEST
 
+/* Dropout too: its numbers are drawn again. */
+START_TEST(activations_that_are_computed_again_are_of_the_same_bits)
+{
+    static const layout again[] = {
+        {{1, 1, 1}, 0, 1, NULL, 0},    {{2, 1, 1}, 1, 2, NULL, 0},           {{1, 2, 1}, 0, 4, "gpipe", 0},
+        {{1, 2, 1}, 0, 4, "zb-h1", 0}, {{1, 2, 1}, 0, 4, "interleaved", 0},
+    };
+    char first[256], other[256], title[128];
+    snprintf(first, sizeof first, "%s/first.keras", folder);
+    snprintf(other, sizeof other, "%s/other.keras", folder);
+    for (size_t i = 0; i < sizeof again / sizeof again[0]; i++) {
+        kpar_fit_result kept = fitted(&again[i], 0, "cpu", 0, 0.5, 3, first);
+        kpar_array_destroy(&kept.predictions);
+        for (with_recompute = KPAR_RECOMPUTE_STAGE; with_recompute <= KPAR_RECOMPUTE_BLOCK; with_recompute++) {
+            kpar_fit_result result = fitted(&again[i], 0, "cpu", 0, 0.5, 3, other);
+            kpar_array_destroy(&result.predictions);
+            title_of(&again[i], title, sizeof title);
+            assert_equal_files(first, other, title);
+        }
+        with_recompute = KPAR_RECOMPUTE_NONE;
+    }
+    unlink(first);
+}
+END_TEST
+
 /* A file that is not the same is seen: another number of leaves adds in another order. */
 START_TEST(another_number_of_leaves_gives_other_bits)
 {
@@ -333,6 +360,7 @@ int main(void)
     tcase_add_test(all, convolutions_and_attention_train_to_the_same_bits_on_every_layout);
     tcase_add_test(all, sums_over_tensors_are_of_the_same_bits_on_every_layout);
     tcase_add_test(all, shuffled_epochs_with_dropout_train_to_the_same_bits_on_every_layout);
+    tcase_add_test(all, activations_that_are_computed_again_are_of_the_same_bits);
     tcase_add_test(all, another_number_of_leaves_gives_other_bits);
     tcase_add_test(all, dropout_without_leaves_trains_to_the_same_values_on_every_mesh);
     tcase_add_test(all, batches_smaller_than_what_shares_them_train_to_the_same);

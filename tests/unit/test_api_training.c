@@ -198,6 +198,7 @@ CHANGE(negative_threads, o->threads = -1)
 CHANGE(not_a_time, o->stall_seconds = NAN)
 CHANGE(unknown_schedule, o->schedule = "zigzag")
 CHANGE(unknown_device, o->device = "abacus")
+CHANGE(unknown_recompute, o->recompute = "some")
 CHANGE(unknown_progress, o->progress_thread = "perhaps")
 CHANGE(unknown_algorithm, o->algorithms = "all_reduce:pigeon")
 CHANGE(not_initialized, o->struct_bytes = 0)
@@ -222,6 +223,7 @@ static const struct {
     {not_a_time, "stall_seconds"},
     {unknown_schedule, "1f1b"},
     {unknown_device, "cpu"},
+    {unknown_recompute, "recompute: expected none, stage or block, found 'some'"},
     {unknown_progress, "progress_thread: expected auto, on or off, found 'perhaps'"},
     {unknown_algorithm, "pigeon"},
     {not_initialized, "kpar_training_options_init"},

@@ -4,6 +4,7 @@
 #include "graph/build.h"
 #include "parallel/bucket.h"
 #include "parallel/deal.h"
+#include "parallel/module.h"
 #include "parallel/place.h"
 #include "unit.h"
 
@@ -772,6 +773,128 @@ START_TEST(every_transfer_has_both_ends_and_values_are_read_on_their_stage)
 }
 END_TEST
 
+/* --- modules, recomputing --- */
+
+START_TEST(names_have_parts_where_modules_end)
+{
+    static const struct {
+        const char *layer, *parts[4];
+    } cases[] = {
+        {"dense", {""}},
+        {"dense_1", {""}},
+        {"conv2d_15", {""}},
+        {"tower/dense", {"tower", ""}},
+        {"block_1_expand", {"block_1", ""}},
+        {"block1a_se_reduce", {"block1a", ""}},
+        {"conv2_block1_1_conv", {"conv2", "conv2_block1", "conv2_block1_1", ""}},
+        {"encoder/layer_10/attention/query_dense", {"encoder", "encoder/layer_10", "encoder/layer_10/attention", ""}},
+        {"", {""}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int level = 1; level <= 4 && cases[i].parts[level - 1]; level++) {
+            const size_t length = kpar_module_length(cases[i].layer, level);
+            ck_assert_msg(length == strlen(cases[i].parts[level - 1]) &&
+                              strncmp(cases[i].layer, cases[i].parts[level - 1], length) == 0,
+                          "%s at level %d: %zu bytes", cases[i].layer, level, length);
+        }
+    ck_assert(kpar_module_same("block_1_a", "block_1_b", 1));
+    ck_assert(!kpar_module_same("block_1_a", "block_10_a", 1));
+    ck_assert(!kpar_module_same("block_1_a", "block_1_b", 2));
+    ck_assert(!kpar_module_same("block_1", "block_1_b", 1));
+}
+END_TEST
+
+/* Ops of a layer's forward part that run again. */
+static int count_again(const planned *p, const char *layer, int kind)
+{
+    const kpar_graph *g = kpar_plan_graph(p->plan, KPAR_MODE_TRAIN);
+    int forward = 0, all = 0;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        if (op->phase != KPAR_PHASE_MICROBATCH || op->kind != kind || strcmp(op->layer, layer) != 0) continue;
+        all++;
+        forward += op->part == KPAR_FORWARD;
+    }
+    return all - forward;
+}
+
+/* The sum that leaves a block is kept for the next one, what lies within is not. A matrix product's gradients are two. */
+START_TEST(a_block_runs_again_up_to_the_last_value_that_its_backward_reads)
+{
+    kpar_plan_options o = options_of(1, 1, 1);
+    planned plain = plan_file("tests/cases/data/residual_blocks/model.keras", &o, TRAIN);
+    o.recompute = KPAR_RECOMPUTE_BLOCK;
+    planned block = plan_file("tests/cases/data/residual_blocks/model.keras", &o, TRAIN);
+    ASSERT_PLANNED(plain);
+    ASSERT_PLANNED(block);
+    ck_assert_int_eq(count_again(&plain, "block_2_expand", KPAR_OP_MATMUL), 2);
+    ck_assert_int_eq(count_again(&block, "block_2_expand", KPAR_OP_MATMUL), 3);
+    ck_assert_int_eq(count_again(&block, "block_2_project", KPAR_OP_MATMUL), 2);
+    ck_assert_int_eq(count_again(&block, "tower/one", KPAR_OP_MATMUL), 3);
+    ck_assert_int_eq(count_again(&block, "stem", KPAR_OP_MATMUL), count_again(&plain, "stem", KPAR_OP_MATMUL));
+    planned_free(&plain);
+    planned_free(&block);
+}
+END_TEST
+
+/* Bytes of the largest rank's arena beyond its state. */
+static size_t step_bytes(const kpar_plan_options *options)
+{
+    static const int units[] = {32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 0};
+    size_t most = 0;
+    const int n = kpar_mesh_size(options->mesh);
+    planned p = plan_dense(32, units, options);
+    ASSERT_PLANNED(p);
+    rank_programs *all = emit_all(&p);
+    ck_assert_msg(check_mode(all, n, KPAR_MODE_TRAIN) == KPAR_OK, "%s", kpar_error_message());
+    for (int rank = 0; rank < n; rank++) {
+        const size_t bytes = all[rank][KPAR_MODE_TRAIN]->arena_bytes - all[rank][KPAR_MODE_TRAIN]->state_bytes;
+        if (bytes > most) most = bytes;
+    }
+    programs_free(all, n);
+    planned_free(&p);
+    return most;
+}
+
+START_TEST(recomputing_needs_less_memory)
+{
+    kpar_plan_options o = options_of(1, 1, 1);
+    o.batch_size = 4096;
+    const size_t kept = step_bytes(&o);
+    o.recompute = KPAR_RECOMPUTE_BLOCK;
+    const size_t block = step_bytes(&o);
+    ck_assert_msg(block < 0.7 * (double)kept, "%zu bytes of %zu", block, kept);
+
+    o = options_of(1, 2, 1);
+    o.batch_size = 4096;
+    o.microbatches = 8;
+    o.schedule = kpar_schedule_find("gpipe");
+    const size_t all = step_bytes(&o);
+    o.recompute = KPAR_RECOMPUTE_STAGE;
+    const size_t stage = step_bytes(&o);
+    o.recompute = KPAR_RECOMPUTE_BLOCK;
+    const size_t blocks = step_bytes(&o);
+    ck_assert_msg(stage < 0.6 * (double)all, "%zu bytes of %zu", stage, all);
+    ck_assert_msg(blocks < 0.8 * (double)all, "%zu bytes of %zu", blocks, all);
+}
+END_TEST
+
+/* As many microbatches as 1F1B has under way on its first rank, each with its layers' inputs, and the gradients of their
+ * outputs, which are as large here. */
+START_TEST(gradients_that_wait_need_at_most_twice_the_memory_of_1f1b)
+{
+    for (int stages = 2; stages <= 4; stages += 2) {
+        kpar_plan_options o = options_of(1, stages, 1);
+        o.batch_size = 4096;
+        o.microbatches = 8;
+        const size_t plain = step_bytes(&o);
+        o.schedule = kpar_schedule_find("zb-h1");
+        const size_t split = step_bytes(&o);
+        ck_assert_msg(split < 2 * plain, "%zu bytes, 1f1b %zu", split, plain);
+    }
+}
+END_TEST
+
 /* --- buckets --- */
 
 static kpar_graph *without_buckets(planned *p, int data, int pipeline, int zero)
@@ -927,6 +1050,10 @@ int main(void)
         names_of_stages_that_cannot_be_are_refused,
         stages_are_cut_by_time_not_by_number_of_layers,
         every_transfer_has_both_ends_and_values_are_read_on_their_stage,
+        names_have_parts_where_modules_end,
+        a_block_runs_again_up_to_the_last_value_that_its_backward_reads,
+        recomputing_needs_less_memory,
+        gradients_that_wait_need_at_most_twice_the_memory_of_1f1b,
         buckets_hold_as_many_gradients_as_their_bytes_allow,
         gradients_are_joined_in_the_order_in_which_backward_completes_them,
         gradients_of_two_stages_share_no_bucket,
