@@ -6,7 +6,8 @@ libkpar_core_la_SOURCES += src/device/device.h src/device/device.c src/device/sp
 	src/device/reference/reference.c src/device/reference/rules.h src/device/reference/rules_arithmetic.c \
 	src/device/reference/rules_move.c src/device/reference/rules_window.c src/device/reference/rules_rows.c \
 	src/device/cpu/cpu.h src/device/cpu/cpu.c src/device/cpu/elementwise.c src/device/cpu/evaluator.h \
-	src/device/cpu/evaluator.c src/device/cpu/lane_program.h src/device/cpu/lane_program.c src/device/cpu/lanes.h \
+	src/device/cpu/evaluator.c src/device/cpu/operands.h src/device/cpu/operands.c \
+	src/device/cpu/lane_program.h src/device/cpu/lane_program.c src/device/cpu/lanes.h \
 	src/device/cpu/lanes_loops.h src/device/cpu/lanes_f32.c src/device/cpu/lanes_f64.c src/device/cpu/matmul.c \
 	src/device/cpu/matmul_loops.h src/device/cpu/matmul_loops.c src/device/cpu/move.c src/device/cpu/onednn.h \
 	src/device/cpu/onednn.c src/device/cpu/onednn_internal.h src/device/cpu/onednn_conv.c \

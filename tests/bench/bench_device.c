@@ -170,6 +170,51 @@ static void report_maps(kpar_arena *arena)
            &(kpar_kernel_spec){.op = KPAR_OP_SOFTMAX, .n_inputs = 1, .n_outputs = 1, .tensors = rows});
 }
 
+static kpar_tensor_spec f32_of(int rank, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    return (kpar_tensor_spec){KPAR_F32, rank, {a, b, c, d}};
+}
+
+/* What normalizations are made of: something a channel, or a row, that meets all of a tensor. */
+static void report_normalizations(kpar_arena *arena)
+{
+    const kpar_tensor_spec images = f32_of(4, 64, 32, 32, 16), channels = f32_of(1, 16, 0, 0, 0),
+                           words = f32_of(3, 8, 128, 256, 0), rows = f32_of(3, 8, 128, 1, 0),
+                           width = f32_of(1, 256, 0, 0, 0);
+    const kpar_tensor_spec per_channel[] = {images, channels, channels, images},
+                           per_row[] = {words, rows, rows, width, width, words},
+                           channel_sums[] = {images, channels}, width_sums[] = {words, width},
+                           row_sums[] = {words, f32_of(2, 8, 128, 0, 0)},
+                           pixel_sums[] = {images, f32_of(2, 64, 16, 0, 0)};
+    const kpar_expression *apply = parsed(arena, "{3: input 0; input 1; input 2; sub %0 %1; mul %3 %2 -> %4}");
+    const kpar_expression *affine = parsed(arena, "{5: input 0; input 1; input 2; input 3; input 4; sub %0 %1; "
+                                                  "mul %5 %2; mul %6 %3; add %7 %4 -> %8}");
+    report("(x - mean) scale, 64x32x32x16", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                                .n_inputs = 3,
+                                                                .n_outputs = 1,
+                                                                .tensors = per_channel,
+                                                                .attributes = {.expression = apply}});
+    report("layer normalization, 8x128x256", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
+                                                                 .n_inputs = 5,
+                                                                 .n_outputs = 1,
+                                                                 .tensors = per_row,
+                                                                 .attributes = {.expression = affine}});
+    const struct {
+        const char *name;
+        const kpar_tensor_spec *tensors;
+        unsigned axes;
+    } sums[] = {{"sums of channels, 64x32x32x16", channel_sums, 7},
+                {"sums of pixels, 64x32x32x16", pixel_sums, 6},
+                {"sums of rows, 8x128x256", row_sums, 4},
+                {"sums of columns, 8x128x256", width_sums, 3}};
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        report(sums[i].name, &(kpar_kernel_spec){.op = KPAR_OP_REDUCE,
+                                                 .n_inputs = 1,
+                                                 .n_outputs = 1,
+                                                 .tensors = sums[i].tensors,
+                                                 .attributes = {.axes = sums[i].axes}});
+}
+
 static void report_others(kpar_arena *arena)
 {
     const kpar_tensor_spec dropout[] = {{KPAR_I64, 1, {256}}, {KPAR_I64, 0, {0}}, f32(2, 256, 1024)};
@@ -198,6 +243,7 @@ int main(int argc, char **argv)
     if (argc > 1) threads = atoi(argv[1]);
     report_matmuls(arena);
     report_maps(arena);
+    report_normalizations(arena);
     report_others(arena);
     kpar_arena_destroy(arena);
     return 0;

@@ -1,29 +1,20 @@
 /* The evaluator: uniforms once, then blocks. Of a block, inputs of the right type and shape are read where they
- * are, others are gathered and converted into scratch memory; outputs are written where they belong, or, if an
- * input that is still needed lies there, into scratch memory first. */
+ * are, what is the same for all blocks is put into scratch memory once, others are gathered and converted there for each;
+ * outputs are written where they belong, or, if an input that is still needed lies there, into scratch memory first. */
 #include "device/cpu/evaluator.h"
 
 #include "device/cpu/lane_program.h"
+#include "device/cpu/operands.h"
 #include "device/cpu/parallel.h"
 #include "device/cpu/vector.h"
 
 #include <string.h>
 
-/* Elements of a block: a block of all operands of an optimizer fits a first cache of 32 KiB. */
+/* Elements of a block at most: a block of all operands of an optimizer fits a first cache of 32 KiB. */
 enum { BLOCK = 512 };
 
 /* Blocks worth a second thread. */
 enum { BLOCKS_A_THREAD = 16 };
-
-typedef enum reading { UNIFORM, DIRECT, GATHERED } reading;
-
-/* How an input lies, with dimensions along which it advances evenly joined. */
-typedef struct operand_input {
-    kpar_dtype dtype;
-    reading how;
-    int rank;
-    int64_t dims[KPAR_MAX_RANK], strides[KPAR_MAX_RANK];
-} operand_input;
 
 struct kpar_evaluator {
     kpar_arena *arena;
@@ -32,8 +23,9 @@ struct kpar_evaluator {
     kpar_dtype type; /* F32 or F64: what is computed in */
     size_t bytes;    /* of an element of it */
     int64_t count;
+    int64_t block; /* elements of one */
     int n_given; /* inputs that the caller gives; the rest are the outputs' old values */
-    operand_input *inputs;
+    kpar_operand_input *inputs;
     kpar_dtype *output_types;
     double *values;       /* of uniform scalars */
     void **sources;       /* the inputs of a run */
@@ -65,34 +57,6 @@ static const kpar_expression *with_accumulation(const kpar_expression *e, kpar_a
 /* Whether every value of the type is one of float. */
 static bool fits_float(kpar_dtype dtype) { return dtype == KPAR_F32 || kpar_dtype_bytes(dtype) < 4; }
 
-/* Joins neighbouring dimensions along which the input advances evenly; drops those of one element. */
-static void join_dimensions(operand_input *in, const kpar_tensor_spec *tensor, const kpar_tensor_spec *whole)
-{
-    int64_t strides[KPAR_MAX_RANK];
-    kpar_broadcast_strides(tensor, whole, strides);
-    in->rank = 0;
-    for (int d = 0; d < whole->rank; d++) {
-        if (whole->dims[d] == 1) continue;
-        const int last = in->rank - 1;
-        if (last >= 0 && in->strides[last] == strides[d] * whole->dims[d]) {
-            in->dims[last] *= whole->dims[d];
-            in->strides[last] = strides[d];
-            continue;
-        }
-        in->dims[in->rank] = whole->dims[d];
-        in->strides[in->rank++] = strides[d];
-    }
-}
-
-static void describe_input(kpar_evaluator *v, operand_input *in, const kpar_tensor_spec *tensor,
-                           const kpar_tensor_spec *whole)
-{
-    const int64_t count = kpar_tensor_count(tensor);
-    in->dtype = tensor->dtype;
-    join_dimensions(in, tensor, whole);
-    in->how = count == 1 ? UNIFORM : count == v->count && in->dtype == v->type ? DIRECT : GATHERED;
-}
-
 static kpar_dtype computing_type(const kpar_evaluator *v, const kpar_tensor_spec *inputs,
                                  const kpar_tensor_spec *outputs)
 {
@@ -112,14 +76,16 @@ static void describe(kpar_evaluator *v, const kpar_tensor_spec *inputs, const kp
     v->inputs = kpar_arena_alloc(v->arena, ((size_t)n + 1) * sizeof *v->inputs);
     v->output_types = kpar_arena_alloc(v->arena, (size_t)v->e->n_outputs * sizeof *v->output_types);
     for (int i = 0; i < n; i++)
-        describe_input(v, &v->inputs[i], i < v->n_given ? &inputs[i] : &outputs[i - v->n_given], &outputs[0]);
+        kpar_operand_describe(&v->inputs[i], i < v->n_given ? &inputs[i] : &outputs[i - v->n_given],
+                              &outputs[0], v->type);
+    v->block = kpar_operands_block(v->inputs, n, BLOCK, KPAR_LANES);
     for (int i = 0; i < v->e->n_outputs; i++) v->output_types[i] = outputs[i].dtype;
 }
 
 static void compile(kpar_evaluator *v)
 {
     bool *uniform = kpar_arena_alloc(v->arena, (size_t)v->e->n_inputs + 1);
-    for (int i = 0; i < v->e->n_inputs; i++) uniform[i] = v->inputs[i].how == UNIFORM;
+    for (int i = 0; i < v->e->n_inputs; i++) uniform[i] = v->inputs[i].how == KPAR_READ_UNIFORM;
     v->program = kpar_lane_compile(v->e, uniform, v->arena);
     v->values = kpar_arena_alloc(v->arena, ((size_t)v->e->n_scalars + 1) * sizeof *v->values);
     v->sources = kpar_arena_alloc(v->arena, ((size_t)v->e->n_inputs + 1) * sizeof *v->sources);
@@ -142,8 +108,9 @@ static kpar_status lay_out(kpar_evaluator *v)
         v->operands[t] = kpar_arena_alloc(v->arena, ((size_t)n + 1) * sizeof **v->operands);
         for (int i = 0; i < n; i++) {
             const bool uniform = i >= first_uniform && i < first_slot;
+            const bool one = uniform || (i < p->n_inputs && v->inputs[i].how == KPAR_READ_SPREAD);
             char *at = uniform ? (char *)v->memory + (size_t)(i - first_uniform) * uniform_bytes : next;
-            v->operands[t][i] = (kpar_lane_operand){at, uniform ? 0 : KPAR_LANES, NULL};
+            v->operands[t][i] = (kpar_lane_operand){at, one ? 0 : KPAR_LANES, NULL};
             next += uniform ? 0 : block_bytes;
         }
     }
@@ -161,7 +128,7 @@ kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_sp
     v->n_given = e->n_inputs;
     describe(v, inputs, outputs);
     compile(v);
-    const int64_t useful = v->count / (BLOCK * BLOCKS_A_THREAD) + 1;
+    const int64_t useful = v->count / (v->block * BLOCKS_A_THREAD) + 1;
     v->threads = threads < useful ? threads : (int)useful;
     kpar_status status = lay_out(v);
     if (status != KPAR_OK) {
@@ -216,51 +183,9 @@ static void find_indirect(kpar_evaluator *v)
     for (int o = 0; o < p->n_outputs; o++) {
         v->indirect[o] = v->output_types[o] != v->type;
         for (int i = 0; i < p->n_inputs; i++)
-            if (v->inputs[i].how == DIRECT && v->sources[i] == v->targets[o] &&
+            if (v->inputs[i].how == KPAR_READ_DIRECT && v->sources[i] == v->targets[o] &&
                 p->last_read[i] > p->written[o])
                 v->indirect[o] = true;
-    }
-}
-
-static void fill(const kpar_evaluator *v, char *target, const char *source, kpar_dtype dtype, int64_t n)
-{
-    kpar_convert(target, v->type, source, dtype, 1);
-    if (v->type == KPAR_F32)
-        for (int64_t i = 1; i < n; i++) ((float *)(void *)target)[i] = *(float *)(void *)target;
-    else
-        for (int64_t i = 1; i < n; i++) ((double *)(void *)target)[i] = *(double *)(void *)target;
-}
-
-/* n elements from `first` on of an input that is repeated or of another type: runs along the last dimension. */
-static void gather(const kpar_evaluator *v, const operand_input *in, const char *source, char *target,
-                   int64_t first, int64_t n)
-{
-    int64_t at[KPAR_MAX_RANK] = {0}, offset = 0;
-    for (int d = in->rank - 1; d >= 0; d--) {
-        at[d] = first % in->dims[d];
-        first /= in->dims[d];
-        offset += at[d] * in->strides[d];
-    }
-    const int last = in->rank - 1;
-    const size_t bytes = kpar_dtype_bytes(in->dtype);
-    while (n > 0) {
-        const int64_t left = in->dims[last] - at[last], run = left < n ? left : n;
-        const char *from = source + (size_t)offset * bytes;
-        if (in->strides[last] == 0)
-            fill(v, target, from, in->dtype, run);
-        else if (in->dtype == v->type)
-            memcpy(target, from, (size_t)run * bytes);
-        else
-            kpar_convert(target, v->type, from, in->dtype, (size_t)run);
-        target += (size_t)run * v->bytes;
-        n -= run;
-        at[last] += run;
-        offset += run * in->strides[last];
-        for (int d = last; d > 0 && at[d] == in->dims[d]; d--) {
-            offset += in->strides[d - 1] - in->dims[d] * in->strides[d];
-            at[d] = 0;
-            at[d - 1]++;
-        }
     }
 }
 
@@ -270,21 +195,43 @@ typedef struct block_worker {
     char *scratch; /* of input 0; the others follow, then the outputs' */
 } block_worker;
 
+static char *scratch_of(const kpar_evaluator *v, const block_worker *w, int operand)
+{
+    return w->scratch + (size_t)operand * BLOCK * v->bytes;
+}
+
+/* What is the same for all blocks. */
+static void load_tiles(const kpar_evaluator *v, const block_worker *w)
+{
+    for (int i = 0; i < v->program->n_inputs; i++) {
+        if (v->inputs[i].how != KPAR_READ_TILED) continue;
+        w->operands[i].at = scratch_of(v, w, i);
+        kpar_operand_gather(&v->inputs[i], v->sources[i], w->operands[i].at, v->type, 0, v->block);
+    }
+}
+
+/* Where a block of input i lies; it is put together there if need be. */
+static void *block_of_input(const kpar_evaluator *v, const block_worker *w, int i, int64_t first, int64_t n)
+{
+    const kpar_operand_input *in = &v->inputs[i];
+    char *scratch = scratch_of(v, w, i), *source = v->sources[i];
+    if (in->how == KPAR_READ_SLICED) return source + (size_t)kpar_operand_slice(in, first) * v->bytes;
+    if (in->how == KPAR_READ_DIRECT && n % KPAR_LANES == 0) return source + (size_t)first * v->bytes;
+    if (in->how == KPAR_READ_DIRECT)
+        memcpy(scratch, source + (size_t)first * v->bytes, (size_t)n * v->bytes);
+    else
+        kpar_operand_gather(in, source, scratch, v->type, first, in->how == KPAR_READ_SPREAD ? KPAR_LANES : n);
+    return scratch;
+}
+
 static void load_block(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
 {
     for (int i = 0; i < v->program->n_inputs; i++) {
-        const operand_input *in = &v->inputs[i];
-        char *scratch = w->scratch + (size_t)i * BLOCK * v->bytes, *source = v->sources[i];
-        if (in->how == UNIFORM || v->program->last_read[i] < 0) continue;
-        if (in->how == GATHERED)
-            gather(v, in, source, scratch, first, n);
-        else if (n % KPAR_LANES)
-            memcpy(scratch, source + (size_t)first * v->bytes, (size_t)n * v->bytes);
-        else
-            scratch = source + (size_t)first * v->bytes;
-        w->operands[i].at = scratch;
-        w->operands[i].next = in->how == DIRECT && first + 2 * BLOCK <= v->count
-                                  ? source + (size_t)(first + BLOCK) * v->bytes
+        const kpar_reading how = v->inputs[i].how;
+        if (how == KPAR_READ_UNIFORM || how == KPAR_READ_TILED || v->program->last_read[i] < 0) continue;
+        w->operands[i].at = block_of_input(v, w, i, first, n);
+        w->operands[i].next = how == KPAR_READ_DIRECT && first + 2 * v->block <= v->count
+                                  ? (char *)v->sources[i] + (size_t)(first + v->block) * v->bytes
                                   : NULL;
     }
 }
@@ -300,7 +247,7 @@ static void place_outputs(const kpar_evaluator *v, const block_worker *w, int64_
     const int inputs = v->program->n_inputs;
     for (int o = 0; o < v->program->n_outputs; o++)
         w->operands[inputs + o].at = through_scratch(v, o, n)
-                                         ? w->scratch + (size_t)(inputs + o) * BLOCK * v->bytes
+                                         ? scratch_of(v, w, inputs + o)
                                          : (char *)v->targets[o] + (size_t)first * v->bytes;
 }
 
@@ -325,8 +272,9 @@ static void run_blocks(void *context, int worker, int64_t first_block, int64_t l
     const block_worker w = {v->operands[worker], (char *)v->memory +
                                                      (size_t)p->n_uniforms * KPAR_LANES * v->bytes +
                                                      (size_t)worker * scratch_bytes};
+    load_tiles(v, &w);
     for (int64_t block = first_block; block < last_block; block++) {
-        const int64_t first = block * BLOCK, left = v->count - first, n = left < BLOCK ? left : BLOCK;
+        const int64_t first = block * v->block, left = v->count - first, n = left < v->block ? left : v->block;
         const size_t groups = (size_t)(n + KPAR_LANES - 1) / KPAR_LANES;
         load_block(v, &w, first, n);
         place_outputs(v, &w, first, n);
@@ -345,5 +293,5 @@ void kpar_evaluator_run(kpar_evaluator *evaluator, void *const *inputs, void *co
     v->targets = outputs;
     compute_uniforms(v);
     find_indirect(v);
-    kpar_parallel(v->threads, (v->count + BLOCK - 1) / BLOCK, run_blocks, v);
+    kpar_parallel(v->threads, (v->count + v->block - 1) / v->block, run_blocks, v);
 }
