@@ -55,9 +55,8 @@ static kpar_status check_map(const kpar_kernel_spec *spec)
     return fits_expression(spec, spec->attributes.expression, 0, 0);
 }
 
-static kpar_status check_reduce(const kpar_kernel_spec *spec)
+static kpar_status fits_reduction(const kpar_kernel_spec *spec, tensor in, tensor out)
 {
-    tensor in = kpar_spec_input(spec, 0), out = kpar_spec_output(spec, 0);
     int kept = 0;
     CHECK(spec->attributes.axes >> in->rank == 0, "axes %#x of rank %d", spec->attributes.axes, in->rank);
     for (int i = 0; i < in->rank; i++)
@@ -67,6 +66,26 @@ static kpar_status check_reduce(const kpar_kernel_spec *spec)
             kept++;
         }
     CHECK(kept == out->rank, "the output has rank %d, expected %d", out->rank, kept);
+    return KPAR_OK;
+}
+
+static kpar_status check_reduce(const kpar_kernel_spec *spec)
+{
+    return fits_reduction(spec, kpar_spec_input(spec, 0), kpar_spec_output(spec, 0));
+}
+
+static kpar_status check_map_reduce(const kpar_kernel_spec *spec)
+{
+    const kpar_expression *e = spec->attributes.expression;
+    const kpar_tensor_spec whole = kpar_spec_reduced(spec);
+    CHECK(e && e->n_inputs == spec->n_inputs && e->n_outputs == spec->n_outputs,
+          "the expression has %d inputs and %d outputs, given %d and %d", e ? e->n_inputs : 0,
+          e ? e->n_outputs : 0, spec->n_inputs, spec->n_outputs);
+    CHECK(spec->n_outputs <= KPAR_OP_OUTPUTS, "%d outputs", spec->n_outputs);
+    for (int i = 0; i < spec->n_inputs; i++)
+        CHECK(broadcasts(kpar_spec_input(spec, i), &whole), "input %d does not broadcast", i);
+    for (int i = 0; i < spec->n_outputs; i++)
+        KPAR_TRY(fits_reduction(spec, &whole, kpar_spec_output(spec, i)));
     return KPAR_OK;
 }
 
@@ -335,6 +354,7 @@ static kpar_status check_nothing(const kpar_kernel_spec *spec)
 static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec) = {
     [KPAR_OP_MAP] = check_map,
     [KPAR_OP_REDUCE] = check_reduce,
+    [KPAR_OP_MAP_REDUCE] = check_map_reduce,
     [KPAR_OP_ARG_REDUCE] = check_arg_reduce,
     [KPAR_OP_CUMULATIVE] = check_cumulative,
     [KPAR_OP_MATMUL] = check_matmul,

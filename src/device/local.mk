@@ -13,4 +13,5 @@ libkpar_core_la_SOURCES += src/device/device.h src/device/device.c src/device/sp
 	src/device/cpu/onednn.c src/device/cpu/onednn_internal.h src/device/cpu/onednn_conv.c \
 	src/device/cpu/conv.c src/device/cpu/conv_loops.h src/device/cpu/conv_loops.c src/device/cpu/pool.c \
 	src/device/cpu/windows.h src/device/cpu/windows.c src/device/cpu/parallel.h src/device/cpu/parallel.c src/device/cpu/random.c \
-	src/device/cpu/reduce.c src/device/cpu/cumulative.c src/device/cpu/rows.c src/device/cpu/vector.h src/device/cpu/vector_math.h
+	src/device/cpu/reduce_loops.h src/device/cpu/reduce_loops.c \
+	src/device/cpu/reduce_plan.h src/device/cpu/reduce_plan.c src/device/cpu/reduce.c src/device/cpu/arg_reduce.c src/device/cpu/cumulative.c src/device/cpu/rows.c src/device/cpu/vector.h src/device/cpu/vector_math.h

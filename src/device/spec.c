@@ -21,7 +21,23 @@ int kpar_spec_anchor_inputs(const kpar_kernel_spec *spec)
 
 const kpar_expression *kpar_spec_epilogue(const kpar_kernel_spec *spec)
 {
-    return spec->op == KPAR_OP_MAP ? NULL : spec->attributes.expression;
+    const bool own = spec->op == KPAR_OP_MAP || spec->op == KPAR_OP_MAP_REDUCE;
+    return own ? NULL : spec->attributes.expression;
+}
+
+kpar_tensor_spec kpar_spec_reduced(const kpar_kernel_spec *spec)
+{
+    kpar_tensor_spec whole = *kpar_spec_input(spec, 0);
+    if (spec->op == KPAR_OP_REDUCE) return whole;
+    for (int i = 1; i < spec->n_inputs; i++)
+        if (kpar_spec_input(spec, i)->rank > whole.rank) whole = *kpar_spec_input(spec, i);
+    for (int i = 0; i < spec->n_inputs; i++) {
+        const kpar_tensor_spec *in = kpar_spec_input(spec, i);
+        for (int d = 1; d <= in->rank; d++)
+            if (in->dims[in->rank - d] != 1) whole.dims[whole.rank - d] = in->dims[in->rank - d];
+    }
+    whole.dtype = kpar_spec_output(spec, 0)->dtype;
+    return whole;
 }
 
 void kpar_broadcast_strides(const kpar_tensor_spec *input, const kpar_tensor_spec *output,
@@ -210,7 +226,7 @@ static double anchor_seconds(const kpar_kernel_spec *spec)
         double count = (double)kpar_tensor_count(&spec->tensors[i]);
         if (count > elements) elements = count;
     }
-    if (spec->op == KPAR_OP_MAP)
+    if (spec->op == KPAR_OP_MAP || spec->op == KPAR_OP_MAP_REDUCE)
         return expression_cost(spec->attributes.expression, elements) / other_flops_per_second;
     const bool rows = spec->op >= KPAR_OP_RANDOM && spec->op <= KPAR_OP_CROSS_ENTROPY_GRADIENT;
     return elements * (rows ? 15 : 1) / other_flops_per_second;

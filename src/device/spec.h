@@ -23,8 +23,12 @@ int64_t kpar_tensor_span(const kpar_tensor_spec *tensor, int from, int to);
 /* Inputs of the op itself; those after them are the epilogue's. */
 int kpar_spec_anchor_inputs(const kpar_kernel_spec *spec);
 
-/* The expression applied to an anchor's result, or NULL. A map has none: its expression is the op. */
+/* The expression applied to an anchor's result, or NULL. A map or map_reduce has none: its expression is the
+ * op. */
 const kpar_expression *kpar_spec_epilogue(const kpar_kernel_spec *spec);
+
+/* What a reduce or map_reduce reduces: its input, or what its inputs broadcast to, of its output's type. */
+kpar_tensor_spec kpar_spec_reduced(const kpar_kernel_spec *spec);
 
 /* Strides, in elements, with which `input` is read at the coordinates of `output`: 0 where it is repeated. */
 void kpar_broadcast_strides(const kpar_tensor_spec *input, const kpar_tensor_spec *output,

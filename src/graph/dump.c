@@ -63,7 +63,7 @@ static void print_attributes(kpar_text *text, const kpar_op *op)
     }
     if (a->transpose_a) kpar_text_printf(text, " transpose_a");
     if (a->transpose_b) kpar_text_printf(text, " transpose_b");
-    if (op->kind == KPAR_OP_REDUCE)
+    if (op->kind == KPAR_OP_REDUCE || op->kind == KPAR_OP_MAP_REDUCE)
         kpar_text_printf(text, " %s axes=%#x", kpar_reduction_name(a->reduction), a->axes);
     if (op->kind == KPAR_OP_CUMULATIVE)
         kpar_text_printf(text, " %s axis=%d%s%s", kpar_reduction_name(a->reduction), a->axis,

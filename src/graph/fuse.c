@@ -1,5 +1,5 @@
-/* Fusion in its one form, anchor + epilogue: a map whose only user is a map of the same layer is inlined into it;
- * maps after a matmul or a convolution become its epilogue. */
+/* Fusion, prologue + anchor + epilogue: a map whose only user is a map of the same layer is inlined into it; maps after a
+ * matmul or a convolution become its epilogue; one before a sum (or another reduction) is computed while it is summed. */
 #include "graph/pass.h"
 
 #include <string.h>
@@ -134,13 +134,46 @@ static void form_map(fusion *f, kpar_op_id id)
                           .n_inputs = in.used};
 }
 
+/* Operands as large as what is reduced that a reduction may read in place of it. */
+enum { MOST_OPERANDS = 3 };
+
+/* Whether what the op reduces is computed by a map that may be inlined into it. Not in the update: owners of shards take
+ * their peers' gradients into maps. */
+static bool is_computed(const fusion *f, const kpar_op *op)
+{
+    const kpar_graph *g = f->graph;
+    const kpar_value *v = &g->values[op->inputs[0]];
+    int operands = 0;
+    if (v->op < 0 || f->users[op->inputs[0]] != 1 || f->observed[op->inputs[0]] || v->dtype != g->real)
+        return false;
+    const kpar_op *map = &g->ops[v->op];
+    const form *inner = &f->forms[v->op];
+    if (map->kind != KPAR_OP_MAP || map->n_outputs != 1 || inner->anchor >= 0 ||
+        op->phase != KPAR_PHASE_MICROBATCH || map->phase != op->phase || map->part != op->part ||
+        strcmp(map->layer, op->layer) != 0)
+        return false;
+    for (int i = 0; i < inner->n_inputs; i++)
+        operands += kpar_shape_equal(&g->values[inner->inputs[i]].shape, &v->shape);
+    return operands >= 1 && operands <= MOST_OPERANDS;
+}
+
+/* The form of a reduction of what a map computes. */
+static void form_reduction(fusion *f, kpar_op_id id)
+{
+    const kpar_op *op = &f->graph->ops[id];
+    if (!is_computed(f, op)) return;
+    form *inner = &f->forms[f->graph->values[op->inputs[0]].op];
+    f->forms[id] = *inner;
+    inner->absorbed = true;
+}
+
 /* Writes the op with its final form into the new graph. */
 static void emit(const fusion *f, kpar_rebuild *r, kpar_op_id id)
 {
     const kpar_graph *g = f->graph;
     const form *result = &f->forms[id];
     kpar_op op = g->ops[id];
-    if (op.kind == KPAR_OP_MAP) {
+    if (result->expression) {
         const kpar_op *anchor = result->anchor >= 0 ? &g->ops[result->anchor] : NULL;
         const int first = anchor ? anchor->n_inputs : 0;
         kpar_value_id *inputs =
@@ -151,6 +184,7 @@ static void emit(const fusion *f, kpar_rebuild *r, kpar_op_id id)
             op.kind = anchor->kind;
             op.attributes = anchor->attributes;
         }
+        if (op.kind == KPAR_OP_REDUCE) op.kind = KPAR_OP_MAP_REDUCE;
         op.attributes.expression = result->expression;
         op.inputs = inputs;
         op.n_inputs = first + result->n_inputs;
@@ -158,7 +192,7 @@ static void emit(const fusion *f, kpar_rebuild *r, kpar_op_id id)
     kpar_rebuild_append(r, &op);
 }
 
-kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
+static kpar_status fuse(const kpar_graph *graph, kpar_graph **fused)
 {
     fusion f = {graph, kpar_alloc_zeroed(graph->n_ops, sizeof(form)),
                 kpar_alloc_zeroed(graph->n_values, sizeof(int)),
@@ -168,6 +202,7 @@ kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
     for (size_t i = 0; i < graph->n_ops; i++) {
         f.forms[i].anchor = -1;
         if (graph->ops[i].kind == KPAR_OP_MAP) form_map(&f, (kpar_op_id)i);
+        if (graph->ops[i].kind == KPAR_OP_REDUCE) form_reduction(&f, (kpar_op_id)i);
     }
     kpar_rebuild_begin(&r, graph);
     for (size_t i = 0; i < graph->n_ops; i++)
@@ -178,4 +213,13 @@ kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
     kpar_free(f.observed);
     *fused = r.graph;
     return KPAR_OK;
+}
+
+kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
+{
+    kpar_graph *separated;
+    KPAR_TRY(kpar_graph_separate(graph, &separated));
+    kpar_status status = fuse(separated, fused);
+    kpar_graph_destroy(separated);
+    return status;
 }

@@ -8,6 +8,7 @@
 /* shape rule, gradient rule, flops rule */
 #define RULES_MAP kpar_shape_map, kpar_gradient_map, kpar_flops_map
 #define RULES_REDUCE kpar_shape_reduce, kpar_gradient_reduce, kpar_flops_reduce
+#define RULES_MAP_REDUCE kpar_shape_map_reduce, NULL, kpar_flops_map_reduce
 #define RULES_ARG_REDUCE kpar_shape_arg_reduce, NULL, kpar_flops_reduce
 #define RULES_CUMULATIVE kpar_shape_cumulative, kpar_gradient_cumulative, kpar_flops_reduce
 #define RULES_MATMUL kpar_shape_matmul, kpar_gradient_matmul, kpar_flops_matmul

@@ -11,6 +11,9 @@
       "an expression, element by element; inputs broadcast to the output's shape; an output for each of "    \
       "its outputs")                                                                                         \
     X(REDUCE, "reduce", 1, "sum, product, maximum or minimum over `axes`, which are removed")                \
+    X(MAP_REDUCE, "map_reduce", -1,                                                                          \
+      "reduce of an expression's outputs, which are not kept: an output for each; its inputs broadcast to "  \
+      "what is reduced. Fusion makes it")                                                                    \
     X(ARG_REDUCE, "arg_reduce", 1, "int32 index of the first maximum along `axis`, which is removed")        \
     X(CUMULATIVE, "cumulative", 1,                                                                           \
       "sum or product of the elements up to each along `axis`, or from it on, with or without itself")       \

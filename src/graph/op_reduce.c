@@ -1,4 +1,4 @@
-/* reduce and arg_reduce. */
+/* reduce, map_reduce and arg_reduce. */
 #include "graph/build.h"
 #include "graph/op_rules.h"
 
@@ -13,17 +13,30 @@ kpar_scalar_op kpar_reduction_operation(kpar_reduction reduction)
     return operations[reduction];
 }
 
+static kpar_status reduced(const kpar_shape *whole, unsigned axes, kpar_shape *shape)
+{
+    if (axes >> whole->rank)
+        return kpar_fail(KPAR_EINTERNAL, "axes %#x of a value of rank %d", axes, whole->rank);
+    shape->rank = 0;
+    for (int i = 0; i < whole->rank; i++)
+        if (!(axes >> i & 1)) shape->dims[shape->rank++] = whole->dims[i];
+    return KPAR_OK;
+}
+
 KPAR_SHAPE_RULE(reduce)
 {
     const kpar_value *v = kpar_graph_value(g, inputs[0]);
     (void)n_inputs;
     (void)n_outputs;
-    if (a->axes >> v->shape.rank)
-        return kpar_fail(KPAR_EINTERNAL, "axes %#x of a value of rank %d", a->axes, v->shape.rank);
-    shapes[0].rank = 0;
-    for (int i = 0; i < v->shape.rank; i++)
-        if (!(a->axes >> i & 1)) shapes[0].dims[shapes[0].rank++] = v->shape.dims[i];
     dtypes[0] = v->dtype;
+    return reduced(&v->shape, a->axes, &shapes[0]);
+}
+
+KPAR_SHAPE_RULE(map_reduce)
+{
+    KPAR_TRY(kpar_shape_map(g, inputs, n_inputs, a, dtypes, shapes, n_outputs));
+    const kpar_shape whole = shapes[0];
+    for (int i = 0; i < *n_outputs; i++) KPAR_TRY(reduced(&whole, a->axes, &shapes[i]));
     return KPAR_OK;
 }
 
@@ -90,6 +103,16 @@ KPAR_FLOPS_RULE(reduce)
     (void)n_inputs;
     (void)outputs;
     return (double)kpar_array_count(&inputs[0]);
+}
+
+/* Of an expression on the largest input, and of its sums. */
+KPAR_FLOPS_RULE(map_reduce)
+{
+    int64_t most = 0;
+    (void)outputs;
+    for (int i = 0; i < n_inputs; i++)
+        if (kpar_array_count(&inputs[i]) > most) most = kpar_array_count(&inputs[i]);
+    return (double)most * (a->expression->n_scalars + a->expression->n_outputs);
 }
 
 KPAR_SHAPE_RULE(arg_reduce)

@@ -23,6 +23,8 @@ KPAR_FLOPS_RULE(map);
 KPAR_SHAPE_RULE(reduce);
 KPAR_GRADIENT_RULE(reduce);
 KPAR_FLOPS_RULE(reduce);
+KPAR_SHAPE_RULE(map_reduce);
+KPAR_FLOPS_RULE(map_reduce);
 KPAR_SHAPE_RULE(arg_reduce);
 /* op_cumulative.c */
 KPAR_SHAPE_RULE(cumulative);

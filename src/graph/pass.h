@@ -13,9 +13,12 @@ kpar_status kpar_graph_gradient(kpar_graph *graph, kpar_value_id loss, const kpa
 /* Dead code, common subexpressions (never across random call sites), maps that copy. Returns a new graph. */
 kpar_status kpar_graph_simplify(const kpar_graph *graph, kpar_graph **simplified) KPAR_MUST_USE;
 
-/* Chains of maps become one map; maps after a matmul become its epilogue. Only within one layer, so that a
- * cut between layers changes no kernel. Returns a new graph. */
+/* Chains of maps become one map; maps after a matmul become its epilogue; a map before a reduction becomes part of it
+ * (map_reduce). Only within one layer, so that a cut between layers changes no kernel. Returns a new graph. */
 kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused) KPAR_MUST_USE;
+
+/* Its first part: outputs of maps that only a reduction reads become maps of their own. Returns a new graph. */
+kpar_status kpar_graph_separate(const kpar_graph *graph, kpar_graph **separated) KPAR_MUST_USE;
 
 /* The ops `chosen` (by number; each can be taken apart) in terms of maps and reductions, which ranks can compute of parts
  * of the dimension that the op mixes. Returns a new graph. */

@@ -86,13 +86,13 @@ static double start_of(kpar_reduction reduction)
                                               : INFINITY;
 }
 
-static void evaluate_reduce(evaluation *e, const kpar_op *op)
+/* out = the reduction of n values of `shape`. */
+static void reduce(const evaluation *e, const kpar_op *op, const kpar_shape *shape, const double *values,
+                   int64_t n, double *out)
 {
-    const kpar_shape *shape = &e->graph->values[op->inputs[0]].shape;
     const kpar_reduction reduction = op->attributes.reduction;
-    double *out = e->values[op->outputs[0]];
     for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++) out[i] = start_of(reduction);
-    for (int64_t i = 0; i < count_of(e, op->inputs[0]); i++) {
+    for (int64_t i = 0; i < n; i++) {
         int64_t target = 0, stride = 1, index = i;
         for (int d = shape->rank; d-- > 0;) {
             int64_t size = size_of(e, shape, d);
@@ -102,8 +102,36 @@ static void evaluate_reduce(evaluation *e, const kpar_op *op)
             }
             index /= size;
         }
-        out[target] = combine(reduction, out[target], e->values[op->inputs[0]][i]);
+        out[target] = combine(reduction, out[target], values[i]);
     }
+}
+
+static void evaluate_reduce(evaluation *e, const kpar_op *op)
+{
+    const kpar_value_id x = op->inputs[0];
+    reduce(e, op, &e->graph->values[x].shape, e->values[x], count_of(e, x), e->values[op->outputs[0]]);
+}
+
+/* Of an expression whose largest input has the shape of the whole. */
+static void evaluate_map_reduce(evaluation *e, const kpar_op *op)
+{
+    const kpar_value *v = e->graph->values;
+    kpar_value_id largest = op->inputs[0];
+    double inputs[64], outputs[KPAR_OP_OUTPUTS];
+    for (int k = 1; k < op->n_inputs; k++)
+        if (count_of(e, op->inputs[k]) > count_of(e, largest)) largest = op->inputs[k];
+    const int64_t n = count_of(e, largest);
+    double *whole = calloc((size_t)n * (size_t)op->n_outputs + 1, sizeof *whole);
+    for (int64_t i = 0; i < n; i++) {
+        for (int k = 0; k < op->n_inputs; k++)
+            inputs[k] = e->values[op->inputs[k]]
+                                 [broadcast_index(e, &v[largest].shape, &v[op->inputs[k]].shape, i)];
+        kpar_expression_evaluate(op->attributes.expression, inputs, outputs);
+        for (int k = 0; k < op->n_outputs; k++) whole[k * n + i] = outputs[k];
+    }
+    for (int k = 0; k < op->n_outputs; k++)
+        reduce(e, op, &v[largest].shape, whole + k * n, n, e->values[op->outputs[k]]);
+    free(whole);
 }
 
 /* Each element by itself: everything that counts for it. */
@@ -402,6 +430,9 @@ static void evaluate_op(evaluation *e, const kpar_op *op)
         break;
     case KPAR_OP_REDUCE:
         evaluate_reduce(e, op);
+        break;
+    case KPAR_OP_MAP_REDUCE:
+        evaluate_map_reduce(e, op);
         break;
     case KPAR_OP_CUMULATIVE:
         evaluate_cumulative(e, op);

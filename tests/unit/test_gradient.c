@@ -161,6 +161,7 @@ static const struct {
     const char *shape; /* attribute */
 } without[KPAR_OP_COUNT] = {
     [KPAR_OP_ARG_REDUCE] = {NO_WAY, {"4"}, ""},
+    [KPAR_OP_MAP_REDUCE] = {REFUSES, {"b 4"}, ""},
     [KPAR_OP_CONV_KERNEL_GRADIENT] = {REFUSES, {"b 4 2", "b 3 5"}, "2 2 5"},
     [KPAR_OP_MAX_POOL_GRADIENT] = {REFUSES, {"b 4 2", "b 4 2"}, ""},
     [KPAR_OP_MEAN_POOL_GRADIENT] = {REFUSES, {"b 4 2"}, "b 4 2"},
@@ -291,7 +292,12 @@ START_TEST(every_op_without_a_gradient_says_so_or_leads_nowhere)
     kpar_graph *g = kpar_graph_create(KPAR_F64);
     const kpar_value_id other = variable_of(g, 8, "");
     kpar_value_id x[MAX_INPUTS], gradients[MAX_INPUTS], y = other;
-    const kpar_attributes attributes = {.shape = shape(without[kind].shape), .dtype = KPAR_F64};
+    static const kpar_scalar input = {.op = KPAR_SCALAR_INPUT};
+    static const int first = 0;
+    static const kpar_expression identity = {1, 1, 1, &input, &first};
+    const kpar_attributes attributes = {.shape = shape(without[kind].shape),
+                                        .dtype = KPAR_F64,
+                                        .expression = kind == KPAR_OP_MAP_REDUCE ? &identity : NULL};
     int n = 0;
     bool differentiated;
     for (; n < MAX_INPUTS && without[kind].inputs[n]; n++)

@@ -138,7 +138,8 @@ START_TEST(every_op_infers_its_shape_and_refuses_what_does_not_fit)
             check_shape_case(&shape_cases[i]);
             n++;
         }
-    ck_assert_msg(n > 0 || _i == KPAR_OP_MAP, "op %s has no case here", row->name);
+    ck_assert_msg(n > 0 || _i == KPAR_OP_MAP || _i == KPAR_OP_MAP_REDUCE, "op %s has no case here",
+                  row->name);
 }
 END_TEST
 
@@ -501,10 +502,81 @@ START_TEST(maps_of_smaller_shape_stay_apart)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64);
     const kpar_value_id bias = unary(g, KPAR_SCALAR_EXP, variable_of(g, 0, "4"));
-    give(g, total(g, binary(g, KPAR_SCALAR_ADD, feature_of(g, 0, "b 4"), bias)));
+    give(g, unary(g, KPAR_SCALAR_TANH, binary(g, KPAR_SCALAR_ADD, feature_of(g, 0, "b 4"), bias)));
     g = passed(g, kpar_graph_fuse);
     ck_assert_int_eq(count_ops(g, KPAR_OP_MAP), 2);
     kpar_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(maps_before_a_sum_are_computed_while_it_is_summed)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64);
+    const kpar_value_id x = feature_of(g, 0, "b 4"), scale = variable_of(g, 0, "4");
+    give(g, total(g, unary(g, KPAR_SCALAR_SQUARE, binary(g, KPAR_SCALAR_MULTIPLY, x, scale))));
+    g = passed(g, kpar_graph_fuse);
+    ck_assert_uint_eq(g->n_ops, 1);
+    const kpar_op *op = only_op(g, KPAR_OP_MAP_REDUCE);
+    ck_assert_int_eq(op->n_inputs, 2);
+    ck_assert_uint_eq(op->attributes.axes, 3);
+    kpar_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(what_a_sum_is_not_alone_to_read_is_kept)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64);
+    const kpar_value_id square = unary(g, KPAR_SCALAR_SQUARE, feature_of(g, 0, "b 4"));
+    give(g, binary(g, KPAR_SCALAR_MULTIPLY, square, total(g, square)));
+    g = passed(g, kpar_graph_fuse);
+    ck_assert_int_eq(count_ops(g, KPAR_OP_MAP), 2);
+    ck_assert_int_eq(count_ops(g, KPAR_OP_REDUCE), 1);
+    kpar_graph_destroy(g);
+}
+END_TEST
+
+/* A sum of what is repeated reads nothing as large as what it sums; the update's sums are taken by others. */
+START_TEST(sums_of_what_is_repeated_and_sums_of_the_update_keep_their_map)
+{
+    for (int update = 0; update < 2; update++) {
+        kpar_graph *g = kpar_graph_create(KPAR_F64);
+        const kpar_value_id x = variable_of(g, 0, update ? "4" : "4 1");
+        kpar_value_id y = unary(g, KPAR_SCALAR_EXP, x);
+        if (update) {
+            g->phase = KPAR_PHASE_UPDATE;
+            y = unary(g, KPAR_SCALAR_EXP, x);
+        } else
+            ASSERT_OK(kpar_build_broadcast(g, shape("4 5"), y, &y));
+        give(g, total(g, y));
+        g = passed(g, kpar_graph_fuse);
+        ck_assert_int_eq(count_ops(g, KPAR_OP_MAP_REDUCE), 0);
+        kpar_graph_destroy(g);
+    }
+}
+END_TEST
+
+/* The gradient of a product with a vector: one output for what goes on, one that is only summed. */
+START_TEST(an_output_that_is_only_summed_leaves_its_map)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64), *fused = NULL;
+    const kpar_value_id x = feature_of(g, 0, "b 4"), scale = variable_of(g, 0, "4");
+    const kpar_value_id inner = unary(g, KPAR_SCALAR_TANH, x);
+    const kpar_value_id inputs[] = {inner, scale};
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    const kpar_x both[] = {kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_input(e, 1)),
+                           kpar_x_square(e, kpar_x_input(e, 0))};
+    kpar_value_id made[2];
+    ASSERT_OK(kpar_build_map_many(g, kpar_expression_end(e, g->arena, both, 2), inputs, 2, made));
+    give(g, made[0]);
+    kpar_graph_add_output(g, KPAR_OUTPUT_PREDICTION, 1, total(g, made[1]));
+    ASSERT_OK(kpar_graph_fuse(g, &fused));
+    ck_assert_int_eq(only_op(fused, KPAR_OP_MAP_REDUCE)->n_inputs, 1);
+    ck_assert_int_eq(count_ops(fused, KPAR_OP_MAP), 2);
+    for (int i = 0; i < 2; i++)
+        ck_assert_double_eq_tol(evaluated(fused, fused->outputs[i].value),
+                                evaluated(g, g->outputs[i].value), 1e-12);
+    kpar_graph_destroy(g);
+    kpar_graph_destroy(fused);
 }
 END_TEST
 
@@ -614,6 +686,10 @@ int main(void)
     tcase_add_test(passes, nothing_is_fused_across_layers);
     tcase_add_test(passes, what_others_read_or_see_is_not_fused_away);
     tcase_add_test(passes, maps_of_smaller_shape_stay_apart);
+    tcase_add_test(passes, maps_before_a_sum_are_computed_while_it_is_summed);
+    tcase_add_test(passes, what_a_sum_is_not_alone_to_read_is_kept);
+    tcase_add_test(passes, sums_of_what_is_repeated_and_sums_of_the_update_keep_their_map);
+    tcase_add_test(passes, an_output_that_is_only_summed_leaves_its_map);
     tcase_add_test(passes, forward_and_backward_are_not_fused_and_mean_the_same);
     suite_add_tcase(suite, ops);
     suite_add_tcase(suite, passes);

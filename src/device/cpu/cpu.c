@@ -6,6 +6,7 @@
 static const kpar_cpu_rule *const rules[KPAR_OP_COUNT] = {
     [KPAR_OP_MAP] = &kpar_cpu_map,
     [KPAR_OP_REDUCE] = &kpar_cpu_reduce,
+    [KPAR_OP_MAP_REDUCE] = &kpar_cpu_reduce,
     [KPAR_OP_ARG_REDUCE] = &kpar_cpu_arg_reduce,
     [KPAR_OP_CUMULATIVE] = &kpar_cpu_cumulative,
     [KPAR_OP_MATMUL] = &kpar_cpu_matmul,
@@ -101,7 +102,7 @@ static kpar_status prepare_rest(kpar_cpu_kernel *k)
     for (int i = 0; i < more; i++) inputs[i + 1] = *kpar_spec_input(spec, anchor + i);
     k->arguments = kpar_alloc_zeroed((size_t)more + 1, sizeof *k->arguments);
     kpar_status status = kpar_evaluator_create(e ? e : &identity, inputs, kpar_spec_output(spec, 0),
-                                               spec->attributes.accumulate, k->threads, &k->rest);
+                                               spec->attributes.accumulate, 0, k->threads, &k->rest);
     if (status == KPAR_OK &&
         (spec->attributes.accumulate || inputs[0].dtype != kpar_spec_output(spec, 0)->dtype))
         status =

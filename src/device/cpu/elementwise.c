@@ -23,7 +23,7 @@ static kpar_status prepare_evaluator(kpar_cpu_kernel *k, const kpar_expression *
                                      const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs)
 {
     kpar_evaluator *evaluator;
-    KPAR_TRY(kpar_evaluator_create(e, inputs, outputs, k->base.spec->attributes.accumulate, k->threads,
+    KPAR_TRY(kpar_evaluator_create(e, inputs, outputs, k->base.spec->attributes.accumulate, 0, k->threads,
                                    &evaluator));
     k->state = evaluator;
     return KPAR_OK;

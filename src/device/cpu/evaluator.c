@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Elements of a block at most: a block of all operands of an optimizer fits a first cache of 32 KiB. */
-enum { BLOCK = 512 };
+enum { BLOCK = KPAR_PIECE };
 
 /* Blocks worth a second thread. */
 enum { BLOCKS_A_THREAD = 16 };
@@ -29,7 +29,7 @@ struct kpar_evaluator {
     kpar_dtype *output_types;
     double *values;       /* of uniform scalars */
     void **sources;       /* the inputs of a run */
-    void *const *targets; /* the outputs of a run */
+    void *const *targets; /* the outputs of a run; NULL: each piece has its own */
     bool *indirect;       /* outputs that go through scratch memory in this run */
     int threads;
     kpar_lane_operand **operands; /* a table for each thread */
@@ -67,7 +67,8 @@ static kpar_dtype computing_type(const kpar_evaluator *v, const kpar_tensor_spec
     return floats ? KPAR_F32 : KPAR_F64;
 }
 
-static void describe(kpar_evaluator *v, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs)
+static void describe(kpar_evaluator *v, const kpar_tensor_spec *inputs, const kpar_tensor_spec *outputs,
+                     int64_t unit)
 {
     const int n = v->e->n_inputs;
     v->count = kpar_tensor_count(&outputs[0]);
@@ -78,7 +79,7 @@ static void describe(kpar_evaluator *v, const kpar_tensor_spec *inputs, const kp
     for (int i = 0; i < n; i++)
         kpar_operand_describe(&v->inputs[i], i < v->n_given ? &inputs[i] : &outputs[i - v->n_given],
                               &outputs[0], v->type);
-    v->block = kpar_operands_block(v->inputs, n, BLOCK, KPAR_LANES);
+    v->block = kpar_operands_block(v->inputs, n, BLOCK, KPAR_LANES, unit);
     for (int i = 0; i < v->e->n_outputs; i++) v->output_types[i] = outputs[i].dtype;
 }
 
@@ -118,7 +119,7 @@ static kpar_status lay_out(kpar_evaluator *v)
 }
 
 kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_spec *inputs,
-                                  const kpar_tensor_spec *outputs, bool accumulate, int threads,
+                                  const kpar_tensor_spec *outputs, bool accumulate, int64_t unit, int threads,
                                   kpar_evaluator **evaluator)
 {
     kpar_arena *arena = kpar_arena_create();
@@ -126,7 +127,7 @@ kpar_status kpar_evaluator_create(const kpar_expression *e, const kpar_tensor_sp
     v->arena = arena;
     v->e = accumulate ? with_accumulation(e, arena) : kpar_expression_copy(e, arena);
     v->n_given = e->n_inputs;
-    describe(v, inputs, outputs);
+    describe(v, inputs, outputs, unit);
     compile(v);
     const int64_t useful = v->count / (v->block * BLOCKS_A_THREAD) + 1;
     v->threads = threads < useful ? threads : (int)useful;
@@ -182,7 +183,7 @@ static void find_indirect(kpar_evaluator *v)
     const kpar_lane_program *p = v->program;
     for (int o = 0; o < p->n_outputs; o++) {
         v->indirect[o] = v->output_types[o] != v->type;
-        for (int i = 0; i < p->n_inputs; i++)
+        for (int i = 0; v->targets && i < p->n_inputs; i++)
             if (v->inputs[i].how == KPAR_READ_DIRECT && v->sources[i] == v->targets[o] &&
                 p->last_read[i] > p->written[o])
                 v->indirect[o] = true;
@@ -220,7 +221,8 @@ static void *block_of_input(const kpar_evaluator *v, const block_worker *w, int 
     if (in->how == KPAR_READ_DIRECT)
         memcpy(scratch, source + (size_t)first * v->bytes, (size_t)n * v->bytes);
     else
-        kpar_operand_gather(in, source, scratch, v->type, first, in->how == KPAR_READ_SPREAD ? KPAR_LANES : n);
+        kpar_operand_gather(in, source, scratch, v->type, first,
+                            in->how == KPAR_READ_SPREAD ? KPAR_LANES : n);
     return scratch;
 }
 
@@ -242,56 +244,107 @@ static bool through_scratch(const kpar_evaluator *v, int o, int64_t n)
     return v->indirect[o] || n % KPAR_LANES;
 }
 
-static void place_outputs(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
+/* Where n elements of output o are to be, from its element `at` on. */
+static char *target_at(const kpar_evaluator *v, void *const *targets, int o, int64_t at)
+{
+    return (char *)targets[o] + (size_t)at * kpar_dtype_bytes(v->output_types[o]);
+}
+
+static void place_outputs(const kpar_evaluator *v, const block_worker *w, void *const *targets, int64_t at,
+                          int64_t n)
 {
     const int inputs = v->program->n_inputs;
     for (int o = 0; o < v->program->n_outputs; o++)
-        w->operands[inputs + o].at = through_scratch(v, o, n)
-                                         ? scratch_of(v, w, inputs + o)
-                                         : (char *)v->targets[o] + (size_t)first * v->bytes;
+        w->operands[inputs + o].at =
+            through_scratch(v, o, n) ? scratch_of(v, w, inputs + o) : target_at(v, targets, o, at);
 }
 
-static void store_block(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n)
+static void store_block(const kpar_evaluator *v, const block_worker *w, void *const *targets, int64_t at,
+                        int64_t n)
 {
     for (int o = 0; o < v->program->n_outputs; o++) {
-        const kpar_dtype dtype = v->output_types[o];
-        char *target = (char *)v->targets[o] + (size_t)first * kpar_dtype_bytes(dtype);
+        const void *computed = w->operands[v->program->n_inputs + o].at;
+        char *target = target_at(v, targets, o, at);
         if (!through_scratch(v, o, n)) continue;
-        if (dtype == v->type)
-            memcpy(target, w->operands[v->program->n_inputs + o].at, (size_t)n * v->bytes);
+        if (v->output_types[o] == v->type)
+            memcpy(target, computed, (size_t)n * v->bytes);
         else
-            kpar_convert(target, dtype, w->operands[v->program->n_inputs + o].at, v->type, (size_t)n);
+            kpar_convert(target, v->output_types[o], computed, v->type, (size_t)n);
     }
 }
 
-static void run_blocks(void *context, int worker, int64_t first_block, int64_t last_block)
+/* Elements first .. first + n - 1, to the targets' elements from `at` on. */
+static void run_block(const kpar_evaluator *v, const block_worker *w, int64_t first, int64_t n,
+                      void *const *targets, int64_t at)
+{
+    const kpar_lane_program *p = v->program;
+    const size_t groups = (size_t)(n + KPAR_LANES - 1) / KPAR_LANES;
+    load_block(v, w, first, n);
+    place_outputs(v, w, targets, at, n);
+    (v->type == KPAR_F32 ? kpar_lanes_run_f32 : kpar_lanes_run_f64)(p->code, p->n_code, w->operands, groups);
+    store_block(v, w, targets, at, n);
+}
+
+static block_worker worker_of(const kpar_evaluator *v, int worker)
+{
+    const kpar_lane_program *p = v->program;
+    const size_t uniform_bytes = (size_t)p->n_uniforms * KPAR_LANES * v->bytes;
+    const size_t scratch_bytes = (size_t)(p->n_inputs + p->n_outputs + p->n_slots) * BLOCK * v->bytes;
+    return (block_worker){v->operands[worker],
+                          (char *)v->memory + uniform_bytes + (size_t)worker * scratch_bytes};
+}
+
+static void run_blocks(void *context, int number, int64_t first_block, int64_t last_block)
 {
     const kpar_evaluator *v = context;
-    const kpar_lane_program *p = v->program;
-    const size_t scratch_bytes = (size_t)(p->n_inputs + p->n_outputs + p->n_slots) * BLOCK * v->bytes;
-    const block_worker w = {v->operands[worker], (char *)v->memory +
-                                                     (size_t)p->n_uniforms * KPAR_LANES * v->bytes +
-                                                     (size_t)worker * scratch_bytes};
+    const block_worker w = worker_of(v, number);
     load_tiles(v, &w);
     for (int64_t block = first_block; block < last_block; block++) {
-        const int64_t first = block * v->block, left = v->count - first, n = left < v->block ? left : v->block;
-        const size_t groups = (size_t)(n + KPAR_LANES - 1) / KPAR_LANES;
-        load_block(v, &w, first, n);
-        place_outputs(v, &w, first, n);
-        (v->type == KPAR_F32 ? kpar_lanes_run_f32 : kpar_lanes_run_f64)(p->code, p->n_code, w.operands,
-                                                                        groups);
-        store_block(v, &w, first, n);
+        const int64_t first = block * v->block, left = v->count - first;
+        run_block(v, &w, first, left < v->block ? left : v->block, v->targets, first);
     }
+}
+
+/* `outputs` NULL: of pieces. */
+static void begin(kpar_evaluator *v, void *const *inputs, void *const *outputs)
+{
+    for (int i = 0; i < v->e->n_inputs; i++)
+        v->sources[i] = i < v->n_given ? inputs[i] : outputs[i - v->n_given];
+    v->targets = outputs;
+    compute_uniforms(v);
+    find_indirect(v);
 }
 
 void kpar_evaluator_run(kpar_evaluator *evaluator, void *const *inputs, void *const *outputs)
 {
     kpar_evaluator *v = evaluator;
     if (v->count == 0) return;
-    for (int i = 0; i < v->e->n_inputs; i++)
-        v->sources[i] = i < v->n_given ? inputs[i] : outputs[i - v->n_given];
-    v->targets = outputs;
-    compute_uniforms(v);
-    find_indirect(v);
+    begin(v, inputs, outputs);
     kpar_parallel(v->threads, (v->count + v->block - 1) / v->block, run_blocks, v);
 }
+
+void kpar_evaluator_begin(kpar_evaluator *evaluator, void *const *inputs) { begin(evaluator, inputs, NULL); }
+
+void kpar_evaluator_begin_worker(const kpar_evaluator *evaluator, int worker)
+{
+    const block_worker w = worker_of(evaluator, worker);
+    load_tiles(evaluator, &w);
+}
+
+void kpar_evaluator_piece(const kpar_evaluator *evaluator, int worker, int64_t first, int64_t n,
+                          void *const *outputs)
+{
+    const block_worker w = worker_of(evaluator, worker);
+    for (int64_t done = 0; done < n; done += evaluator->block) {
+        const int64_t left = n - done;
+        run_block(evaluator, &w, first + done, left < evaluator->block ? left : evaluator->block, outputs,
+                  done);
+    }
+}
+
+int64_t kpar_evaluator_step(const kpar_evaluator *evaluator)
+{
+    return KPAR_PIECE / evaluator->block * evaluator->block;
+}
+
+int kpar_evaluator_threads(const kpar_evaluator *evaluator) { return evaluator->threads; }

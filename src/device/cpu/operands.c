@@ -37,35 +37,30 @@ void kpar_operand_describe(kpar_operand_input *in, const kpar_tensor_spec *tenso
     if (in->rank == 2 && in->strides[0] == 0 && in->dtype == type) in->how = KPAR_READ_TILED;
 }
 
-/* How an input is read in blocks of so many elements. */
-static kpar_reading reading_in(const kpar_operand_input *in, int64_t block)
+/* How an input is read in blocks of so many elements. `aligned`: they begin at multiples of that size. */
+static kpar_reading reading_in(const kpar_operand_input *in, int64_t block, bool aligned)
 {
-    const int64_t length = in->rank > 0 ? in->dims[in->rank - 1] : 1;
-    switch (in->how) {
-    case KPAR_READ_TILED:
-        return block % length == 0   ? KPAR_READ_TILED
-               : length % block == 0 ? KPAR_READ_SLICED
-                                     : KPAR_READ_GATHERED;
-    case KPAR_READ_SPREAD:
-        return length % block == 0 ? KPAR_READ_SPREAD : KPAR_READ_GATHERED;
-    default:
-        return in->how;
-    }
+    if (in->how != KPAR_READ_TILED && in->how != KPAR_READ_SPREAD) return in->how;
+    const int64_t length = in->dims[in->rank - 1];
+    if (!aligned) return KPAR_READ_GATHERED;
+    if (length % block == 0) return in->how == KPAR_READ_TILED ? KPAR_READ_SLICED : KPAR_READ_SPREAD;
+    return in->how == KPAR_READ_TILED && block % length == 0 ? KPAR_READ_TILED : KPAR_READ_GATHERED;
 }
 
-int64_t kpar_operands_block(kpar_operand_input *inputs, int n, int64_t most, int64_t lanes)
+int64_t kpar_operands_block(kpar_operand_input *inputs, int n, int64_t most, int64_t lanes, int64_t unit)
 {
     int64_t best = most;
     int fewest = n + 1;
-    for (int64_t block = most; block >= most / 4; block -= lanes) {
+    for (int64_t block = most; block >= most / 8; block -= lanes) {
         int gathered = 0;
-        for (int i = 0; i < n; i++) gathered += reading_in(&inputs[i], block) == KPAR_READ_GATHERED;
+        if (unit % block) continue;
+        for (int i = 0; i < n; i++) gathered += reading_in(&inputs[i], block, true) == KPAR_READ_GATHERED;
         if (gathered < fewest) {
             fewest = gathered;
             best = block;
         }
     }
-    for (int i = 0; i < n; i++) inputs[i].how = reading_in(&inputs[i], best);
+    for (int i = 0; i < n; i++) inputs[i].how = reading_in(&inputs[i], best, unit % best == 0);
     return best;
 }
 

@@ -28,8 +28,9 @@ void kpar_operand_describe(kpar_operand_input *in, const kpar_tensor_spec *tenso
                            const kpar_tensor_spec *whole, kpar_dtype type);
 
 /* Elements of a block, at most `most` and a multiple of `lanes`, at which as few as possible of the inputs have to be
- * gathered; settles how each is read. */
-int64_t kpar_operands_block(kpar_operand_input *inputs, int n, int64_t most, int64_t lanes);
+ * gathered; settles how each is read. Blocks begin at multiples of that size; or, where `unit` is not 0,
+ * whole blocks behind a multiple of `unit`. */
+int64_t kpar_operands_block(kpar_operand_input *inputs, int n, int64_t most, int64_t lanes, int64_t unit);
 
 /* Elements first .. first + n - 1, as `type`, into `target`: the values at `source` repeated and converted as the input
  * says. */

@@ -1,250 +1,199 @@
-/* CPU kernels of reduce and arg_reduce.
+/* CPU kernels of reduce and map_reduce.
  *
- * Dimensions are joined and split into outer ones and the last. Where the last is kept, rows are combined into
- * strips of columns; where it is removed, lines are combined into lanes and the lanes at the end. Every sum is of
- * sums of CHUNK terms, in an order that no thread changes. */
+ * Dimensions are joined and split into outer ones and the last. Where the last is kept, rows are combined column by
+ * column. Rows that are narrow and follow each other count as one: `fold` of them, whose parts are combined at the end.
+ * Many rows of few columns are parts, which threads share and which are combined at the end too. Where the last
+ * dimension is removed, lines are combined into lanes and the lanes at the end. What is reduced is read where it lies, or
+ * (map_reduce) computed a piece at a time. Every sum is of sums of few terms, in an order that no thread changes. */
 #include "device/cpu/vector.h"
 
-#include "device/cpu/cpu.h"
 #include "device/cpu/parallel.h"
+#include "device/cpu/reduce_plan.h"
 
-#include <math.h>
-#include <string.h>
+/* --- columns --- */
 
-enum { STRIP = 4 * KPAR_LANES, CHUNK = 32 };
+/* Where the results of a part of the rows go. */
+static float *target_of(const kpar_reduction_plan *s, int output, int64_t kept, int64_t part)
+{
+    if (!s->partial) return (float *)s->out[output] + kept * s->length;
+    return s->partial + ((output * s->kept.n + kept) * s->parts + part) * s->length;
+}
 
-/* Elements worth a second thread. */
-enum { ELEMENTS_A_THREAD = 32768 };
+/* n columns of rows [first, end), of memory. CHUNK rows of all of them before the next rows: it is read nearly in order. */
+static void read_columns(const kpar_reduction_plan *s, const float *x, int64_t first, int64_t end, int64_t n,
+                         float *to)
+{
+    for (int64_t i = first; i < end; i += KPAR_CHUNK)
+        for (int64_t j = 0; j < n; j += KPAR_STRIP)
+            s->loops->columns(to + j, x + j, s->rows.at + i, end - i < KPAR_CHUNK ? end - i : KPAR_CHUNK,
+                              n - j < KPAR_STRIP ? n - j : KPAR_STRIP);
+}
 
-typedef void (*reduce_loop)(const float *x, const int64_t *offsets, int64_t n, int64_t length, float *out);
+static void fill(float *to, float value, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) to[i] = value;
+}
 
-typedef struct reduce_state {
-    bool last_kept;
-    float start;             /* of nothing */
-    int64_t length;          /* of the last dimension */
-    int64_t *kept, *removed; /* offsets of the outer dimensions that are kept, and that are removed */
-    int64_t n_kept, n_removed;
-    reduce_loop loop;
-    int threads;
-    const float *x; /* of a run */
-    float *out;
-} reduce_state;
+/* The outputs' pieces in a worker's scratch memory. */
+static void pieces_of(const kpar_reduction_plan *s, int worker, void *pieces[KPAR_OP_OUTPUTS])
+{
+    for (int o = 0; o < s->n_outputs; o++) pieces[o] = kpar_reduce_scratch(s, worker, o);
+}
 
-/* columns: combines out[0 .. length), length <= STRIP, with n <= CHUNK rows at x + offsets[0 .. n).
- * lines: *out of n lines of `length` elements. */
-#define REDUCE_LOOPS(name, start, combine)                                                                   \
-    static inline void load_##name(float to[STRIP], const float *x, int64_t length)                          \
-    {                                                                                                        \
-        for (int j = 0; j < STRIP; j++) to[j] = j < length ? x[j] : (start);                                 \
-    }                                                                                                        \
-    static inline void add_##name(float sums[STRIP], const float *x)                                         \
-    {                                                                                                        \
-        KPAR_INDEPENDENT for (int j = 0; j < STRIP; j++) sums[j] = combine(sums[j], x[j]);                   \
-    }                                                                                                        \
-    static inline void begin_##name(float sums[STRIP])                                                       \
-    {                                                                                                        \
-        for (int j = 0; j < STRIP; j++) sums[j] = (start);                                                   \
-    }                                                                                                        \
-    KPAR_CLONES static void columns_##name(const float *x, const int64_t *offsets, int64_t n,                \
-                                           int64_t length, float *out)                                       \
-    {                                                                                                        \
-        float sums[STRIP], row[STRIP];                                                                       \
-        begin_##name(sums);                                                                                  \
-        for (int64_t i = 0; i < n; i++) {                                                                    \
-            if (length < STRIP) load_##name(row, x + offsets[i], length);                                    \
-            add_##name(sums, length < STRIP ? row : x + offsets[i]);                                         \
-        }                                                                                                    \
-        for (int64_t j = 0; j < length; j++) out[j] = combine(out[j], sums[j]);                              \
-    }                                                                                                        \
-    KPAR_CLONES static void lines_##name(const float *x, const int64_t *offsets, int64_t n, int64_t length,  \
-                                         float *out)                                                         \
-    {                                                                                                        \
-        float total[STRIP], sums[STRIP], rest[STRIP];                                                        \
-        begin_##name(total);                                                                                 \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            for (int64_t first = 0; first < length; first += CHUNK * STRIP) {                                \
-                const int64_t last = first + CHUNK * STRIP < length ? first + CHUNK * STRIP : length;        \
-                const float *line = x + offsets[i];                                                          \
-                int64_t j = first;                                                                           \
-                begin_##name(sums);                                                                          \
-                for (; j + STRIP <= last; j += STRIP) add_##name(sums, line + j);                            \
-                load_##name(rest, line + j, last - j);                                                       \
-                add_##name(sums, rest);                                                                      \
-                add_##name(total, sums);                                                                     \
-            }                                                                                                \
-        for (int half = STRIP / 2; half > 0; half /= 2)                                                      \
-            for (int j = 0; j < half; j++) total[j] = combine(total[j], total[j + half]);                    \
-        *out = total[0];                                                                                     \
+/* n columns, at most a panel, of CHUNK rows or those up to `end`, computed. */
+static void compute_chunk(const kpar_reduction_plan *s, int worker, int64_t offset, int64_t first, int64_t end,
+                          int64_t n, float *const *to)
+{
+    void *pieces[KPAR_OP_OUTPUTS];
+    pieces_of(s, worker, pieces);
+    for (int o = 0; o < s->n_outputs; o++)
+        fill(kpar_reduce_scratch(s, worker, o) + KPAR_PIECE, s->loops->start, n);
+    for (int64_t i = first; i < end && i < first + KPAR_CHUNK; i++) {
+        kpar_evaluator_piece(s->map, worker, offset + s->rows.at[i], n, pieces);
+        for (int o = 0; o < s->n_outputs; o++)
+            s->loops->row(kpar_reduce_scratch(s, worker, o) + KPAR_PIECE, pieces[o], n);
     }
-
-#define SUM_OF(a, b) ((a) + (b))
-#define PRODUCT_OF(a, b) ((a) * (b))
-#define MAXIMUM_OF(a, b) ((((a) >= (b)) | ((a) != (a))) ? (a) : (b))
-#define MINIMUM_OF(a, b) ((((a) <= (b)) | ((a) != (a))) ? (a) : (b))
-REDUCE_LOOPS(sum, 0.0f, SUM_OF)
-REDUCE_LOOPS(product, 1.0f, PRODUCT_OF)
-REDUCE_LOOPS(maximum, -INFINITY, MAXIMUM_OF)
-REDUCE_LOOPS(minimum, INFINITY, MINIMUM_OF)
-
-static reduce_loop loop_of(kpar_reduction reduction, bool last_kept)
-{
-    static const reduce_loop loops[][2] = {[KPAR_REDUCE_SUM] = {lines_sum, columns_sum},
-                                           [KPAR_REDUCE_MAX] = {lines_maximum, columns_maximum},
-                                           [KPAR_REDUCE_MIN] = {lines_minimum, columns_minimum},
-                                           [KPAR_REDUCE_PRODUCT] = {lines_product, columns_product}};
-    return loops[reduction][last_kept];
+    for (int o = 0; o < s->n_outputs; o++)
+        s->loops->row(to[o], kpar_reduce_scratch(s, worker, o) + KPAR_PIECE, n);
 }
 
-static float start_of(kpar_reduction reduction)
+static void reduce_panel(const kpar_reduction_plan *s, int worker, int64_t kept, int64_t part, int64_t column)
 {
-    static const float starts[KPAR_REDUCTION_COUNT] = {
-        [KPAR_REDUCE_MAX] = -INFINITY, [KPAR_REDUCE_MIN] = INFINITY, [KPAR_REDUCE_PRODUCT] = 1};
-    return starts[reduction];
+    const int64_t left = s->length - column, n = left < s->panel ? left : s->panel;
+    const int64_t first = part * s->rows_a_part, past = first + s->rows_a_part;
+    const int64_t end = past < s->rows.n ? past : s->rows.n, offset = s->kept.at[kept] + column;
+    float *to[KPAR_OP_OUTPUTS];
+    for (int o = 0; o < s->n_outputs; o++) {
+        to[o] = target_of(s, o, kept, part) + column;
+        fill(to[o], s->loops->start, n);
+    }
+    if (!s->map)
+        read_columns(s, s->x + offset, first, end, n, to[0]);
+    else
+        for (int64_t i = first; i < end; i += KPAR_CHUNK) compute_chunk(s, worker, offset, i, end, n, to);
 }
 
-/* Dimensions with neighbours of the same kind joined and those of one element dropped. */
-typedef struct joined {
-    int rank;
-    int64_t dims[KPAR_MAX_RANK];
-    bool kept[KPAR_MAX_RANK];
-} joined;
-
-static joined join(const kpar_tensor_spec *tensor, unsigned axes)
+static void reduce_panels(void *context, int worker, int64_t first, int64_t last)
 {
-    joined j = {.rank = 0};
-    for (int d = 0; d < tensor->rank; d++) {
-        const bool kept = !(axes >> d & 1);
-        if (tensor->dims[d] == 1) continue;
-        if (j.rank > 0 && j.kept[j.rank - 1] == kept)
-            j.dims[j.rank - 1] *= tensor->dims[d];
-        else {
-            j.dims[j.rank] = tensor->dims[d];
-            j.kept[j.rank++] = kept;
+    const kpar_reduction_plan *s = context;
+    const int64_t panels = (s->length + s->panel - 1) / s->panel;
+    if (s->map) kpar_evaluator_begin_worker(s->map, worker);
+    for (int64_t i = first; i < last; i++)
+        reduce_panel(s, worker, i / panels / s->parts, i / panels % s->parts, i % panels * s->panel);
+}
+
+/* Rows that were left over count for the first columns of the first part. */
+static void add_tail(const kpar_reduction_plan *s, int worker, int64_t kept, int64_t offset)
+{
+    void *pieces[KPAR_OP_OUTPUTS];
+    if (!s->map) {
+        s->loops->row(target_of(s, 0, kept, 0), s->x + s->kept.at[kept] + offset, s->tail);
+        return;
+    }
+    pieces_of(s, worker, pieces);
+    for (int64_t j = 0; j < s->tail; j += s->panel) {
+        const int64_t n = s->tail - j < s->panel ? s->tail - j : s->panel;
+        kpar_evaluator_piece(s->map, worker, s->kept.at[kept] + offset + j, n, pieces);
+        for (int o = 0; o < s->n_outputs; o++) s->loops->row(target_of(s, o, kept, 0) + j, pieces[o], n);
+    }
+}
+
+/* Puts the parts of the rows that are kept together, and what was folded. */
+static void put_together(void *context, int worker, int64_t first, int64_t last)
+{
+    const kpar_reduction_plan *s = context;
+    const int64_t columns = s->length / s->fold;
+    if (s->map) kpar_evaluator_begin_worker(s->map, worker);
+    for (int64_t kept = first; kept < last; kept++) {
+        for (int64_t i = 0; s->tail > 0 && i < s->tails.n; i++) add_tail(s, worker, kept, s->tails.at[i]);
+        for (int o = 0; o < s->n_outputs; o++) {
+            float *sums = target_of(s, o, kept, 0), *to = (float *)s->out[o] + kept * columns;
+            for (int64_t part = 1; part < s->parts; part++)
+                s->loops->row(sums, target_of(s, o, kept, part), s->length);
+            fill(to, s->loops->start, columns);
+            for (int64_t i = 0; i < s->fold; i++) s->loops->row(to, sums + i * columns, columns);
         }
     }
-    if (j.rank == 0) j = (joined){1, {1}, {true}};
-    return j;
 }
 
-/* Offsets, in order, of all coordinates of the outer dimensions that are (not) kept. */
-static int64_t *offsets_of(const joined *j, bool kept, int64_t *n)
+/* --- lines --- */
+
+/* A result of each output: of computed lines. */
+static void compute_lines(const kpar_reduction_plan *s, int worker, int64_t kept)
 {
-    int64_t count = 1, *offsets;
-    for (int d = 0; d < j->rank - 1; d++)
-        if (j->kept[d] == kept) count *= j->dims[d];
-    offsets = kpar_alloc(((size_t)count + 1) * sizeof *offsets);
-    for (int64_t i = 0; i < count; i++) {
-        int64_t rest = i, stride = j->dims[j->rank - 1];
-        offsets[i] = 0;
-        for (int d = j->rank - 2; d >= 0; stride *= j->dims[d], d--) {
-            if (j->kept[d] != kept) continue;
-            offsets[i] += rest % j->dims[d] * stride;
-            rest /= j->dims[d];
+    void *pieces[KPAR_OP_OUTPUTS];
+    pieces_of(s, worker, pieces);
+    for (int o = 0; o < s->n_outputs; o++)
+        fill(kpar_reduce_scratch(s, worker, o) + KPAR_PIECE, s->loops->start, KPAR_STRIP);
+    for (int64_t i = 0; i < s->rows.n; i++)
+        for (int64_t j = 0; j < s->length; j += s->panel) {
+            const int64_t n = s->length - j < s->panel ? s->length - j : s->panel;
+            kpar_evaluator_piece(s->map, worker, s->kept.at[kept] + s->rows.at[i] + j, n, pieces);
+            for (int o = 0; o < s->n_outputs; o++)
+                s->loops->line(kpar_reduce_scratch(s, worker, o) + KPAR_PIECE, pieces[o], n);
         }
-    }
-    *n = count;
-    return offsets;
+    for (int o = 0; o < s->n_outputs; o++)
+        ((float *)s->out[o])[kept] = s->loops->lanes(kpar_reduce_scratch(s, worker, o) + KPAR_PIECE);
 }
 
-static bool fits_reduce(const kpar_kernel_spec *spec)
+/* n results of each output: of short lines that follow each other, computed together. */
+static void compute_together(const kpar_reduction_plan *s, int worker, int64_t kept, int64_t n)
 {
-    return kpar_spec_input(spec, 0)->dtype == KPAR_F32 && kpar_cpu_result_type(spec) == KPAR_F32;
+    void *pieces[KPAR_OP_OUTPUTS];
+    float lanes[KPAR_STRIP];
+    pieces_of(s, worker, pieces);
+    kpar_evaluator_piece(s->map, worker, kept * s->length, n * s->length, pieces);
+    for (int o = 0; o < s->n_outputs; o++)
+        for (int64_t i = 0; i < n; i++) {
+            fill(lanes, s->loops->start, KPAR_STRIP);
+            s->loops->line(lanes, (float *)pieces[o] + i * s->length, s->length);
+            ((float *)s->out[o])[kept + i] = s->loops->lanes(lanes);
+        }
 }
 
-static kpar_status prepare_reduce(kpar_cpu_device *device, kpar_cpu_kernel *k)
-{
-    const kpar_kernel_spec *spec = k->base.spec;
-    const joined j = join(kpar_spec_input(spec, 0), spec->attributes.axes);
-    reduce_state *state = kpar_alloc_zeroed(1, sizeof *state);
-    (void)device;
-    state->last_kept = j.kept[j.rank - 1];
-    state->length = j.dims[j.rank - 1];
-    state->kept = offsets_of(&j, true, &state->n_kept);
-    state->removed = offsets_of(&j, false, &state->n_removed);
-    state->start = start_of(spec->attributes.reduction);
-    state->loop = loop_of(spec->attributes.reduction, state->last_kept);
-    const int64_t useful = kpar_tensor_count(kpar_spec_input(spec, 0)) / ELEMENTS_A_THREAD + 1;
-    state->threads = k->threads < useful ? k->threads : (int)useful;
-    k->state = state;
-    return KPAR_OK;
-}
-
-static void release_reduce(kpar_cpu_kernel *k)
-{
-    reduce_state *state = k->state;
-    kpar_free(state->kept);
-    kpar_free(state->removed);
-    kpar_free(state);
-}
-
-/* Columns from `column` on of the row of outputs at `out`. CHUNK rows of all of them before the next rows: memory is
- * read nearly in order. */
-static void reduce_columns(const reduce_state *s, const float *x, float *out, int64_t column, int64_t end)
-{
-    for (int64_t j = column; j < end; j++) out[j] = s->start;
-    for (int64_t first = 0; first < s->n_removed; first += CHUNK) {
-        const int64_t left = s->n_removed - first, n = left < CHUNK ? left : CHUNK;
-        for (int64_t j = column; j < end; j += STRIP)
-            s->loop(x + j, s->removed + first, n, end - j < STRIP ? end - j : STRIP, out + j);
-    }
-}
-
-/* Items are the strips of all rows of outputs. */
-static void reduce_strips(void *context, int worker, int64_t first, int64_t last)
-{
-    const reduce_state *s = context;
-    const int64_t strips = (s->length + STRIP - 1) / STRIP;
-    (void)worker;
-    for (int64_t i = first; i < last;) {
-        const int64_t row = i / strips, strip = i % strips, left = strips - strip,
-                      n = last - i < left ? last - i : left;
-        const int64_t end = (strip + n) * STRIP < s->length ? (strip + n) * STRIP : s->length;
-        reduce_columns(s, s->x + s->kept[row], s->out + row * s->length, strip * STRIP, end);
-        i += n;
-    }
-}
-
+/* Items are as many results as are computed together. */
 static void reduce_lines(void *context, int worker, int64_t first, int64_t last)
 {
-    const reduce_state *s = context;
-    (void)worker;
-    for (int64_t i = first; i < last; i++)
-        s->loop(s->x + s->kept[i], s->removed, s->n_removed, s->length, s->out + i);
+    const kpar_reduction_plan *s = context;
+    const int64_t end = last * s->together < s->kept.n ? last * s->together : s->kept.n;
+    if (s->map) kpar_evaluator_begin_worker(s->map, worker);
+    for (int64_t i = first * s->together; i < end; i += s->together) {
+        const int64_t n = end - i < s->together ? end - i : s->together;
+        if (s->map && s->together > 1)
+            compute_together(s, worker, i, n);
+        else if (s->map)
+            compute_lines(s, worker, i);
+        else
+            for (int64_t k = i; k < i + n; k++)
+                ((float *)s->out[0])[k] =
+                    s->loops->lines(s->x + s->kept.at[k], s->rows.at, s->rows.n, s->length);
+    }
 }
 
 static kpar_status run_reduce(kpar_cpu_kernel *k, void *const *in, void *const *out)
 {
-    reduce_state *s = k->state;
+    kpar_reduction_plan *s = k->state;
     s->x = in[0];
-    s->out = out[0];
-    if (s->last_kept)
-        kpar_parallel(s->threads, s->n_kept * ((s->length + STRIP - 1) / STRIP), reduce_strips, s);
-    else
-        kpar_parallel(s->threads, s->n_kept, reduce_lines, s);
+    s->out = out;
+    if (s->map) kpar_evaluator_begin(s->map, in);
+    if (!s->last_kept) {
+        kpar_parallel(s->threads, (s->kept.n + s->together - 1) / s->together, reduce_lines, s);
+        return KPAR_OK;
+    }
+    const int64_t panels = (s->length + s->panel - 1) / s->panel;
+    kpar_parallel(s->threads, s->kept.n * s->parts * panels, reduce_panels, s);
+    if (s->partial) kpar_parallel(s->threads, s->kept.n, put_together, s);
     return KPAR_OK;
+}
+
+static bool fits_reduce(const kpar_kernel_spec *spec)
+{
+    if (spec->op == KPAR_OP_REDUCE)
+        return kpar_spec_input(spec, 0)->dtype == KPAR_F32 && kpar_cpu_result_type(spec) == KPAR_F32;
+    for (int i = 0; i < spec->n_outputs; i++)
+        if (kpar_spec_output(spec, i)->dtype != KPAR_F32) return false;
+    return true;
 }
 
 const kpar_cpu_rule kpar_cpu_reduce = {
-    .fits = fits_reduce, .prepare = prepare_reduce, .release = release_reduce, .run = run_reduce};
-
-static bool fits_arg_reduce(const kpar_kernel_spec *spec)
-{
-    return kpar_spec_input(spec, 0)->dtype == KPAR_F32 && kpar_cpu_result_type(spec) == KPAR_I32;
-}
-
-static kpar_status run_arg_reduce(kpar_cpu_kernel *k, void *const *in, void *const *out)
-{
-    const kpar_lines l = kpar_lines_of(kpar_spec_input(k->base.spec, 0), k->base.spec->attributes.axis);
-    int32_t *to = out[0];
-    for (int64_t o = 0; o < l.outer; o++)
-        for (int64_t i = 0; i < l.inner; i++) {
-            const float *x = (const float *)in[0] + o * l.length * l.inner + i;
-            int64_t best = 0;
-            for (int64_t j = 1; j < l.length; j++)
-                if (x[j * l.inner] > x[best * l.inner]) best = j;
-            to[o * l.inner + i] = (int32_t)best;
-        }
-    return KPAR_OK;
-}
-
-const kpar_cpu_rule kpar_cpu_arg_reduce = {.fits = fits_arg_reduce, .run = run_arg_reduce};
+    .fits = fits_reduce, .prepare = kpar_reduce_prepare, .release = kpar_reduce_release, .run = run_reduce};

@@ -14,6 +14,7 @@ static kpar_status (*const rules[KPAR_OP_COUNT])(const kpar_kernel_spec *spec, d
                                                  double *const *out) = {
     [KPAR_OP_MAP] = kpar_reference_map,
     [KPAR_OP_REDUCE] = kpar_reference_reduce,
+    [KPAR_OP_MAP_REDUCE] = kpar_reference_map_reduce,
     [KPAR_OP_ARG_REDUCE] = kpar_reference_arg_reduce,
     [KPAR_OP_CUMULATIVE] = kpar_reference_cumulative,
     [KPAR_OP_MATMUL] = kpar_reference_matmul,

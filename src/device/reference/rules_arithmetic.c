@@ -65,21 +65,51 @@ static double start_of(kpar_reduction reduction)
     return starts[reduction];
 }
 
+/* Where results of a reduction lie, at the coordinates of what is reduced; returns how many there are. */
+static int64_t kept_strides(const kpar_kernel_spec *spec, const kpar_tensor_spec *whole,
+                            int64_t strides[KPAR_MAX_RANK])
+{
+    int64_t stride = 1;
+    for (int d = whole->rank - 1; d >= 0; d--) {
+        bool removed = spec->attributes.axes >> d & 1;
+        strides[d] = removed ? 0 : stride;
+        if (!removed) stride *= whole->dims[d];
+    }
+    return stride;
+}
+
 KPAR_REFERENCE_RULE(reduce)
 {
     const kpar_tensor_spec *input = kpar_spec_input(spec, 0);
-    int64_t strides[KPAR_MAX_RANK], coordinates[KPAR_MAX_RANK], stride = 1;
-    for (int d = input->rank - 1; d >= 0; d--) {
-        bool removed = spec->attributes.axes >> d & 1;
-        strides[d] = removed ? 0 : stride;
-        if (!removed) stride *= input->dims[d];
-    }
-    for (int64_t i = 0; i < stride; i++) out[0][i] = start_of(spec->attributes.reduction);
+    int64_t strides[KPAR_MAX_RANK], coordinates[KPAR_MAX_RANK];
+    const int64_t results = kept_strides(spec, input, strides);
+    for (int64_t i = 0; i < results; i++) out[0][i] = start_of(spec->attributes.reduction);
     for (int64_t i = 0, n = kpar_tensor_count(input); i < n; i++) {
         kpar_reference_unravel(input, i, coordinates);
         double *sum = &out[0][kpar_reference_ravel(input->rank, coordinates, strides)];
         *sum = combine(spec->attributes.reduction, *sum, in[0][i]);
     }
+    return KPAR_OK;
+}
+
+KPAR_REFERENCE_RULE(map_reduce)
+{
+    const kpar_tensor_spec whole = kpar_spec_reduced(spec);
+    const kpar_reduction reduction = spec->attributes.reduction;
+    int64_t strides[KPAR_MAX_RANK], coordinates[KPAR_MAX_RANK];
+    const int64_t results = kept_strides(spec, &whole, strides);
+    double *arguments = kpar_alloc(((size_t)spec->n_inputs + 1) * sizeof *arguments), values[KPAR_OP_OUTPUTS];
+    for (int k = 0; k < spec->n_outputs; k++)
+        for (int64_t i = 0; i < results; i++) out[k][i] = start_of(reduction);
+    for (int64_t i = 0, n = kpar_tensor_count(&whole); i < n; i++) {
+        for (int k = 0; k < spec->n_inputs; k++)
+            arguments[k] = broadcast_value(kpar_spec_input(spec, k), &whole, in[k], i);
+        kpar_expression_evaluate(spec->attributes.expression, arguments, values);
+        kpar_reference_unravel(&whole, i, coordinates);
+        const int64_t at = kpar_reference_ravel(whole.rank, coordinates, strides);
+        for (int k = 0; k < spec->n_outputs; k++) out[k][at] = combine(reduction, out[k][at], values[k]);
+    }
+    kpar_free(arguments);
     return KPAR_OK;
 }
 
