@@ -273,7 +273,8 @@ kpar_status kpar_cell_project(kpar_lowering *lowering, const kpar_cell *cell, kp
     kpar_graph *g = lowering->graph;
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
     const int gates = cell->row->gates;
-    const kpar_shape flat = {.rank = 2, .dims = {{shape.dims[1].size, true}, shape.dims[2]}};
+    const kpar_shape flat = {.rank = 2,
+                             .dims = {{shape.dims[0].size * shape.dims[1].size, true}, shape.dims[2]}};
     kpar_shape result = shape;
     kpar_value_id drop[KPAR_CELL_GATES];
     result.dims[2].size = gates * cell->units;

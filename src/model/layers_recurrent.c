@@ -93,10 +93,10 @@ static kpar_status run_cell(kpar_lowering *lowering, recurrence *r, const kpar_c
 }
 
 /* The cell's initial states: those that the call is given, or zeros. */
-static kpar_status begin_states(kpar_lowering *lowering, recurrence *r, const kpar_cell *cell,
+static kpar_status begin_states(kpar_lowering *lowering, recurrence *r, const kpar_cell *cell, kpar_dim rows,
                                 const kpar_value_id *initial, int n_initial)
 {
-    const kpar_shape shape = {.rank = 2, .dims = {{1, true}, {cell->units, false}}};
+    const kpar_shape shape = {.rank = 2, .dims = {rows, {cell->units, false}}};
     for (int s = 0; s < cell->row->states; s++) {
         const int at = r->n_states + s;
         if (at + 1 >= KPAR_CALL_OUTPUTS)
@@ -119,8 +119,9 @@ static kpar_status add_cell(kpar_lowering *lowering, recurrence *r, const kpar_c
                             const kpar_value_id *initial, int n_initial, bool first, kpar_value_id x)
 {
     kpar_cell cell;
-    KPAR_TRY(kpar_cell_read(lowering, row, kpar_lower_shape(lowering, x)->dims[2].size, &cell));
-    KPAR_TRY(begin_states(lowering, r, &cell, initial, n_initial));
+    const kpar_shape shape = *kpar_lower_shape(lowering, x);
+    KPAR_TRY(kpar_cell_read(lowering, row, shape.dims[2].size, &cell));
+    KPAR_TRY(begin_states(lowering, r, &cell, shape.dims[0], initial, n_initial));
     KPAR_TRY(run_cell(lowering, r, &cell, x, first && r->backwards, r->state + r->n_states));
     r->n_states += row->states;
     return KPAR_OK;
@@ -133,7 +134,12 @@ static kpar_status add_cell_layer(kpar_lowering *lowering, recurrence *r, const 
     const kpar_layer *inner;
     kpar_frame outer;
     const kpar_cell_row *row = kpar_cell_row_find(layer->class_name);
+    const json_t *regularizer = json_object_get(layer->config, "activity_regularizer");
     KPAR_TRY(kpar_lower_enter(lowering, layer, &outer));
+    if (regularizer && !json_is_null(regularizer))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'activity_regularizer' of a cell is not supported; give it to the layer",
+                         lowering->owner);
     if (row) KPAR_TRY(add_cell(lowering, r, row, initial, n_initial, first, x));
     for (int i = 0; (inner = kpar_lower_inner(lowering, "cells", i)); i++) {
         if (i > 0) KPAR_TRY(stacked(lowering, r->outputs, r->time, false, &x));
@@ -250,8 +256,20 @@ KPAR_LAYER(cell)
                      lowering->owner);
 }
 
-/* One direction, with its share of the initial states. Masked steps of a sequence give zero whatever the layer says. */
-static kpar_status run_direction(kpar_lowering *lowering, const given *in, int direction, recurrence *r)
+/* A layer within has its own penalty on what it gives. */
+static kpar_status penalize(kpar_lowering *lowering, const recurrence *r, kpar_value_id output)
+{
+    const json_t *regularizer = json_object_get(lowering->layer->config, "activity_regularizer");
+    KPAR_TRY(kpar_lower_activity_penalty(lowering, regularizer, output));
+    for (int s = 0; r->states && s < r->n_states; s++)
+        KPAR_TRY(kpar_lower_activity_penalty(lowering, regularizer, r->state[s]));
+    return KPAR_OK;
+}
+
+/* One direction, with its share of the initial states. Masked steps of a sequence give zero whatever the layer says, and
+ * the second one's come out in the order of the first's. */
+static kpar_status run_direction(kpar_lowering *lowering, const given *in, int direction, recurrence *r,
+                                 kpar_value_id *output)
 {
     static const char *const roles[] = {"layer", "backward_layer"};
     const kpar_layer *layer = kpar_lower_inner(lowering, roles[direction], 0);
@@ -265,6 +283,8 @@ static kpar_status run_direction(kpar_lowering *lowering, const given *in, int d
     r->zeros = r->sequences;
     KPAR_TRY(run(lowering, r, in->x, in->mask, in->initial + direction * half,
                  direction ? in->n_initial - half : half));
+    KPAR_TRY(output_of(lowering, r, direction == 1, output));
+    KPAR_TRY(penalize(lowering, r, *output));
     kpar_lower_leave(lowering, &outer);
     return KPAR_OK;
 }
@@ -299,10 +319,7 @@ KPAR_LAYER(bidirectional)
     kpar_value_id y[2];
     int n;
     const given in = read_given(lowering, inputs, n_inputs);
-    for (int i = 0; i < 2; i++) {
-        KPAR_TRY(run_direction(lowering, &in, i, &r[i]));
-        KPAR_TRY(output_of(lowering, &r[i], i == 1, &y[i]));
-    }
+    for (int i = 0; i < 2; i++) KPAR_TRY(run_direction(lowering, &in, i, &r[i], &y[i]));
     if (r[0].sequences != r[1].sequences || r[0].states != r[1].states ||
         r[0].backwards == r[1].backwards)
         return kpar_fail(KPAR_EFORMAT, "%s: expected layers of both directions that return the same",

@@ -392,11 +392,52 @@ def many_classes(rng):
     return dict(model=model, x=classes(rng, 64, 3), y={"kind": one_hot(rng, 48), "shares": one_hot(rng, 32)})
 
 
+def recurrent_masked(rng):
+    """masked steps: in both directions, backwards, held or zero outputs, GRU with the reset gate before, cells above each other, an argument
+    by name together with an initial state, sequences that go to the loss"""
+    words, short = layers.Input((6,), dtype="int32", name="words"), layers.Input((6,), dtype="bool", name="short")
+    x = layers.Embedding(12, 5, mask_zero=True)(words)
+    x = layers.Bidirectional(layers.LSTM(4, return_sequences=True, unit_forget_bias=False))(x)
+    x = layers.GRU(5, reset_after=False, go_backwards=True, return_sequences=True)(x)
+    x = layers.RNN([layers.GRUCell(4, use_bias=False), layers.SimpleRNNCell(4, activation="relu")], return_sequences=True)(x)
+    x = layers.Bidirectional(layers.SimpleRNN(3, recurrent_regularizer="l2"), merge_mode="mul", backward_layer=layers.SimpleRNN(
+        3, go_backwards=True, use_bias=False))(x)
+    state = layers.Dense(4, activation="tanh")(x)
+    y = layers.Embedding(12, 4, mask_zero=True)(words)
+    y = layers.LSTM(4, return_sequences=True, zero_output_for_mask=True)(y, initial_state=[state, state], mask=short)
+    z = layers.GRU(4, return_sequences=True, activation="softsign", recurrent_activation="hard_sigmoid")(y, initial_state=state)
+    tags = layers.Dense(4, activation="softmax", name="tags")(layers.Concatenate()([y, z]))
+    kind = layers.Dense(3, activation="softmax", name="kind")(x)
+    model = keras.Model({"words": words, "short": short}, {"tags": tags, "kind": kind})
+    model.compile(optimizers.SGD(0.2), "sparse_categorical_crossentropy", metrics={"tags": ["accuracy"], "kind": ["accuracy"]})
+    return dict(model=model, x={"words": of_lengths(rng, 6, rng.integers(1, 12, size=(ROWS, 6)).astype("int32")),
+                                "short": of_lengths(rng, 6, np.ones((ROWS, 6), dtype="int32"))[:, ::-1].copy()},
+                y={"tags": classes(rng, 4, 6), "kind": classes(rng, 3)})
+
+
+def recurrent_wrapped(rng):
+    """Bidirectional that gives both sequences and all states, or takes states; TimeDistributed of convolution, batch normalization, a
+    recurrent layer and a softmax; a layer that is called twice, a frozen one, an activity regularizer"""
+    x = layers.Input((4, 6, 3))
+    h = layers.TimeDistributed(layers.Conv1D(4, 3, activation="relu"))(x)
+    h = layers.TimeDistributed(layers.BatchNormalization(momentum=0.8))(h)
+    h = layers.TimeDistributed(layers.GRU(5))(h)
+    ahead, back, *states = layers.Bidirectional(layers.LSTM(3, return_sequences=True, return_state=True), merge_mode=None)(h)
+    both = layers.Bidirectional(layers.LSTM(3, return_sequences=True, activity_regularizer="l2"), merge_mode="ave")(
+        layers.Concatenate()([ahead, back]), initial_state=states)
+    twice = layers.SimpleRNN(3, return_sequences=True)
+    frozen = layers.LSTM(2, return_sequences=True, trainable=False)
+    merged = layers.Concatenate()([twice(both), twice(layers.Dense(3)(h)), frozen(both)])
+    steps = layers.TimeDistributed(layers.Dense(3, activation="softmax"))(merged)
+    model = keras.Model(x, layers.Dense(4, activation="softmax")(layers.Flatten()(steps)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 4, 6, 3), y=classes(rng, 4))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
-         masked_steps, attention_masks, language_model, many_classes]
+         masked_steps, recurrent_masked, recurrent_wrapped, attention_masks, language_model, many_classes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks]

@@ -48,6 +48,7 @@ static const char *const everywhere[] = {"opt_sgd",
                                          "masked_steps",
                                          "gru_rnn",
                                          "rnn_states",
+                                         "recurrent_masked",
                                          "nothing_to_train",
                                          "conv2d",
                                          "conv1d3d",
@@ -157,7 +158,8 @@ static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},
                                                 {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2}};
 
 /* Statistics of the batch are there where a rank computes its rows in one piece. */
-static const char *const batch_wide[] = {"bn_frozen_dense", "bn_residual", "normalizations", "norms", "shared_layers", NULL};
+static const char *const batch_wide[] = {"bn_frozen_dense", "bn_residual", "normalizations", "norms",
+                                         "shared_layers", "recurrent_wrapped", NULL};
 static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},
                                                        {.mesh = {1, 1, 1}, .device = "reference"},
                                                        {.mesh = {2, 1, 1}, .zero = 1},
