@@ -243,6 +243,51 @@ START_TEST(a_slice_starts_as_that_part_of_the_whole)
 }
 END_TEST
 
+/* Products of all pairs of the fewer of rows and columns. */
+static void assert_orthogonal(int rows, int columns, double gain)
+{
+    kpar_variable v;
+    float *x = calloc((size_t)(rows * columns), sizeof *x);
+    const int n = rows > columns ? columns : rows, length = rows > columns ? rows : columns;
+    ck_assert_int_eq(initializer("{\"class_name\": \"Orthogonal\", \"config\": {\"gain\": 2}}", rows, columns,
+                                 5, &v),
+                     KPAR_OK);
+    const kpar_slice all = kpar_variable_whole(&v);
+    kpar_variable_initialize(&v, &all, x);
+    for (int a = 0; a < n; a++)
+        for (int b = 0; b < n; b++) {
+            double product = 0;
+            for (int i = 0; i < length; i++)
+                product += rows > columns ? (double)x[i * columns + a] * (double)x[i * columns + b]
+                                          : (double)x[a * columns + i] * (double)x[b * columns + i];
+            ck_assert_double_eq_tol(product, a == b ? gain * gain : 0, 1e-5);
+        }
+    free(x);
+}
+
+START_TEST(orthogonal_weights_are_orthogonal_on_any_slice)
+{
+    kpar_variable v;
+    float whole[6][9], part[2][3];
+    assert_orthogonal(8, 8, 2);
+    assert_orthogonal(5, 20, 2);
+    assert_orthogonal(20, 5, 2);
+    ck_assert_int_eq(initializer("\"orthogonal\"", 6, 9, 42, &v), KPAR_OK);
+    kpar_slice all = kpar_variable_whole(&v), some = {2, {3, 5}, {2, 3}};
+    kpar_variable_initialize(&v, &all, whole);
+    kpar_variable_initialize(&v, &some, part);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 3; j++) ck_assert_float_eq(part[i][j], whole[3 + i][5 + j]);
+    fails(initializer("\"orthogonal\"", 6, 0, 42, &v), KPAR_EFORMAT, "1 dimensions, expected two");
+    ck_assert_int_eq(initializer("\"identity\"", 6, 9, 42, &v), KPAR_OK);
+    v.ones[0] = 1;
+    v.ones[1] = 3;
+    kpar_variable_initialize(&v, &all, whole);
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 9; j++) ck_assert_float_eq(whole[i][j], i == j || (i == 0 && (j == 1 || j == 2)));
+}
+END_TEST
+
 START_TEST(unknown_initializers_and_arguments_are_named)
 {
     kpar_variable v;
@@ -308,6 +353,7 @@ int main(void)
     tcase_add_test(tests, distributions_have_the_moments_that_keras_documents);
     tcase_add_test(tests, constants_need_no_stream);
     tcase_add_test(tests, a_slice_starts_as_that_part_of_the_whole);
+    tcase_add_test(tests, orthogonal_weights_are_orthogonal_on_any_slice);
     tcase_add_test(tests, unknown_initializers_and_arguments_are_named);
     tcase_add_test(tests, weights_stand_by_layer_and_slots_do_not_count);
     suite_add_tcase(suite, tests);

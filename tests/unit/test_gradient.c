@@ -331,6 +331,72 @@ START_TEST(gradients_of_a_value_used_twice_add_up)
 }
 END_TEST
 
+enum { STEPS = 4 };
+
+/* h = tanh(x_t + h W + b), over x (batch, STEPS, 3), from elements [first, STEPS) of it. */
+static kpar_value_id recurrence(kpar_graph *g, kpar_value_id x, kpar_value_id w, kpar_value_id b, int first)
+{
+    kpar_value_id h = feature_of(g, 0, "b 3"), step;
+    for (int t = first; t < STEPS; t++) {
+        ASSERT_OK(kpar_build_slice(g, (int64_t[]){0, t, 0}, (int64_t[]){KPAR_TO_END, t + 1, KPAR_TO_END}, x,
+                                   &step));
+        ASSERT_OK(kpar_build_reshape(g, shape("b 3"), step, &step));
+        h = binary(g, KPAR_SCALAR_ADD, binary(g, KPAR_SCALAR_ADD, matmul(g, h, w), b), step);
+        h = unary(g, KPAR_SCALAR_TANH, h);
+    }
+    return h;
+}
+
+static int count_live(const kpar_graph *g, kpar_op_kind kind, bool transposed)
+{
+    kpar_graph *live;
+    int n = 0;
+    ASSERT_OK(kpar_graph_simplify(g, &live));
+    for (size_t i = 0; i < live->n_ops; i++)
+        n += live->ops[i].kind == (int)kind && live->ops[i].attributes.transpose_a == transposed;
+    kpar_graph_destroy(live);
+    return n;
+}
+
+START_TEST(steps_that_share_a_weight_give_its_gradient_by_one_product)
+{
+    for (int first = 0; first < 2; first++) { /* 1: a gap, which no step has read */
+        kpar_graph *g = kpar_graph_create(KPAR_F64);
+        kpar_value_id wanted[3] = {variable_of(g, 0, "12"), variable_of(g, 1, "3 3"), variable_of(g, 2, "3")};
+        kpar_value_id gradients[3], start;
+        ASSERT_OK(kpar_build_reshape(g, shape("1 4 3"), wanted[0], &start));
+        ASSERT_OK(kpar_build_broadcast(g, shape("b 4 3"), start, &start));
+        g->layer = "steps";
+        const kpar_value_id loss = loss_of(g, recurrence(g, start, wanted[1], wanted[2], first));
+        ASSERT_OK(kpar_graph_gradient(g, loss, wanted, 3, gradients));
+        ASSERT_OK(kpar_graph_check(g));
+        for (int i = 0; i < 3; i++) {
+            assert_gradient(g, loss, wanted[i], gradients[i], "steps");
+            kpar_graph_set_state(g, wanted[i], wanted[i]);
+            kpar_graph_add_output(g, KPAR_OUTPUT_REPORT, i, gradients[i]);
+        }
+        ck_assert_int_eq(count_live(g, KPAR_OP_MATMUL, true), 1);
+        ck_assert_int_eq(count_live(g, KPAR_OP_PAD, false), 0);
+        ck_assert_int_eq(count_live(g, KPAR_OP_REDUCE, false), 2); /* b's gradient, and that of x over rows */
+        kpar_graph_destroy(g);
+    }
+}
+END_TEST
+
+START_TEST(parts_that_overlap_are_added)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64);
+    const kpar_value_id x = variable_of(g, 0, "5 2");
+    kpar_value_id one, other, gradient;
+    ASSERT_OK(kpar_build_slice(g, (int64_t[]){0, 0}, (int64_t[]){3, KPAR_TO_END}, x, &one));
+    ASSERT_OK(kpar_build_slice(g, (int64_t[]){2, 0}, (int64_t[]){5, KPAR_TO_END}, x, &other));
+    const kpar_value_id loss = loss_of(g, binary(g, KPAR_SCALAR_MULTIPLY, one, other));
+    ASSERT_OK(kpar_graph_gradient(g, loss, &x, 1, &gradient));
+    assert_gradient(g, loss, x, gradient, "overlap");
+    kpar_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(a_network_of_three_layers_agrees_with_differences)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64);
@@ -447,6 +513,8 @@ int main(void)
     tcase_add_loop_test(tcase, every_op_with_a_gradient_agrees_with_differences, 0, KPAR_OP_COUNT);
     tcase_add_loop_test(tcase, every_op_without_a_gradient_says_so_or_leads_nowhere, 0, KPAR_OP_COUNT);
     tcase_add_test(tcase, gradients_of_a_value_used_twice_add_up);
+    tcase_add_test(tcase, steps_that_share_a_weight_give_its_gradient_by_one_product);
+    tcase_add_test(tcase, parts_that_overlap_are_added);
     tcase_add_test(tcase, a_network_of_three_layers_agrees_with_differences);
     tcase_add_test(tcase, what_the_loss_does_not_depend_on_has_no_gradient);
     tcase_add_test(tcase, values_that_an_op_makes_can_be_wanted);

@@ -94,6 +94,52 @@ START_TEST(groups_are_numbered_by_class_and_not_by_name)
 }
 END_TEST
 
+#define CELL(class_name, name)                                                                               \
+    "{\"class_name\": \"" class_name "\", \"config\": {\"name\": \"" name "\", \"units\": 2}}"
+#define STACK                                                                                                \
+    "{\"class_name\": \"StackedRNNCells\", \"config\": {\"name\": \"stack\", \"cells\": ["                     \
+    CELL("LSTMCell", "a") ", " CELL("GRUCell", "b") ", " CELL("LSTMCell", "c") "]}}"
+
+START_TEST(layers_within_layers_follow_them_with_groups_of_their_own)
+{
+    static const char *const groups[] = {"layers/rnn",
+                                         "layers/rnn/cell",
+                                         "layers/rnn/cell/cells/lstm_cell",
+                                         "layers/rnn/cell/cells/gru_cell",
+                                         "layers/rnn/cell/cells/lstm_cell_1"};
+    static const int around[] = {0, 2, 3, 3, 3};
+    ck_describes(FEED(LAYER("RNN", "{\"name\": \"r\", \"trainable\": false, \"cell\": " STACK "}")));
+    ck_assert_int_eq(model->n_layers, 6);
+    ck_assert_int_eq(model->n_calls, 2);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_str_eq(model->layers[i + 1].group, groups[i]);
+        ck_assert_int_eq(model->layers[i + 1].around, around[i]);
+        ck_assert(!model->layers[i + 1].trainable);
+    }
+    ck_assert_str_eq(model->layers[5].name, "r/stack/c");
+    ck_assert_str_eq(model->layers[5].argument, "cells");
+}
+END_TEST
+
+#define GIVEN(kwargs) "{\"args\": [" TENSOR("in", 0) "], \"kwargs\": {" kwargs "}}"
+#define WITH_ARGUMENTS(class_name, config, kwargs)                                                           \
+    FUNCTIONAL(CALLED("InputLayer", INPUT_CONFIG("in"), "") ", " CALLED(                                     \
+                   "Dense", DENSE_CONFIG("a"),                                                               \
+                   NODE(TENSOR("in", 0))) ", " CALLED(class_name, config, GIVEN(kwargs)),                    \
+               "[\"in\", 0, 0]", "[\"r\", 0, 0]", NO_COMPILE)
+
+START_TEST(tensors_are_given_by_the_names_of_arguments_that_a_layer_knows)
+{
+    ck_describes(WITH_ARGUMENTS("GRU", "{\"name\": \"r\", \"units\": 2}",
+                                "\"training\": true, \"mask\": null, \"initial_state\": [" TENSOR("a", 0) "]"));
+    const kpar_call *call = &model->calls[model->outputs[0].tensor.call];
+    ck_assert_int_eq(call->n_inputs, 1);
+    ck_assert_int_eq(call->n_named, 1);
+    ck_assert_str_eq(call->named[0].name, "initial_state");
+    ck_assert_int_eq(call->named[0].tensor.call, 1);
+}
+END_TEST
+
 START_TEST(shared_layers_are_called_when_their_inputs_are_there)
 {
     /* d is called on the input and on e, e on d's first call: the config's order of layers is no order of
@@ -149,6 +195,8 @@ START_TEST(what_is_not_supported_is_named_with_what_is)
             "Dense, ");
     refused(FEED(LAYER("Dense", "{\"name\": \"d\", \"units\": 2, \"lora_rank\": 4}")), KPAR_EUNSUPPORTED,
             "layer 'd' (Dense): argument 'lora_rank' = 4", "units");
+    refused(WITH_ARGUMENTS("ReLU", "{\"name\": \"r\"}", "\"mask\": " TENSOR("a", 0)), KPAR_EUNSUPPORTED, "'r'",
+            "mask");
     refused(FEED(LAYER("Lambda", "{\"name\": \"l\"}")), KPAR_EUNSUPPORTED, "layer 'l' (Lambda)", "Rescaling");
     refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Sort\", \"config\": {\"name\": "
                  "\"order\"}}"),
@@ -302,6 +350,8 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, sequential_is_a_chain_of_calls);
     tcase_add_test(tests, groups_are_numbered_by_class_and_not_by_name);
+    tcase_add_test(tests, layers_within_layers_follow_them_with_groups_of_their_own);
+    tcase_add_test(tests, tensors_are_given_by_the_names_of_arguments_that_a_layer_knows);
     tcase_add_test(tests, shared_layers_are_called_when_their_inputs_are_there);
     tcase_add_test(tests, lists_of_tensors_are_inputs_in_their_order);
     tcase_add_test(tests, frozen_layers_and_models_are_not_trainable);

@@ -889,6 +889,8 @@ END_TEST
 /* What is refused */
 
 #define ONE_DENSE(config) "{\"layers\": [" INPUT("2") LAYER("Dense", config, "0") "], \"outputs\": [1], "
+#define ONE_OF(shape, name, config)                                                                          \
+    "{\"layers\": [" INPUT(shape) LAYER(name, config, "0") "], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}"
 #define PLAIN ONE_DENSE("{\"units\": 2}")
 
 START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
@@ -909,6 +911,13 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {"{\"layers\": [" INPUT("3, 2") LAYER("Dense", "{\"units\": 2}", "0") LAYER("Masking", "{}", "1") "]"
              ", \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_2|mask|depends on weights", KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 2", "LSTM", "{\"units\": 2, \"stateful\": true}"), "m.keras|layer_1|stateful",
+         KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 2", "GRU", "{\"units\": 2, \"activation\": \"softmax\"}"), "layer_1|activation|softmax",
+         KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 2", "SimpleRNN", "{\"units\": 0}"), "layer_1|units", KPAR_EFORMAT},
+        {ONE_OF("3", "SimpleRNN", "{\"units\": 2}"), "layer_1|(batch, 3)|time", KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 2", "LSTMCell", "{\"units\": 2}"), "layer_1|LSTMCell|RNN", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0") LAYER("BatchNormalization", "{}", "1") "]"
              ", \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_2|mask", KPAR_EUNSUPPORTED},
