@@ -46,6 +46,10 @@ static kpar_status set_learning_rate(const kpar_settings *s, json_t *root)
     json_t *compile = json_object_get(root, "compile_config"),
            *optimizer = json_object_get(compile, "optimizer");
     if (isnan(s->learning_rate)) return KPAR_OK;
+    if (!optimizer && json_object_size(compile) > 0) {
+        json_object_set_new(compile, "optimizer", json_string(KPAR_PRESET_OPTIMIZER));
+        optimizer = json_object_get(compile, "optimizer");
+    }
     if (!optimizer || json_is_null(optimizer))
         return kpar_fail(KPAR_EUSAGE, "--learning-rate: %s has no optimizer; give one with --compile",
                          s->model);

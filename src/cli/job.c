@@ -62,6 +62,7 @@ static kpar_status make_trainer(kpar_job *job)
         .executor = {.stall_seconds = s->stall_timeout, .progress_thread = job->threads.progress}};
     KPAR_TRY(kpar_layout_choose(job->arena, s, kpar_comm_size(job->comm), &options.plan));
     options.plan.windows = job->windows;
+    options.weights = s->weights;
     KPAR_TRY(kpar_comm_agree(job->comm, kpar_config_override(job->arena, s, &options.config)));
     return kpar_trainer_create(job->comm, s->model, &options, &job->trainer);
 }

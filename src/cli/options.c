@@ -43,6 +43,9 @@ static const kpar_option rows[] = {
     {"compile", FIELD(compile), .placeholder = "FILE.json",
      .doc = "Keras's compile_config (optimizer, loss, metrics) in place of the model's",
      .sought_as = "optimizer loss metrics"},
+    {"weights", FIELD(weights), .placeholder = "FILE.weights.h5",
+     .doc = "Weights, and the optimizer's state where there is one, in place of the model's",
+     .sought_as = "load-weights w"},
     {"seed", FIELD(seed), .placeholder = "S", .preset = "0", .least = 0, .most = 9e15,
      .doc = "Seed of shuffling, dropout, initial weights and random data"},
 
@@ -165,9 +168,9 @@ const kpar_options kpar_train_options = {
     .synopsis = "MODEL --data FILE [OPTION]...",
     .summary = "train a Keras model on a cluster",
     .description =
-        "Trains MODEL, a .keras file or a model's JSON, on FILE, alone or as one rank of an MPI job: all "
-        "ranks train one "
-        "model. Optimizer, loss, metrics and learning rate are those that MODEL was compiled with.",
+        "Trains MODEL, a .keras file, a whole model in HDF5 (.h5) or a model's JSON, on FILE, alone or as one "
+        "rank of an MPI job: all ranks train one model. Optimizer, loss, metrics and "
+        "learning rate are those that MODEL was compiled with.",
     .rows = rows,
     .n_rows = COUNT(rows),
     .exit_codes = exit_codes,

@@ -24,7 +24,7 @@ typedef struct kpar_settings {
     bool shuffle;
     kpar_strings class_weight;
     double learning_rate; /* NaN: not given */
-    const char *compile;
+    const char *compile, *weights;
     int64_t seed;
 
     const char *output, *checkpoint, *log, *json;

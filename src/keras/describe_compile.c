@@ -188,6 +188,17 @@ static kpar_status describe_optimizer(kpar_description *d, const json_t *optimiz
     return check_known(d, "learning-rate schedule", rate, schedules, n, sizeof *schedules);
 }
 
+/* compile(loss=...) without an optimizer takes Keras's preset; a model without any compile_config has none. */
+static const json_t *optimizer_of(kpar_model *model, const json_t *compile_config)
+{
+    const json_t *optimizer = json_object_get(compile_config, "optimizer");
+    if (optimizer || json_object_size(compile_config) == 0) return optimizer;
+    if (!model->made) model->made = json_array();
+    json_t *preset = json_string(KPAR_PRESET_OPTIMIZER);
+    json_array_append_new(model->made, preset);
+    return preset;
+}
+
 kpar_status kpar_describe_compile(kpar_description *d, const json_t *compile_config)
 {
     kpar_model *model = d->model;
@@ -196,7 +207,7 @@ kpar_status kpar_describe_compile(kpar_description *d, const json_t *compile_con
     model->loss_weights = kpar_arena_alloc(model->arena, n * sizeof *model->loss_weights);
     model->metrics = kpar_arena_alloc(model->arena, n * sizeof *model->metrics);
     model->weighted_metrics = kpar_arena_alloc(model->arena, n * sizeof *model->weighted_metrics);
-    KPAR_TRY(describe_optimizer(d, json_object_get(compile_config, "optimizer")));
+    KPAR_TRY(describe_optimizer(d, optimizer_of(model, compile_config)));
     KPAR_TRY(describe_losses(d, json_object_get(compile_config, "loss")));
     KPAR_TRY(describe_loss_weights(d, json_object_get(compile_config, "loss_weights")));
     KPAR_TRY(describe_metrics(d, "metrics", json_object_get(compile_config, "metrics"), model->metrics));

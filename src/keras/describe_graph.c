@@ -140,14 +140,31 @@ static kpar_status collect_named(graph *g, const char *positions, const json_t *
     return KPAR_OK;
 }
 
+/* A call as Keras 2 wrote it: [["layer", call, output, {arguments by name}], ...], tensors by their position alone. */
+static kpar_status read_old_node(graph *g, node n, const json_t *inbound)
+{
+    size_t i;
+    const json_t *history;
+    json_array_foreach(inbound, i, history)
+    {
+        source s;
+        KPAR_TRY(read_source(g, history, &s));
+        KPAR_PUSH(g->sources, g->n_sources, g->sources_capacity) = s;
+        if (json_array_get(history, 3)) n.kwargs = json_array_get(history, 3);
+    }
+    n.n_inputs = n.count = g->n_sources - n.first;
+    if (n.n_inputs == 0) return kpar_fail(KPAR_EFORMAT, "%s: is called without input", g->owner);
+    KPAR_PUSH(g->nodes, g->n_nodes, g->nodes_capacity) = n;
+    return KPAR_OK;
+}
+
 static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
 {
     node n = {.member = member, .first = g->n_sources, .input = -1};
     const json_t *args = json_object_get(inbound, "args");
+    if (json_is_array(inbound)) return read_old_node(g, n, inbound);
     if (!json_is_array(args))
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: is called in the way of Keras 2; load and save the model with Keras 3",
-                         g->owner);
+        return kpar_fail(KPAR_EFORMAT, "%s: expected a call's args as a list, found something else", g->owner);
     const char *positions = kpar_layer_positions(g->d->layers[g->scope->members[member].layer].row);
     KPAR_TRY(collect(g, args, 0));
     n.kwargs = json_object_get(inbound, "kwargs");

@@ -9,9 +9,12 @@
 
 typedef struct kpar_keras_file kpar_keras_file;
 
-/* Opens a .keras archive or a model JSON (no weights) for reading. Checks sizes before allocating: an archive
- * that declares more than it can hold is KPAR_EFORMAT. */
+/* Opens a .keras archive, a whole model in HDF5 (.h5, of Keras 2 too) or a model JSON (no weights) for reading. Checks
+ * sizes before allocating: an archive that declares more than it can hold is KPAR_EFORMAT. */
 kpar_status kpar_keras_open(const char *path, kpar_keras_file **file) KPAR_MUST_USE;
+
+/* Weights and optimizer state are from now on those of another file: .weights.h5, .keras, or HDF5 of Keras 2. */
+kpar_status kpar_keras_take_weights(kpar_keras_file *file, const char *path) KPAR_MUST_USE;
 void kpar_keras_close(kpar_keras_file *file);
 
 /* Reads all of an archive's weights once and compares them with the archive's checksum: bits that changed are
@@ -19,7 +22,7 @@ void kpar_keras_close(kpar_keras_file *file);
  * unpacked). */
 kpar_status kpar_keras_verify(kpar_keras_file *file) KPAR_MUST_USE;
 
-/* Text of config.json; borrowed. */
+/* Text of config.json, or what stands for it; borrowed. */
 const char *kpar_keras_config(const kpar_keras_file *file, size_t *length);
 bool kpar_keras_has_weights(const kpar_keras_file *file);
 

@@ -7,6 +7,7 @@ libkpar_core_la_SOURCES += \
     src/keras/file.c src/keras/file.h \
     src/keras/io.c src/keras/io.h \
     src/keras/keras.h \
+    src/keras/legacy.c src/keras/legacy.h src/keras/legacy_config.c \
     src/keras/offset_driver.c src/keras/offset_driver.h \
     src/keras/save.c \
     src/keras/slices.c src/keras/slices.h \

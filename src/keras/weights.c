@@ -1,5 +1,6 @@
 /* Weights and optimizer state of an open file: checked against the catalog, read in slices. */
 #include "keras/file.h"
+#include "keras/legacy.h"
 #include "keras/store.h"
 
 #include "base/log.h"
@@ -12,15 +13,23 @@ static bool same_shape(const kpar_variable *variable, const kpar_stored *dataset
     return variable->rank == dataset->rank && memcmp(variable->dims, dataset->dims, bytes) == 0;
 }
 
+/* The path of a variable's dataset. */
+static const char *dataset_of(const kpar_keras_file *file, const kpar_variable *variable)
+{
+    const int number = file->legacy ? kpar_names_find(&file->paths, variable->path) : -1;
+    return number >= 0 ? file->datasets[number] : variable->path;
+}
+
 static kpar_status check_variable(kpar_keras_file *file, const kpar_variable *variable)
 {
     kpar_stored dataset;
     char expected[KPAR_SHAPE_TEXT], found[KPAR_SHAPE_TEXT];
-    if (!kpar_store_has(file->h5.id, variable->path))
+    const char *path = dataset_of(file, variable);
+    if (!kpar_store_has(file->h5.id, path))
         return kpar_fail(KPAR_EFORMAT,
                          "%s: %s is missing (%s of layer '%s'); the weights are of another model or damaged",
-                         file->path, variable->path, variable->name, variable->layer);
-    KPAR_TRY(kpar_stored_open(file->h5.id, file->path, variable->path, &dataset));
+                         file->path, path, variable->name, variable->layer);
+    KPAR_TRY(kpar_stored_open(file->h5.id, file->path, path, &dataset));
     bool same = same_shape(variable, &dataset);
     kpar_shape_text(found, dataset.rank, dataset.dims);
     kpar_stored_close(&dataset);
@@ -28,7 +37,7 @@ static kpar_status check_variable(kpar_keras_file *file, const kpar_variable *va
     return kpar_fail(
         KPAR_EFORMAT,
         "%s: %s (%s of layer '%s'): expected shape %s, found %s; the weights are of another model",
-        file->path, variable->path, variable->name, variable->layer,
+        file->path, path, variable->name, variable->layer,
         kpar_shape_text(expected, variable->rank, variable->dims), found);
 }
 
@@ -94,12 +103,15 @@ kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *
     kpar_text paths = {0};
     int datasets = 0;
     *has_optimizer = false;
+    if (file->weights) file = file->weights;
     KPAR_TRY(kpar_keras_open_weights(file));
+    if (file->legacy) KPAR_TRY(kpar_legacy_map(file, catalog));
     kpar_status status = kpar_store_list(file->h5.id, file->path, &paths);
     if (status == KPAR_OK) status = check_layers(file, catalog);
     if (status == KPAR_OK) status = check_left_over(file, catalog, &paths, &datasets);
     kpar_text_clear(&paths);
     if (status != KPAR_OK) return status;
+    if (file->legacy) datasets = (int)file->n_optimizer;
     const int needed = count_optimizer_variables(catalog);
     if (needed == 0) return KPAR_OK; /* nothing is trained */
     *has_optimizer = needed == datasets && optimizer_fits(file, catalog);
@@ -114,7 +126,7 @@ static kpar_status read_variable(kpar_keras_file *file, const kpar_variable *var
                                  const kpar_slice *slice, void *values)
 {
     kpar_stored dataset;
-    KPAR_TRY(kpar_stored_open(file->h5.id, file->path, variable->path, &dataset));
+    KPAR_TRY(kpar_stored_open(file->h5.id, file->path, dataset_of(file, variable), &dataset));
     kpar_status status = kpar_stored_read(&dataset, slice, kpar_store_type(variable->dtype), values);
     file->bytes_read += (size_t)kpar_count(slice->rank, slice->size) * dataset.element_bytes;
     kpar_stored_close(&dataset);
@@ -124,6 +136,7 @@ static kpar_status read_variable(kpar_keras_file *file, const kpar_variable *var
 kpar_status kpar_keras_read(kpar_keras_file *file, const kpar_variable *variable, const kpar_slice *slice,
                             void *values)
 {
+    if (file->weights) file = file->weights;
     KPAR_TRY(kpar_keras_open_weights(file));
     if (kpar_store_type(variable->dtype) < 0)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: %s: values of type %s are not read", file->path,

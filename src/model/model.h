@@ -8,6 +8,9 @@
 
 #include <jansson.h>
 
+/* What Keras's compile() takes where it is given none. */
+#define KPAR_PRESET_OPTIMIZER "rmsprop"
+
 typedef struct kpar_layer_row kpar_layer_row; /* model/layer.h */
 
 typedef struct kpar_layer kpar_layer;
@@ -61,7 +64,7 @@ typedef struct kpar_port {
 typedef struct kpar_model {
     kpar_arena *arena;
     json_t *root;     /* config.json */
-    json_t *made;     /* lists of metrics that config.json has not as lists; NULL: none */
+    json_t *made;     /* what config.json has not in this form: lists of metrics, names; NULL: none */
     const char *file; /* for messages */
     const char *name;
     kpar_layer *layers; /* in config order */

@@ -15,6 +15,7 @@ static kpar_status open_model(kpar_trainer *t)
 {
     size_t length;
     KPAR_TRY(kpar_keras_open(t->path, &t->file));
+    if (t->options.weights) KPAR_TRY(kpar_keras_take_weights(t->file, t->options.weights));
     if (kpar_comm_rank(t->comm) == 0 && kpar_keras_has_weights(t->file)) KPAR_TRY(kpar_keras_verify(t->file));
     const char *config = kpar_trainer_config(t, &length);
     return kpar_keras_describe(t->path, config, length, &t->model);

@@ -17,6 +17,7 @@ typedef struct kpar_trainer_options {
     kpar_device_options device;
     kpar_executor_options executor;
     unsigned modes; /* bits 1 << kpar_mode: what will be asked for */
+    const char *weights; /* file of weights in place of the model file's; NULL: none. Borrowed */
     const char *
         config; /* config.json in place of the file's, as where another learning rate is wanted: the rate then is
                            the config's, not the file's. It is also what is saved. NULL: the file's. Borrowed */

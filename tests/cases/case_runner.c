@@ -23,13 +23,48 @@ typedef struct running {
     double worst;
     char worst_name[256];
     char path[1024];
-    json_t *epochs; /* logs of each epoch, by name */
+    char model[1024], weights[1024]; /* files; weights "": in the model's */
+    char *config;                    /* with the case's compile arguments; NULL: the file's */
+    json_t *epochs;                  /* logs of each epoch, by name */
 } running;
 
 static const char *in_folder(running *r, const char *name)
 {
     snprintf(r->path, sizeof r->path, "%s/%s", r->options->folder, name);
     return r->path;
+}
+
+/* model.keras, model.h5, or model.json beside its weights. */
+static void find_files(running *r)
+{
+    static const char *const names[] = {"model.keras", "model.h5", "model.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && !*r->model; i++)
+        if (access(in_folder(r, names[i]), R_OK) == 0) snprintf(r->model, sizeof r->model, "%s", r->path);
+    if (access(in_folder(r, "model.weights.h5"), R_OK) == 0)
+        snprintf(r->weights, sizeof r->weights, "%s", r->path);
+}
+
+static kpar_status open_model(const running *r, kpar_keras_file **file)
+{
+    KPAR_TRY(kpar_keras_open(r->model, file));
+    return *r->weights ? kpar_keras_take_weights(*file, r->weights) : KPAR_OK;
+}
+
+/* The model's config with the compile arguments that case.json has where the file has none. */
+static kpar_status compile_model(running *r)
+{
+    json_t *compile = json_object_get(r->description, "compile");
+    kpar_keras_file *file;
+    size_t length;
+    if (!compile) return KPAR_OK;
+    KPAR_TRY(kpar_keras_open(r->model, &file));
+    const char *config = kpar_keras_config(file, &length);
+    json_t *root = json_loadb(config, length, 0, NULL);
+    json_object_set(root, "compile_config", compile);
+    r->config = json_dumps(root, 0);
+    json_decref(root);
+    kpar_keras_close(file);
+    return KPAR_OK;
 }
 
 static double tolerance(const running *r, const char *name, double fallback)
@@ -306,7 +341,7 @@ static kpar_status check_file(running *r)
         r->options->steps ? r->options->steps : json_integer_value(json_object_get(r->description, "steps"));
     snprintf(prefix, sizeof prefix, fits ? "final" : "step%lld", (long long)steps);
     const kpar_catalog *catalog = kpar_plan_catalog(kpar_trainer_plan(r->trainer));
-    kpar_status status = kpar_keras_open(in_folder(r, "model.keras"), &before);
+    kpar_status status = open_model(r, &before);
     if (status == KPAR_OK) status = kpar_keras_check_weights(before, catalog, &has_optimizer);
     if (status == KPAR_OK) status = kpar_keras_open(r->options->output, &after);
     if (status == KPAR_OK) status = kpar_keras_check_weights(after, catalog, &has_optimizer);
@@ -323,8 +358,8 @@ static kpar_status check_file(running *r)
 static kpar_status make_trainer(running *r)
 {
     const kpar_case_options *o = r->options;
-    char model[1024];
-    kpar_trainer_options t = {.modes = 7, .device = {.threads = 1}};
+    kpar_trainer_options t = {.modes = 7, .device = {.threads = 1}, .config = r->config};
+    if (*r->weights) t.weights = r->weights;
     t.executor = (kpar_executor_options){.lane_seed = o->lane_seed, .progress_thread = o->progress_thread};
     t.plan = (kpar_plan_options){
         .mesh = o->mesh,
@@ -345,8 +380,7 @@ static kpar_status make_trainer(running *r)
         .without_passes = o->without_passes,
         .check_passes = true,
     };
-    snprintf(model, sizeof model, "%s", in_folder(r, "model.keras"));
-    return kpar_trainer_create(r->comm, model, &t, &r->trainer);
+    return kpar_trainer_create(r->comm, r->model, &t, &r->trainer);
 }
 
 static kpar_status run(running *r)
@@ -355,6 +389,8 @@ static kpar_status run(running *r)
     r->description = json_load_file(in_folder(r, "case.json"), 0, &error);
     if (!r->description) return kpar_fail(KPAR_EIO, "%s: %s", r->path, error.text);
     KPAR_TRY(kpar_npz_open(in_folder(r, "expected.npz"), &r->expected));
+    find_files(r);
+    KPAR_TRY(compile_model(r));
     KPAR_TRY(make_trainer(r));
     const kpar_dataset_names names = {0};
     char data[1024];
@@ -377,6 +413,7 @@ kpar_status kpar_case_run(kpar_comm *comm, const kpar_case_options *options, dou
     if (r.dataset) kpar_dataset_close(r.dataset);
     if (r.expected) kpar_npz_close(r.expected);
     json_decref(r.description);
+    free(r.config);
     json_decref(r.epochs);
     if (worst && kpar_comm_rank(comm) == 0) *worst = r.worst;
     return status;

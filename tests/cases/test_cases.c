@@ -103,6 +103,7 @@ static const kpar_case_options layouts[] = {
 
 /* Rows of the tables of losses, metrics, schedules and optimizers: a mesh of each kind will do. */
 static const char *const rows[] = {"activations",
+                                   "format_json_weights",
                                    "shapes",
                                    "operations",
                                    "loss_bce",
@@ -158,8 +159,9 @@ static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},
                                                 {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2}};
 
 /* Statistics of the batch are there where a rank computes its rows in one piece. */
-static const char *const batch_wide[] = {"bn_frozen_dense", "bn_residual", "normalizations", "norms",
-                                         "shared_layers", "recurrent_wrapped", NULL};
+static const char *const batch_wide[] = {"bn_frozen_dense", "bn_residual",   "format_legacy_h5",
+                                         "normalizations",  "norms",         "shared_layers",
+                                         "recurrent_wrapped", NULL};
 static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},
                                                        {.mesh = {1, 1, 1}, .device = "reference"},
                                                        {.mesh = {2, 1, 1}, .zero = 1},

@@ -246,8 +246,9 @@ START_TEST(broken_graphs_are_errors)
             "layer 'd' (Dense)", "call 3");
     refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE(TENSOR("d", 0)))), KPAR_EFORMAT, "circle", "");
     refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "")), KPAR_EFORMAT, "layer 'd' (Dense)", "never called");
-    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "[[\"in\", 0, 0, {}]]")), KPAR_EUNSUPPORTED,
-            "layer 'd' (Dense)", "Keras 2");
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "[[\"ghost\", 0, 0, {}]]")), KPAR_EFORMAT,
+            "layer 'd' (Dense)", "'ghost'");
+    refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), "[]")), KPAR_EFORMAT, "layer 'd' (Dense)", "without input");
     refused(GRAPH(CALLED("Dense", DENSE_CONFIG("d"), NODE("7"))), KPAR_EUNSUPPORTED, "layer 'd' (Dense)",
             "argument");
     refused(GRAPH(CALLED("Dense", DENSE_CONFIG("in"), NODE(TENSOR("in", 0)))), KPAR_EFORMAT, "same name",
