@@ -43,13 +43,29 @@ static double bytes_read(const kpar_job *job)
     return (double)(kpar_dataset_bytes_read(job->data) + validation);
 }
 
+/* Of all ranks. */
+static kpar_status largest_peak(const kpar_job *job, uint64_t *most)
+{
+    const uint64_t own = kpar_trainer_peak_bytes(job->trainer);
+    const int ranks = kpar_comm_size(job->comm);
+    uint64_t *all = kpar_alloc((size_t)ranks * sizeof *all);
+    kpar_status status = kpar_comm_all_gather(job->comm, &own, all, sizeof own);
+    *most = 0;
+    for (int rank = 0; rank < ranks && status == KPAR_OK; rank++)
+        if (all[rank] > *most) *most = all[rank];
+    kpar_free(all);
+    return status;
+}
+
 kpar_status kpar_job_tell_end(kpar_job *job)
 {
     const kpar_executor_times times = kpar_trainer_times(job->trainer);
     const kpar_totals *totals = &job->totals;
     const int ranks = kpar_comm_size(job->comm);
+    uint64_t peak;
     double sums[] = {times.compute_seconds, times.wait_seconds, (double)times.sent_bytes, bytes_read(job)};
     KPAR_TRY(kpar_comm_sum(job->comm, sums, sizeof sums / sizeof sums[0]));
+    KPAR_TRY(largest_peak(job, &peak));
     if (!job->report) return KPAR_OK;
     const kpar_event event = {
         .kind = KPAR_EVENT_RUN_END,
@@ -62,6 +78,7 @@ kpar_status kpar_job_tell_end(kpar_job *job)
         .wait_seconds = sums[1] / ranks,
         .bytes_sent = (uint64_t)sums[2],
         .bytes_read = (uint64_t)sums[3],
+        .peak_rank_bytes = peak,
     };
     return kpar_report_event(job->report, &event);
 }

@@ -58,6 +58,7 @@ static kpar_status make_trainer(kpar_job *job)
     const kpar_settings *s = job->settings;
     kpar_trainer_options options = {
         .modes = modes(s),
+        .ignore_memory = !s->memory_check,
         .device.threads = job->threads.compute,
         .executor = {.stall_seconds = s->stall_timeout, .progress_thread = job->threads.progress}};
     KPAR_TRY(kpar_layout_choose(job->arena, s, kpar_comm_size(job->comm), &options.plan));

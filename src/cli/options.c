@@ -111,6 +111,8 @@ static const kpar_option rows[] = {
      .preset_doc = "as they are", .doc = "Pretend that nodes have N ranks each"},
     {"choice", FIELD(choice), .placeholder = "RULES",
      .doc = "Algorithms of collectives, as all_reduce:ring or all_reduce:0-64K:direct,..."},
+    {"memory-check", FIELD(memory_check), .preset = "true", .negatable = true,
+     .doc = "Refuse a plan that does not fit in the memory that ranks and machines may take"},
     {"stall-timeout", FIELD(stall_timeout), .placeholder = "SECONDS", .preset = "60", .least = 0.1,
      .most = INFINITY, .doc = "End, saying who waits for whom, when a rank waits for so long"},
 

@@ -46,6 +46,7 @@ typedef struct kpar_settings {
     int threads_per_rank, ranks_per_node;
     unsigned progress_thread; /* kpar_progress_wish */
     const char *choice;
+    bool memory_check;
     double stall_timeout;
     kpar_strings without_pass;
 

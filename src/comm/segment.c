@@ -1,6 +1,8 @@
 /* Shared memory of one machine. */
 #include "comm/segment.h"
 
+#include "base/room.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -15,42 +17,9 @@ static size_t whole_pages(size_t bytes)
     return (bytes / page + 1) * page;
 }
 
-/* The number behind `key` in a small file of the system, in bytes; SIZE_MAX where there is none ("max"). */
-static size_t read_bytes(const char *path, const char *key, size_t unit)
-{
-    char line[256];
-    size_t value, found = SIZE_MAX;
-    FILE *file = fopen(path, "re");
-    while (file && found == SIZE_MAX && fgets(line, sizeof line, file))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%zu", &value) == 1 &&
-            value < SIZE_MAX / unit)
-            found = value * unit;
-    if (file) fclose(file);
-    return found;
-}
-
-/* Bytes that can be had without swapping, or that the control group (a container, a batch job) may have. */
-static size_t available_bytes(void)
-{
-    static const struct {
-        const char *path, *key;
-        size_t unit;
-    } limits[] = {
-        {"/proc/meminfo", "MemAvailable:", 1024},
-        {"/sys/fs/cgroup/memory.max", "", 1},
-        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "", 1},
-    };
-    size_t least = SIZE_MAX;
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        size_t bytes = read_bytes(limits[i].path, limits[i].key, limits[i].unit);
-        if (bytes < least) least = bytes;
-    }
-    return least;
-}
-
 kpar_status kpar_segment_check_room(size_t bytes, int ranks)
 {
-    size_t available = available_bytes();
+    const size_t available = kpar_room_machine().bytes;
     if (bytes <= available) return KPAR_OK;
     return kpar_fail(
         KPAR_ENOMEM,

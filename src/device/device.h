@@ -33,6 +33,10 @@ typedef struct kpar_device_class {
     /* Modelled seconds for a kernel on one such device. */
     double (*seconds)(const kpar_kernel_spec *spec);
 
+    /* (optional) Bytes that a prepared kernel holds, about: to predict memory without preparing it. NULL: nothing to
+     * speak of. */
+    size_t (*workspace)(const kpar_kernel_spec *spec);
+
     /* (optional) What the bits of its results depend on beside the kernels, in words: libraries, instruction set. NULL:
      * nothing. */
     void (*arithmetic)(char *text, size_t capacity);

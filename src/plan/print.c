@@ -4,11 +4,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { COLUMNS = 11 };
+enum { COLUMNS = 12 };
 
 static const char *const headings[COLUMNS] = {"ranks",     "layers",  "parameters", "weights",
-                                              "optimizer", "buffers", "FLOP",       "sent",
-                                              "compute",   "step",    "bubble"};
+                                              "optimizer", "buffers", "memory",     "FLOP",
+                                              "sent",      "compute", "step",       "bubble"};
 
 typedef const char *cells[COLUMNS];
 
@@ -67,11 +67,12 @@ static void fill_cells(const kpar_plan_report *report, const kpar_plan_rank *row
     out[3] = bytes_text(a, (double)row->weight_bytes);
     out[4] = bytes_text(a, (double)row->optimizer_bytes);
     out[5] = bytes_text(a, (double)row->buffer_bytes);
-    out[6] = count_text(a, row->flops);
-    out[7] = bytes_text(a, (double)row->sent_bytes);
-    out[8] = seconds_text(a, row->compute_seconds);
-    out[9] = seconds_text(a, row->end_seconds);
-    out[10] = kpar_arena_printf(a, "%.0f %%", 100 * bubble);
+    out[6] = bytes_text(a, (double)row->memory_bytes);
+    out[7] = count_text(a, row->flops);
+    out[8] = bytes_text(a, (double)row->sent_bytes);
+    out[9] = seconds_text(a, row->compute_seconds);
+    out[10] = seconds_text(a, row->end_seconds);
+    out[11] = kpar_arena_printf(a, "%.0f %%", 100 * bubble);
 }
 
 /* The first two columns to the left, numbers to the right. */
@@ -136,13 +137,14 @@ static double largest(double a, size_t b) { return a > (double)b ? a : (double)b
 
 const kpar_plan_value *kpar_plan_report_values(const kpar_plan_report *report, size_t *n)
 {
-    double weights = 0, optimizer = 0, buffers = 0, flops = 0, sent = 0;
+    double weights = 0, optimizer = 0, buffers = 0, memory = 0, flops = 0, sent = 0;
     for (size_t i = 0; i < report->n_rows; i++) {
         const kpar_plan_rank *row = &report->rows[i];
         const int ranks = row->last_rank - row->first_rank + 1;
         weights = largest(weights, row->weight_bytes);
         optimizer = largest(optimizer, row->optimizer_bytes);
         buffers = largest(buffers, row->buffer_bytes);
+        memory = largest(memory, row->memory_bytes);
         flops += ranks * row->flops;
         sent += ranks * (double)row->sent_bytes;
     }
@@ -151,6 +153,7 @@ const kpar_plan_value *kpar_plan_report_values(const kpar_plan_report *report, s
         {"bubble_share", report->bubble},       {"flops_per_step", flops},
         {"sent_bytes_per_step", sent},          {"rank_weight_bytes", weights},
         {"rank_optimizer_bytes", optimizer},    {"rank_buffer_bytes", buffers},
+        {"rank_memory_bytes", memory},
     };
     *n = sizeof values / sizeof values[0];
     return kpar_arena_copy(report->arena, values, sizeof values);

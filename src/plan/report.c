@@ -3,6 +3,7 @@
 
 #include "comm/algorithm.h"
 #include "parallel/mesh.h"
+#include "plan/memory.h"
 
 #include <string.h>
 
@@ -92,13 +93,14 @@ static void find_layers(const kpar_plan *plan, const kpar_plan_report *report, k
     if (!row->first_layer) row->first_layer = row->last_layer;
 }
 
-static kpar_plan_rank describe(const kpar_plan *plan, const kpar_plan_report *report, const kpar_program *p)
+static kpar_plan_rank describe(const kpar_plan *plan, const kpar_plan_report *report, kpar_program *p)
 {
     const kpar_mesh mesh = kpar_plan_options_get(plan)->mesh;
     kpar_plan_rank row = {.first_rank = p->rank, .last_rank = p->rank};
     row.stage = kpar_mesh_coordinate(mesh, p->rank).pipeline;
     count_variables(plan, p, &row);
     find_layers(plan, report, &row);
+    row.memory_bytes = kpar_rank_memory(&p, 1, kpar_plan_options_get(plan)->device);
     for (size_t i = p->n_start; i < p->n_instructions; i++) {
         const kpar_instruction *in = &p->instructions[i];
         row.sent_bytes += kpar_program_moved_bytes(p, in);
@@ -169,7 +171,7 @@ static kpar_status look_at_stages(const kpar_plan *plan, const machine *m, kpar_
     for (int stage = 0; stage < mesh.pipeline; stage++) {
         const int rank = stage * ranks;
         if (stage > 0) KPAR_TRY(emit(plan, report, rank, &programs[rank]));
-        const kpar_program *p = programs[rank];
+        kpar_program *p = programs[rank];
         kpar_plan_rank row = describe(plan, report, p);
         row.last_rank = rank + ranks - 1;
         for (size_t i = p->n_start; i < p->n_instructions; i++) {

@@ -15,6 +15,7 @@ typedef struct kpar_plan_rank {
     size_t weight_bytes;    /* and what they take */
     size_t optimizer_bytes; /* slots, step count, learning rate */
     size_t buffer_bytes;    /* activations, gradients and everything else, at their highest */
+    size_t memory_bytes;    /* all of that, what kernels hold and a process by itself */
     double flops;           /* of a step */
     size_t sent_bytes;      /* in a step: messages, and what is read from peers' windows */
     double compute_seconds; /* of a step: in kernels */

@@ -38,6 +38,7 @@ typedef struct kpar_event {
     size_t n_logs;
     double compute_seconds, wait_seconds; /* RUN_END: mean over ranks */
     uint64_t bytes_read, bytes_sent;      /* RUN_END: payload of the data and between ranks, over all ranks */
+    uint64_t peak_rank_bytes;             /* RUN_END: the most memory that a rank had at a time */
     const kpar_named_text *facts;         /* RUN_BEGIN: "model", "mesh", "batch_size" and so on */
     size_t n_facts;
     const kpar_named_value *plan; /* RUN_BEGIN: the plan's predictions, units in the names: "step_seconds" */

@@ -9,6 +9,7 @@
  *     samples_per_second  training alone
  *     compute_seconds, wait_seconds   means over ranks
  *     bytes_read, bytes_sent          sums over ranks
+ *     peak_rank_bytes     the most memory that a rank had at a time, without files that are mapped
  *     losses              an entry an epoch
  *     metrics             name: an entry an epoch, for each other log, "val_loss" too; null where not logged
  *     evaluation          name: value, of the last evaluation on its own; null without one
@@ -104,13 +105,14 @@ static void complete_metrics(run_file *file)
 static json_t *make_document(run_file *file, const kpar_event *event)
 {
     complete_metrics(file);
-    return json_pack("{ss sO sO sI sI sI sI so so so so sI sI sO sO sO sO}", "schema", "kpar.run/1", "facts",
+    return json_pack("{ss sO sO sI sI sI sI so so so so sI sI sI sO sO sO sO}", "schema", "kpar.run/1", "facts",
                      file->facts, "plan", file->plan, "first_epoch", (json_int_t)file->first_epoch, "epochs",
                      (json_int_t)file->epochs, "steps", (json_int_t)event->step, "rows",
                      (json_int_t)event->rows, "seconds", number(event->seconds), "samples_per_second",
                      number(event->samples_per_second), "compute_seconds", number(event->compute_seconds),
                      "wait_seconds", number(event->wait_seconds), "bytes_read", (json_int_t)event->bytes_read,
-                     "bytes_sent", (json_int_t)event->bytes_sent, "losses", file->losses, "metrics",
+                     "bytes_sent", (json_int_t)event->bytes_sent, "peak_rank_bytes",
+                     (json_int_t)event->peak_rank_bytes, "losses", file->losses, "metrics",
                      file->metrics, "evaluation", file->evaluation, "checkpoints", file->checkpoints);
 }
 

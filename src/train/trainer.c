@@ -1,6 +1,8 @@
 /* Making a trainer: file, model, plan, programs, executor, weights. */
 #include "train/trainer_internal.h"
 
+#include "base/room.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +39,11 @@ static kpar_status make_plan(kpar_trainer *t)
     t->me = kpar_mesh_coordinate(o->mesh, kpar_comm_rank(t->comm));
     t->catalog = kpar_catalog_create();
     KPAR_TRY(kpar_plan_create(t->model, t->catalog, o, t->options.modes, &t->plan));
-    return kpar_plan_emit(t->plan, kpar_comm_rank(t->comm), t->programs);
+    KPAR_TRY(kpar_plan_emit(t->plan, kpar_comm_rank(t->comm), t->programs));
+    for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
+        if (t->programs[mode] && t->programs[mode]->arena_bytes > t->arena_bytes)
+            t->arena_bytes = t->programs[mode]->arena_bytes;
+    return KPAR_OK;
 }
 
 /* All ranks must have planned the same: a mismatch is an error, not a hang. */
@@ -144,6 +150,7 @@ static kpar_status create(kpar_trainer *t)
     KPAR_TRY(kpar_comm_agree(t->comm, compare_plans(t)));
     describe_arithmetic(t);
     KPAR_TRY(kpar_comm_agree(t->comm, compare_arithmetic(t)));
+    if (!t->options.ignore_memory) KPAR_TRY(kpar_trainer_check_memory(t));
     KPAR_TRY(kpar_comm_agree(t->comm, prove_programs(t)));
     KPAR_TRY(make_executor(t));
     t->row_numbers = kpar_alloc(((size_t)kpar_trainer_any_program(t)->rows + 1) * sizeof *t->row_numbers);
@@ -194,6 +201,17 @@ const kpar_model *kpar_trainer_model(const kpar_trainer *trainer) { return train
 kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer)
 {
     return kpar_executor_times_get(trainer->executor);
+}
+
+/* The window of a rank that has peers on its node is shared memory, else its own. */
+size_t kpar_trainer_peak_bytes(const kpar_trainer *trainer)
+{
+    const kpar_comm *comm = trainer->comm;
+    const int me = kpar_comm_rank(comm);
+    bool shared = false;
+    for (int rank = 0; rank < kpar_comm_size(comm); rank++)
+        if (rank != me && kpar_comm_shares(comm, me, rank)) shared = true;
+    return kpar_room_peak() + (shared ? trainer->arena_bytes : 0);
 }
 
 const kpar_program *kpar_trainer_any_program(const kpar_trainer *trainer)

@@ -16,6 +16,7 @@ typedef struct kpar_trainer_options {
     kpar_plan_options plan; /* nodes and windows are filled in from the communicator */
     kpar_device_options device;
     kpar_executor_options executor;
+    bool ignore_memory; /* go on although a plan seems not to fit in memory */
     unsigned modes; /* bits 1 << kpar_mode: what will be asked for */
     const char *weights; /* file of weights in place of the model file's; NULL: none. Borrowed */
     const char *
@@ -61,6 +62,10 @@ void kpar_trainer_destroy(kpar_trainer *trainer);
 const kpar_plan *kpar_trainer_plan(const kpar_trainer *trainer);
 const kpar_model *kpar_trainer_model(const kpar_trainer *trainer);
 kpar_executor_times kpar_trainer_times(const kpar_trainer *trainer);
+
+/* The most memory that this rank had at a time so far, in bytes: its own and what it shares with peers, without files
+ * that are mapped. Not collective. */
+size_t kpar_trainer_peak_bytes(const kpar_trainer *trainer);
 
 /* What this rank's kernels took so far: a line for each, with its fields between tabs under a line of their names; the
  * slowest first, a program (train, evaluate, predict) after the other. Not collective. */

@@ -14,6 +14,7 @@ struct kpar_trainer {
     kpar_plan *plan;
     kpar_program *programs[KPAR_MODE_COUNT];
     int program_index[KPAR_MODE_COUNT]; /* in the executor, -1: not planned */
+    size_t arena_bytes; /* of the largest program */
     kpar_executor *executor;
     kpar_coordinate me;
     int *nodes;
@@ -49,6 +50,10 @@ typedef struct kpar_batch {
 
 /* The config that the model is made from and saved with. Borrowed. */
 const char *kpar_trainer_config(const kpar_trainer *trainer, size_t *length);
+
+/* trainer_memory.c: KPAR_ENOMEM, the same on all ranks, where a rank's share of the plan does not fit in what it, or its
+ * machine, may still take; with a mesh on which it would. Collective. */
+kpar_status kpar_trainer_check_memory(kpar_trainer *trainer) KPAR_MUST_USE;
 
 /* trainer_batch.c: fills this rank's input slots of a program. Not collective. */
 kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch) KPAR_MUST_USE;

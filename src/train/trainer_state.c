@@ -12,14 +12,17 @@ static kpar_status load_slot(kpar_trainer *t, const kpar_slot *slot, bool has_op
                          : kpar_variable_is_optimizers(v)  ? has_optimizer && !overridden
                                                            : kpar_keras_has_weights(t->file);
     const size_t count = (size_t)kpar_count(slot->slice.rank, slot->slice.size);
-    void *values = kpar_alloc(count * kpar_dtype_bytes(v->dtype) + 1);
+    const bool direct = slot->tensor.dtype == v->dtype;
+    void *values = memory;
+    if (!direct) KPAR_TRY(kpar_try_alloc(count * kpar_dtype_bytes(v->dtype) + 1, v->path, &values));
     kpar_status status = KPAR_OK;
     if (in_file)
         status = kpar_keras_read(t->file, v, &slot->slice, values);
     else
         kpar_variable_initialize(v, &slot->slice, values);
+    if (direct) return status;
     if (status == KPAR_OK) kpar_convert(memory, slot->tensor.dtype, values, v->dtype, count);
-    kpar_free(values);
+    kpar_free_aligned(values);
     return status;
 }
 

@@ -113,8 +113,15 @@ static kpar_status run_conv(kpar_cpu_kernel *k, void *const *in, void *const *ou
     return KPAR_OK;
 }
 
+/* The kernel as the library likes it. */
+static size_t conv_workspace(const kpar_kernel_spec *spec)
+{
+    return kpar_tensor_bytes(kpar_window_tensors_of(spec).kernel);
+}
+
 const kpar_cpu_rule kpar_cpu_conv = {.fits = fits_conv,
                                      .finishes = finishes_conv,
+                                     .workspace = conv_workspace,
                                      .prepare = prepare_conv,
                                      .release = release_conv,
                                      .run = run_conv};

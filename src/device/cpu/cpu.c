@@ -87,6 +87,20 @@ static bool is_fast(const kpar_kernel_spec *spec)
            (!has_rest(spec) || kpar_spec_epilogue(spec) || spec->n_outputs == 1);
 }
 
+/* Whether what comes before an epilogue or an accumulation has memory of its own: output 0 cannot hold it. */
+static bool has_result(const kpar_kernel_spec *spec)
+{
+    return has_rest(spec) && (spec->attributes.accumulate ||
+                              kpar_cpu_result_type(spec) != kpar_spec_output(spec, 0)->dtype);
+}
+
+static size_t cpu_workspace(const kpar_kernel_spec *spec)
+{
+    const kpar_cpu_rule *rule = rules[spec->op];
+    const size_t result = has_result(spec) ? kpar_tensor_bytes(kpar_spec_output(spec, 0)) : 0;
+    return is_fast(spec) ? result + (rule->workspace ? rule->workspace(spec) : 0) : 0;
+}
+
 /* The evaluator of an epilogue, or of result + output; and memory for the result unless output 0 can hold it. */
 static kpar_status prepare_rest(kpar_cpu_kernel *k)
 {
@@ -103,8 +117,7 @@ static kpar_status prepare_rest(kpar_cpu_kernel *k)
     k->arguments = kpar_alloc_zeroed((size_t)more + 1, sizeof *k->arguments);
     kpar_status status = kpar_evaluator_create(e ? e : &identity, inputs, kpar_spec_output(spec, 0),
                                                spec->attributes.accumulate, 0, k->threads, &k->rest);
-    if (status == KPAR_OK &&
-        (spec->attributes.accumulate || inputs[0].dtype != kpar_spec_output(spec, 0)->dtype))
+    if (status == KPAR_OK && has_result(spec))
         status =
             kpar_try_alloc(kpar_tensor_bytes(&inputs[0]) + 1, "the result before an epilogue", &k->result);
     kpar_free(inputs);
@@ -177,5 +190,6 @@ const kpar_device_class kpar_device_cpu = {
     .release = cpu_release,
     .run = cpu_run,
     .seconds = kpar_spec_seconds,
+    .workspace = cpu_workspace,
     .arithmetic = kpar_onednn_describe,
 };

@@ -22,6 +22,9 @@ typedef struct kpar_cpu_rule {
      * evaluator does the rest. NULL: never. */
     bool (*finishes)(const kpar_kernel_spec *spec);
 
+    /* Bytes that a prepared kernel holds, about. NULL: nothing to speak of. */
+    size_t (*workspace)(const kpar_kernel_spec *spec);
+
     /* Fills in kernel->state, which release frees. Both may be NULL. */
     kpar_status (*prepare)(kpar_cpu_device *device, kpar_cpu_kernel *kernel);
     void (*release)(kpar_cpu_kernel *kernel);
