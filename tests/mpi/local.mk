@@ -6,3 +6,4 @@ tests/mpi/test_cases.log: kparrun$(EXEEXT) tests/cases/test_cases$(EXEEXT)
 include tests/mpi/comm.mk
 include tests/mpi/bench.mk
 include tests/mpi/train_cli.mk
+include tests/mpi/memory.mk

@@ -6,6 +6,7 @@
 #include "base/names.h"
 #include "base/number.h"
 #include "base/philox.h"
+#include "base/room.h"
 #include "base/text.h"
 #include "unit.h"
 
@@ -15,6 +16,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 START_TEST(every_status_has_a_name_and_a_text)
@@ -110,7 +112,7 @@ START_TEST(memory_that_cannot_be_had_is_an_error_with_its_purpose)
     ck_assert_ptr_null(block);
     ck_assert_ptr_nonnull(strstr(kpar_error_message(), "the arena"));
     size_t product;
-    ck_assert(kpar_multiply(1 << 20, 1 << 20, &product) && product == (size_t)1 << 40);
+    ck_assert(kpar_multiply(1 << 20, 1 << 20, &product) && product == (size_t)1 << 47);
     ck_assert(!kpar_multiply(SIZE_MAX, 2, &product));
 }
 END_TEST
@@ -324,6 +326,34 @@ START_TEST(the_clock_does_not_go_back)
 }
 END_TEST
 
+START_TEST(the_room_of_a_process_is_what_its_limits_leave)
+{
+    struct rlimit before, limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_DATA, &before), 0);
+    limit = (struct rlimit){.rlim_cur = (rlim_t)1 << 47, .rlim_max = before.rlim_max};
+    if (setrlimit(RLIMIT_DATA, &limit) != 0) return; /* a lower one is set already */
+    const kpar_room room = kpar_room_process();
+    ck_assert_int_eq(setrlimit(RLIMIT_DATA, &before), 0);
+    ck_assert_uint_lt(room.bytes, (size_t)1 << 47);
+    ck_assert_uint_gt(room.bytes, (size_t)1 << 46);
+    ck_assert_ptr_nonnull(strstr(room.limit, "ulimit -d"));
+}
+END_TEST
+
+START_TEST(the_peak_grows_with_memory_that_is_touched)
+{
+    enum { BYTES = 64 << 20 };
+    const size_t before = kpar_room_peak();
+    void *block;
+    ck_assert_int_eq(kpar_try_alloc(BYTES, "a test", &block), KPAR_OK);
+    kpar_free_aligned(block);
+    ck_assert_uint_gt(before, 0);
+    ck_assert_uint_ge(kpar_room_peak(), before + BYTES / 2);
+    ck_assert_uint_lt(kpar_room_peak(), before + 2 * (size_t)BYTES);
+    ck_assert_uint_gt(kpar_room_machine().bytes, BYTES);
+}
+END_TEST
+
 /* What `say` writes to standard error. */
 static size_t captured(void (*say)(void), char *bytes, size_t capacity)
 {
@@ -393,6 +423,8 @@ int main(void)
         keys_tell_seeds_and_names_apart,
         the_hash_is_fnv_1a_and_can_be_continued,
         the_clock_does_not_go_back,
+        the_room_of_a_process_is_what_its_limits_leave,
+        the_peak_grows_with_memory_that_is_touched,
         log_lines_begin_with_the_program_and_end_once,
     };
     Suite *suite = suite_create("base");

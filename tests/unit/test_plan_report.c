@@ -59,6 +59,7 @@ START_TEST(one_rank_holds_the_whole_model_and_never_waits)
     ck_assert_int_eq(row->parameters, 565); /* (12+1)16 + (16+1)16 + (16+1)5 */
     ck_assert_uint_eq(row->weight_bytes, 4 * 565);
     ck_assert_uint_eq(row->optimizer_bytes, 2 * 4 * 565 + 8 + 4); /* two slots, iteration, learning rate */
+    ck_assert_uint_gt(row->memory_bytes, row->weight_bytes + row->optimizer_bytes + row->buffer_bytes);
     ck_assert_uint_eq(row->sent_bytes, 0);
     ck_assert(row->flops >
               2.0 * 1024 * (12 * 16 + 16 * 16 + 16 * 5) * 2); /* forward, and backward nearly twice that */

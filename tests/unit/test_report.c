@@ -74,7 +74,8 @@ static void run(kpar_report *report, int64_t first_epoch, int64_t epochs, int64_
                                .compute_seconds = 10.5,
                                .wait_seconds = 1.5,
                                .bytes_read = 4096,
-                               .bytes_sent = 1024});
+                               .bytes_sent = 1024,
+                               .peak_rank_bytes = 12345678});
 }
 
 /* What the progress of a run of `epochs` epochs of `steps` steps prints; free it. */

@@ -1,0 +1,67 @@
+#!/bin/sh
+# A model larger than one rank's memory: refused on one rank, with where it would fit; trained, read and written on four
+# ranks of which each may have as much. By messages alone: RLIMIT_DATA does not count what ranks share.
+run=$(dirname "$0")/run.sh
+program=./kpar_train
+LIMIT=100 SHOW=1
+export LIMIT SHOW
+failures=0
+
+"$run" 1 true >/dev/null || { echo "no mpirun starts here"; exit 77; }
+(ulimit -d 400000) 2>/dev/null || { echo "this shell cannot limit data"; exit 77; }
+timeout 20 $program --version >/dev/null || exit 99
+if nm $program 2>/dev/null | grep -q __asan_init; then echo "a sanitizer's shadow takes more than any limit"; exit 77; fi
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+fail() { # fail SENTENCE EXPECTED FOUND
+    printf 'FAIL: %s\n  expected: %s\n  found:    %s\n' "$1" "$2" "$3"
+    [ -s "$work/out" ] && sed 's/^/  output: /' "$work/out"
+    failures=$((failures + 1))
+}
+equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
+contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
+
+# 16 layers of 2560 x 2560: 400 MiB of weights, as much of gradients.
+wide=$work/wide.json
+sed 's/\b2048\b/2560/g' "${srcdir:-.}/tests/bench/models/w5_deep_mlp.json" >"$wide"
+
+# limited RANKS MODEL ARGUMENT...: one step with 390 MiB a rank; sets code, output in $work/out, figures in $work/json.
+limited() {
+    ranks=$1 model=$2
+    shift 2
+    (ulimit -d 400000 && exec "$run" "$ranks" $program "$model" --data random:8 --batch-size 8 --steps 1 --threads-per-rank 1 \
+        --verbose 0 --json "$work/json" "$@") >"$work/out" 2>&1
+    code=$?
+}
+# figure NAME: of the run's file, in MiB.
+figure() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$work/json" | awk '{ print int($1 / 1048576) }'; }
+
+limited 1 "$wide"
+equal "one rank refuses a model larger than its memory" 1 $code
+contains "the refusal says whose memory is too small" "memory: rank 0 needs" "$(cat "$work/out")"
+contains "and by what it is bounded" "its limit of data (ulimit -d)" "$(cat "$work/out")"
+contains "and on which pipeline it would fit" "--pipeline 4 (4 ranks, " "$(cat "$work/out")"
+contains "and on how many tensor ranks" "--tensor 4 (4 ranks, " "$(cat "$work/out")"
+contains "and how to go on all the same" "--no-memory-check" "$(cat "$work/out")"
+equal "the refusal is one line" 1 "$(grep -c '^kpar_train: ' "$work/out")"
+limited 1 "$wide" --no-memory-check
+equal "going on all the same ends where memory is refused" 1 $code
+contains "with one line that says so" "memory were refused" "$(grep '^kpar_train: ' "$work/out")"
+
+check_figures() { # SENTENCE
+    equal "$1: trains" 0 $code
+    planned=$(figure rank_memory_bytes) peak=$(figure peak_rank_bytes)
+    whole=800 # MiB on one rank: weights and gradients alone
+    [ "$((peak * 100))" -le "$((whole * 36))" ] || fail "$1: a rank has about its share of $whole MiB" "< $((whole * 36 / 100))" "$peak"
+    [ "$((planned * 4))" -gt "$((peak * 3))" ] || fail "$1: the plan's memory is no fourth below what was measured" "> $((peak * 3 / 4))" "$planned"
+    [ "$((peak * 4))" -gt "$((planned * 3))" ] || fail "$1: nor is it a third above" "< $((peak * 4 / 3))" "$planned"
+}
+limited 4 "$wide" --pipeline 4 --transport mpi --output "$work/wide.keras"
+check_figures "a pipeline of four such ranks"
+limited 4 "$work/wide.keras" --pipeline 4 --transport mpi --output "$work/wide.keras"
+check_figures "the file that it wrote, on four stages"
+limited 4 "$work/wide.keras" --tensor 4 --transport mpi
+check_figures "the same file on four tensor ranks"
+
+exit $((failures > 0))
