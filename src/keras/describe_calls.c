@@ -16,10 +16,45 @@ kpar_status kpar_describe_calls(kpar_description *d, const kpar_scope *scope, kp
     return scope->sequential ? kpar_describe_chain(d, scope, call) : kpar_describe_graph(d, scope, call);
 }
 
+/* An input with a mask of its own: what a layer gives that changes nothing. */
+static void mask_input(kpar_description *d, const kpar_member *member, kpar_tensor_ref mask,
+                       kpar_tensor_ref *input)
+{
+    kpar_arena *arena = d->model->arena;
+    const kpar_layer layer = {.class_name = "Identity",
+                              .own_name = "mask",
+                              .name = kpar_arena_printf(arena, "%s/mask", d->layers[member->layer].name),
+                              .n_calls = 1,
+                              .row = kpar_layer_row_find("Identity")};
+    const kpar_named_input named = {"mask", mask};
+    const kpar_call call = {.layer = (int)d->n_layers,
+                            .n_inputs = 1,
+                            .inputs = kpar_arena_copy(arena, input, sizeof *input),
+                            .n_named = 1,
+                            .named = kpar_arena_copy(arena, &named, sizeof named)};
+    *input = (kpar_tensor_ref){(int)d->n_calls, 0};
+    KPAR_PUSH(d->layers, d->n_layers, d->layers_capacity) = layer;
+    KPAR_PUSH(d->calls, d->n_calls, d->calls_capacity) = call;
+}
+
+/* The inputs of a model with the mask of the first, or masks of all, that it is called with; null: as the input has it. */
+static const kpar_tensor_ref *masked_inputs(kpar_description *d, const kpar_member *member,
+                                            const kpar_arguments *arguments)
+{
+    const json_t *list = json_object_get(arguments->kwargs, "mask");
+    const int n = arguments->n_named > 0 ? arguments->n_inputs : 0;
+    kpar_tensor_ref *inputs = kpar_arena_copy(d->model->arena, arguments->inputs,
+                                              (size_t)arguments->n_inputs * sizeof *inputs);
+    for (int i = 0, used = 0; i < n && used < arguments->n_named; i++)
+        if (json_is_array(list) ? json_is_object(json_array_get(list, (size_t)i)) : i == 0)
+            mask_input(d, member, arguments->named[used++].tensor, &inputs[i]);
+    return inputs;
+}
+
 static kpar_status call_model(kpar_description *d, const kpar_member *member, const kpar_arguments *arguments,
                               kpar_result *result)
 {
-    kpar_expansion call = {.given = arguments->inputs, .n_given = arguments->n_inputs};
+    kpar_expansion call = {.given = masked_inputs(d, member, arguments), .n_given = arguments->n_inputs};
     KPAR_TRY(kpar_describe_calls(d, member->model, &call));
     result->n_outputs = call.n_outputs;
     result->outputs = kpar_arena_alloc(d->model->arena, (size_t)call.n_outputs * sizeof *result->outputs);
@@ -38,7 +73,7 @@ static bool is_named(const kpar_arguments *arguments, const char *name)
 static kpar_status check_arguments(const char *owner, const kpar_arguments *arguments,
                                    const kpar_layer_row *row)
 {
-    const char *known = row && row->call_arguments ? row->call_arguments : "";
+    const char *known = !row ? "mask" : row->call_arguments ? row->call_arguments : ""; /* none: a model */
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)arguments->kwargs, key, value)

@@ -620,6 +620,7 @@ static const kpar_layer_row rows[] = {
     {"Cumsum", "sum of the elements up to each", "axis dtype", "", .lower = cumulative_sum},
     {"Cumprod", "product of the elements up to each", "axis dtype", "", .lower = cumulative_product},
     {"Cast", "as another type", "dtype", "", .lower = as_type},
+    {"ConvertToTensor", "its operand", "dtype", "", .lower = as_type},
     {"Max", "largest over dimensions of a sample", "axis keepdims", "", .lower = max_over},
     {"Min", "smallest over dimensions of a sample", "axis keepdims", "", .lower = min_over},
     {"Softmax", "softmax over the last dimension", "axis", "", .lower = softmax},
