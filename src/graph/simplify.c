@@ -3,6 +3,8 @@
 #include "graph/attributes.h"
 #include "graph/pass.h"
 
+#include <string.h>
+
 static void mark_live(const kpar_graph *g, bool *live)
 {
     for (size_t i = 0; i < g->n_states; i++) live[g->states[i].next] = live[g->states[i].value] = true;
@@ -38,10 +40,18 @@ static uint64_t hash_op(const kpar_rebuild *r, const kpar_op *op)
     return kpar_hash(hash, &op->phase, sizeof op->phase);
 }
 
+/* Gradients of two layers' weights may be equal and yet be wanted on two stages, each beside its weight. */
+static bool apart(const kpar_op *op, const kpar_op *earlier)
+{
+    return op->phase == KPAR_PHASE_MICROBATCH && op->part == KPAR_BACKWARD &&
+           strcmp(op->layer, earlier->layer) != 0;
+}
+
 static bool same_op(const kpar_rebuild *r, const kpar_op *op, const kpar_op *earlier)
 {
     if (op->kind != earlier->kind || op->n_inputs != earlier->n_inputs ||
-        op->n_outputs != earlier->n_outputs || op->phase != earlier->phase || op->stage != earlier->stage)
+        op->n_outputs != earlier->n_outputs || op->phase != earlier->phase || op->stage != earlier->stage ||
+        apart(op, earlier))
         return false;
     for (int i = 0; i < op->n_inputs; i++)
         if (r->value[op->inputs[i]] != earlier->inputs[i]) return false;

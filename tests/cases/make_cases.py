@@ -433,11 +433,31 @@ def recurrent_wrapped(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 4, 6, 3), y=classes(rng, 4))
 
 
+def alike_gradients(rng):
+    """Two Dense layers of different depth that Add joins: what they say about their biases is the same sum"""
+    x = layers.Input((5,))
+    near, far = layers.Dense(3)(x), layers.Dense(3)(layers.Dense(4)(layers.Dense(4, activation="tanh")(x)))
+    return dict(model=compiled(keras.Model(x, layers.Add()([near, far])), "mean_squared_error", metrics=()), x=features(rng, 5), y=features(rng, 3))
+
+
+def masked_blocks(rng):
+    """A block within the model that is called with a mask; attention that goes on with one; what merges masks"""
+    i = layers.Input((6, 8))
+    block = keras.Model(i, layers.LayerNormalization()(layers.Add()([i, layers.Attention()([i, i])])), name="block")
+    x = layers.Input((6,), dtype="int32")
+    embedded = layers.Embedding(9, 8, mask_zero=True)(x)
+    merged = layers.Concatenate()([layers.Attention()([embedded, embedded]), layers.AdditiveAttention()([embedded, embedded])])
+    pooled = layers.Concatenate()([layers.GlobalAveragePooling1D()(block(embedded)), layers.GlobalAveragePooling1D()(merged)])
+    words = classes(rng, 9, 6)
+    words[:, 3:] *= classes(rng, 2, 3)
+    return dict(model=compiled(keras.Model(x, layers.Dense(4, activation="softmax")(pooled)), "sparse_categorical_crossentropy"), x=words, y=classes(rng, 4))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, attention_masks, language_model, many_classes]
+         masked_steps, recurrent_masked, recurrent_wrapped, attention_masks, language_model, many_classes, alike_gradients, masked_blocks]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks]

@@ -362,6 +362,28 @@ START_TEST(simplify_shares_no_random_numbers_and_nothing_of_two_phases)
 }
 END_TEST
 
+/* What two layers say about their biases is the same sum; a stage may have one of the layers. */
+START_TEST(simplify_shares_no_gradients_of_two_layers)
+{
+    static const char *const layers[] = {"left", "right"};
+    for (int same = 0; same < 2; same++) {
+        kpar_graph *g = kpar_graph_create(KPAR_F64), *simple = NULL;
+        kpar_value_id wanted[2], gradients[2], sum = feature_of(g, 0, "b 3");
+        for (int i = 0; i < 2; i++) {
+            g->layer = layers[same ? 0 : i];
+            sum = binary(g, KPAR_SCALAR_ADD, sum, wanted[i] = variable_of(g, i, "3"));
+        }
+        const kpar_value_id loss = total(g, unary(g, KPAR_SCALAR_SQUARE, sum));
+        ASSERT_OK(kpar_graph_gradient(g, loss, wanted, 2, gradients));
+        for (int i = 0; i < 2; i++) kpar_graph_add_output(g, KPAR_OUTPUT_PREDICTION, i, gradients[i]);
+        ASSERT_OK(kpar_graph_simplify(g, &simple));
+        ck_assert_int_eq(simple->outputs[0].value == simple->outputs[1].value, same);
+        kpar_graph_destroy(g);
+        kpar_graph_destroy(simple);
+    }
+}
+END_TEST
+
 START_TEST(simplify_keeps_states_of_variables)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64), *simple = NULL;
@@ -678,6 +700,7 @@ int main(void)
     tcase_add_test(passes, simplify_drops_what_nobody_reads);
     tcase_add_test(passes, simplify_computes_the_same_only_once);
     tcase_add_test(passes, simplify_shares_no_random_numbers_and_nothing_of_two_phases);
+    tcase_add_test(passes, simplify_shares_no_gradients_of_two_layers);
     tcase_add_test(passes, simplify_keeps_states_of_variables);
     tcase_add_loop_test(passes, an_op_that_is_taken_apart_means_the_same, 0, KPAR_OP_COUNT);
     tcase_add_test(passes, matmul_bias_and_relu_become_one_op);
