@@ -51,6 +51,7 @@ static void move_into_model(kpar_description *d)
     model->n_calls = (int)d->n_calls;
     kpar_free(d->layers);
     kpar_free(d->calls);
+    kpar_free(d->wrapped);
 }
 
 static kpar_status parse(kpar_model *model, const char *config, size_t length)

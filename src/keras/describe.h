@@ -13,9 +13,17 @@ typedef struct kpar_description {
     size_t n_layers, layers_capacity;
     kpar_call *calls;
     size_t n_calls, calls_capacity;
+    struct kpar_wrapped *wrapped;
+    size_t n_wrapped, wrapped_capacity;
 } kpar_description;
 
 typedef struct kpar_scope kpar_scope;
+
+/* A model that is a layer's argument. */
+typedef struct kpar_wrapped {
+    size_t around; /* the layer */
+    kpar_scope *model;
+} kpar_wrapped;
 
 /* What a model is made of: a layer, or a model. */
 typedef struct kpar_member {
@@ -47,6 +55,10 @@ kpar_status kpar_describe_layers(kpar_description *d, kpar_scope *scope) KPAR_MU
 /* Whether kpar has the layer and its arguments; sets its row. `object` is what the config has of it. */
 kpar_status kpar_describe_layer(const kpar_description *d, kpar_layer *layer,
                                 const json_t *object) KPAR_MUST_USE;
+/* Reads a model, whose own entry is the last one so far. */
+kpar_status kpar_describe_model(kpar_description *d, const json_t *object, kpar_scope **model) KPAR_MUST_USE;
+/* Whether such an object is a model, and not a layer. */
+bool kpar_is_model(const json_t *config);
 /* describe_inner.c: layers that are arguments of a layer, number `around` of the description, follow it as entries. */
 kpar_status kpar_describe_inner(kpar_description *d, size_t around) KPAR_MUST_USE;
 

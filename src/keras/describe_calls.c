@@ -17,13 +17,12 @@ kpar_status kpar_describe_calls(kpar_description *d, const kpar_scope *scope, kp
 }
 
 /* An input with a mask of its own: what a layer gives that changes nothing. */
-static void mask_input(kpar_description *d, const kpar_member *member, kpar_tensor_ref mask,
-                       kpar_tensor_ref *input)
+static void mask_input(kpar_description *d, size_t model, kpar_tensor_ref mask, kpar_tensor_ref *input)
 {
     kpar_arena *arena = d->model->arena;
     const kpar_layer layer = {.class_name = "Identity",
                               .own_name = "mask",
-                              .name = kpar_arena_printf(arena, "%s/mask", d->layers[member->layer].name),
+                              .name = kpar_arena_printf(arena, "%s/mask", d->layers[model].name),
                               .n_calls = 1,
                               .row = kpar_layer_row_find("Identity")};
     const kpar_named_input named = {"mask", mask};
@@ -38,7 +37,7 @@ static void mask_input(kpar_description *d, const kpar_member *member, kpar_tens
 }
 
 /* The inputs of a model with the mask of the first, or masks of all, that it is called with; null: as the input has it. */
-static const kpar_tensor_ref *masked_inputs(kpar_description *d, const kpar_member *member,
+static const kpar_tensor_ref *masked_inputs(kpar_description *d, size_t model,
                                             const kpar_arguments *arguments)
 {
     const json_t *list = json_object_get(arguments->kwargs, "mask");
@@ -47,15 +46,16 @@ static const kpar_tensor_ref *masked_inputs(kpar_description *d, const kpar_memb
                                               (size_t)arguments->n_inputs * sizeof *inputs);
     for (int i = 0, used = 0; i < n && used < arguments->n_named; i++)
         if (json_is_array(list) ? json_is_object(json_array_get(list, (size_t)i)) : i == 0)
-            mask_input(d, member, arguments->named[used++].tensor, &inputs[i]);
+            mask_input(d, model, arguments->named[used++].tensor, &inputs[i]);
     return inputs;
 }
 
-static kpar_status call_model(kpar_description *d, const kpar_member *member, const kpar_arguments *arguments,
-                              kpar_result *result)
+/* `layer` is the number of the model's entry. */
+static kpar_status call_model(kpar_description *d, const kpar_scope *model, size_t layer,
+                              const kpar_arguments *arguments, kpar_result *result)
 {
-    kpar_expansion call = {.given = masked_inputs(d, member, arguments), .n_given = arguments->n_inputs};
-    KPAR_TRY(kpar_describe_calls(d, member->model, &call));
+    kpar_expansion call = {.given = masked_inputs(d, layer, arguments), .n_given = arguments->n_inputs};
+    KPAR_TRY(kpar_describe_calls(d, model, &call));
     result->n_outputs = call.n_outputs;
     result->outputs = kpar_arena_alloc(d->model->arena, (size_t)call.n_outputs * sizeof *result->outputs);
     for (int i = 0; i < call.n_outputs; i++) result->outputs[i] = call.outputs[i].tensor;
@@ -87,16 +87,13 @@ static kpar_status check_arguments(const char *owner, const kpar_arguments *argu
     return KPAR_OK;
 }
 
-kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
-                                 const kpar_arguments *arguments, kpar_result *result)
+static void call_layer(kpar_description *d, size_t layer, const kpar_arguments *arguments,
+                       kpar_result *result)
 {
-    const kpar_layer_row *row = d->layers[member->layer].row;
     const int n_inputs = arguments->n_inputs, n_named = arguments->n_named;
-    KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), arguments, row));
-    if (member->model) return call_model(d, member, arguments, result);
     const kpar_call call = {
-        .layer = (int)member->layer,
-        .number = d->layers[member->layer].n_calls++,
+        .layer = (int)layer,
+        .number = d->layers[layer].n_calls++,
         .n_inputs = n_inputs,
         .inputs =
             kpar_arena_copy(d->model->arena, arguments->inputs, (size_t)n_inputs * sizeof(kpar_tensor_ref)),
@@ -108,6 +105,42 @@ kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
     };
     *result = (kpar_result){.call = (int)d->n_calls};
     KPAR_PUSH(d->calls, d->n_calls, d->calls_capacity) = call;
+}
+
+/* A layer around a model is called twice: with its input for what the model is given, then with its input and what the
+ * model gives. */
+static kpar_status call_around(kpar_description *d, size_t layer, const kpar_wrapped *wrapped,
+                               const kpar_arguments *arguments, kpar_result *result)
+{
+    kpar_result inner;
+    kpar_tensor_ref tensors[2] = {{0, 0}};
+    if (arguments->n_inputs != 1)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: is called with %d inputs, expected one",
+                         kpar_layer_owner(d, &d->layers[layer]), arguments->n_inputs);
+    call_layer(d, layer, &(kpar_arguments){.inputs = arguments->inputs, .n_inputs = 1}, &inner);
+    tensors[0].call = inner.call;
+    KPAR_TRY(call_model(d, wrapped->model, layer, &(kpar_arguments){.inputs = tensors, .n_inputs = 1}, &inner));
+    tensors[0] = arguments->inputs[0];
+    tensors[1] = inner.outputs[0];
+    kpar_arguments both = *arguments;
+    both.inputs = tensors;
+    both.n_inputs = 2;
+    call_layer(d, layer, &both, result);
+    return KPAR_OK;
+}
+
+kpar_status kpar_describe_member(kpar_description *d, const kpar_member *member,
+                                 const kpar_arguments *arguments, kpar_result *result)
+{
+    const kpar_layer_row *row = d->layers[member->layer].row;
+    KPAR_TRY(check_arguments(kpar_layer_owner(d, &d->layers[member->layer]), arguments, row));
+    if (member->model) return call_model(d, member->model, member->layer, arguments, result);
+    for (size_t i = 0; i < d->n_wrapped; i++) {
+        const kpar_wrapped wrapped = d->wrapped[i];
+        if (wrapped.around == member->layer)
+            return call_around(d, member->layer, &wrapped, arguments, result);
+    }
+    call_layer(d, member->layer, arguments, result);
     return KPAR_OK;
 }
 

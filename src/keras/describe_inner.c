@@ -24,9 +24,17 @@ static kpar_status read_layer(kpar_description *d, size_t around, const json_t *
                          kpar_layer_owner(d, &outer), argument);
     layer.name = kpar_arena_printf(d->model->arena, "%s/%s", outer.name, layer.own_name);
     layer.trainable = outer.trainable && !json_is_false(json_object_get(layer.config, "trainable"));
-    KPAR_TRY(kpar_describe_layer(d, &layer, object));
+    const bool is_model = kpar_is_model(layer.config);
+    if (!is_model) KPAR_TRY(kpar_describe_layer(d, &layer, object));
     KPAR_PUSH(d->layers, d->n_layers, d->layers_capacity) = layer;
-    return kpar_describe_inner(d, d->n_layers - 1);
+    if (!is_model) return kpar_describe_inner(d, d->n_layers - 1);
+    if (outer.around)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: a model within a layer within a layer is not supported",
+                         kpar_layer_owner(d, &outer));
+    kpar_wrapped wrapped = {.around = around};
+    KPAR_TRY(kpar_describe_model(d, object, &wrapped.model));
+    KPAR_PUSH(d->wrapped, d->n_wrapped, d->wrapped_capacity) = wrapped;
+    return KPAR_OK;
 }
 
 /* A list of layers, whose groups are numbered class by class: lstm_cell, gru_cell, lstm_cell_1. */

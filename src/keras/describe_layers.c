@@ -99,18 +99,19 @@ static const char *group_path(const kpar_description *d, const kpar_scope *scope
                   : kpar_arena_printf(d->model->arena, "%s/%s", scope->group, snake);
 }
 
-/* A model in the place of a layer, whose entry is the last one so far. */
-static kpar_status read_model(kpar_description *d, const kpar_scope *around, const json_t *object,
-                              kpar_scope **model)
+bool kpar_is_model(const json_t *config) { return json_is_array(json_object_get(config, "layers")); }
+
+kpar_status kpar_describe_model(kpar_description *d, const json_t *object, kpar_scope **model)
 {
     kpar_arena *arena = d->model->arena;
     const kpar_layer layer = d->layers[d->n_layers - 1];
     kpar_scope scope = {
         .config = layer.config,
         .group = kpar_arena_printf(arena, "%s/layers", layer.group),
-        .prefix = kpar_arena_printf(arena, "%s%s/", around->prefix, layer.own_name),
+        .prefix = kpar_arena_printf(arena, "%s/", layer.name),
         .trainable = layer.trainable,
     };
+    KPAR_TRY(refuse_foreign(d, &layer, object));
     KPAR_TRY(kpar_describe_class(kpar_layer_owner(d, &layer), object, &scope.sequential));
     KPAR_TRY(kpar_describe_layers(d, &scope));
     *model = kpar_arena_copy(arena, &scope, sizeof scope);
@@ -131,14 +132,14 @@ static kpar_status read_member(kpar_description *d, kpar_scope *scope, const jso
     layer.is_operation = starts_with(json_string_value(json_object_get(object, "module")), "keras.src.ops");
     layer.name = kpar_arena_printf(d->model->arena, "%s%s", scope->prefix, layer.own_name);
     layer.trainable = scope->trainable && !json_is_false(json_object_get(layer.config, "trainable"));
-    const bool is_model = json_is_array(json_object_get(layer.config, "layers")),
+    const bool is_model = kpar_is_model(layer.config),
                groupless =
                    layer.is_operation || (scope->sequential && strcmp(layer.class_name, "InputLayer") == 0);
     if (!groupless) layer.group = group_path(d, scope, layer.class_name);
-    KPAR_TRY(is_model ? refuse_foreign(d, &layer, object) : kpar_describe_layer(d, &layer, object));
+    if (!is_model) KPAR_TRY(kpar_describe_layer(d, &layer, object));
     kpar_member member = {.object = object, .name = layer.own_name, .layer = d->n_layers};
     KPAR_PUSH(d->layers, d->n_layers, d->layers_capacity) = layer;
-    KPAR_TRY(is_model ? read_model(d, scope, object, &member.model)
+    KPAR_TRY(is_model ? kpar_describe_model(d, object, &member.model)
                       : kpar_describe_inner(d, d->n_layers - 1));
     scope->members[scope->n_members++] = member;
     return KPAR_OK;

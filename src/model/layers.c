@@ -99,7 +99,7 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_bidirectional, .mask = kpar_mask_bidirectional,
      .inner = "layer=forward_layer backward_layer=backward_layer", .call_arguments = "mask initial_state"},
     {"TimeDistributed", "a layer for each step", "layer", "", .lower = kpar_layer_time_distributed,
-     .mask = kpar_mask_first, .inner = "layer=layer", .call_arguments = "mask"},
+     .mask = kpar_mask_time_distributed, .inner = "layer=layer", .call_arguments = "mask"},
     {"Attention", "attention of query to key and value in one head", "use_scale score_mode dropout seed",
      "", .lower = kpar_layer_attention, .mask = kpar_mask_first,
      .call_arguments = "mask use_causal_mask return_attention_scores"},

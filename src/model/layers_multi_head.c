@@ -37,7 +37,7 @@ static void heads_before_steps(const attention *a, int rank, int *permutation)
 /* (batch, free ..., heads, steps, size) for inputs of shape `x`. */
 static kpar_shape headed(const attention *a, const kpar_shape *x, int64_t heads, int64_t size)
 {
-    kpar_shape shape = {.rank = 1, .dims = {{1, true}}};
+    kpar_shape shape = {.rank = 1, .dims = {x->dims[0]}};
     kpar_dim steps = {1, false};
     for (int i = 1; i < x->rank - 1; i++)
         if (a->axes >> i & 1)

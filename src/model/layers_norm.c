@@ -157,6 +157,11 @@ KPAR_LAYER(batch_normalization)
     affine a;
     moving means, variances;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
+    if (shape.dims[0].size != 1)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: is given several steps of each row, as within a model of TimeDistributed; put it "
+                         "into a TimeDistributed of its own",
+                         lowering->owner);
     if (lowering->masks[0] >= 0)
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: its input has a mask; statistics over masked steps are not supported; use "

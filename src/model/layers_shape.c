@@ -11,13 +11,14 @@ KPAR_LAYER(identity)
 KPAR_LAYER(flatten)
 {
     const kpar_shape *shape = kpar_lower_shape(lowering, inputs[0]);
-    kpar_shape flat = {.rank = 2, .dims = {{1, true}, {kpar_lower_elements(shape, 1), false}}};
+    kpar_shape flat = {.rank = 2, .dims = {shape->dims[0], {kpar_lower_elements(shape, 1), false}}};
     (void)n_inputs;
     return kpar_build_reshape(lowering->graph, flat, inputs[0], output);
 }
 
 /* The shape that target_shape asks for, with its one -1 (if any) filled in. */
-static kpar_status target_shape(const kpar_lowering *lowering, int64_t elements, kpar_shape *shape)
+static kpar_status target_shape(const kpar_lowering *lowering, kpar_dim rows, int64_t elements,
+                                kpar_shape *shape)
 {
     const json_t *list = json_object_get(lowering->layer->config, "target_shape");
     const size_t n = json_array_size(list);
@@ -27,7 +28,7 @@ static kpar_status target_shape(const kpar_lowering *lowering, int64_t elements,
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: argument 'target_shape': expected a list of at most %d numbers",
                          lowering->owner, KPAR_MAX_RANK - 1);
-    *shape = (kpar_shape){.rank = (int)n + 1, .dims = {{1, true}}};
+    *shape = (kpar_shape){.rank = (int)n + 1, .dims = {rows}};
     for (size_t i = 0; i < n; i++) {
         const int64_t size = json_integer_value(json_array_get(list, i));
         shape->dims[i + 1].size = size;
@@ -50,7 +51,8 @@ KPAR_LAYER(reshape)
 {
     kpar_shape shape;
     (void)n_inputs;
-    KPAR_TRY(target_shape(lowering, kpar_lower_elements(kpar_lower_shape(lowering, inputs[0]), 1), &shape));
+    const kpar_shape *from = kpar_lower_shape(lowering, inputs[0]);
+    KPAR_TRY(target_shape(lowering, from->dims[0], kpar_lower_elements(from, 1), &shape));
     return kpar_build_reshape(lowering->graph, shape, inputs[0], output);
 }
 

@@ -25,7 +25,7 @@ KPAR_LAYER(repeat_vector)
 {
     int64_t n;
     const kpar_shape *shape = kpar_lower_shape(lowering, inputs[0]);
-    const kpar_shape one = {.rank = 3, .dims = {{1, true}, {1, false}, shape->dims[1]}};
+    const kpar_shape one = {.rank = 3, .dims = {shape->dims[0], {1, false}, shape->dims[1]}};
     (void)n_inputs;
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "n", 1, &n));
     if (shape->rank != 2 || n < 1)

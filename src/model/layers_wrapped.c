@@ -38,6 +38,15 @@ void kpar_lower_leave(kpar_lowering *lowering, const kpar_frame *outer)
     lowering->call_logits[lowering->call] = -1; /* what is outside gives another tensor */
 }
 
+/* The mask of the steps, which a model within is not given. */
+KPAR_MASK(time_distributed)
+{
+    const kpar_layer *layer = kpar_lower_inner(lowering, "layer", 0);
+    (void)inputs;
+    if (layer && (layer->row || n_inputs == 2)) masks[0] = lowering->masks[0];
+    return KPAR_OK;
+}
+
 /* All steps of (batch, time, ...) as rows: (time · batch, ...), or back. */
 static kpar_shape as_rows(kpar_shape shape)
 {
@@ -88,17 +97,29 @@ static kpar_status all_steps(kpar_lowering *lowering, kpar_value_id x, kpar_valu
                               outputs[0], output);
 }
 
+/* A model is called between two calls of the layer: with all steps as rows; what it gives becomes steps again. That is a
+ * layer of its own to the cut into stages, for the model's layers stand between. */
+static kpar_status around_model(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
+                                kpar_value_id *output)
+{
+    const kpar_shape steps = *kpar_lower_shape(lowering, inputs[0]);
+    if (n_inputs == 1) return kpar_build_reshape(lowering->graph, as_rows(steps), inputs[0], output);
+    const kpar_shape rows = *kpar_lower_shape(lowering, inputs[1]);
+    lowering->graph->layer = kpar_arena_printf(lowering->arena, "%s/steps", lowering->layer->name);
+    return kpar_build_reshape(lowering->graph, as_steps(rows, steps.dims[1].size), inputs[1], output);
+}
+
 /* Keras calls the layer for each step, and does not apply its activity regularizer. */
 KPAR_LAYER(time_distributed)
 {
     const kpar_layer *layer = kpar_lower_inner(lowering, "layer", 0);
     const bool masked = lowering->masks[0] >= 0;
     kpar_frame outer;
-    if (!layer || !layer->row)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'layer': expected a layer that is no model",
-                         lowering->owner);
-    if (n_inputs != 1 || kpar_lower_shape(lowering, inputs[0])->rank < 3)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected one input (batch, time, ...)", lowering->owner);
+    if (!layer) return kpar_fail(KPAR_EFORMAT, "%s: argument 'layer': expected a layer", lowering->owner);
+    if (kpar_lower_shape(lowering, inputs[0])->rank < 3)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected an input (batch, time, ...)", lowering->owner);
+    if (!layer->row) return around_model(lowering, inputs, n_inputs, output);
+    if (n_inputs != 1) return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected one input", lowering->owner);
     KPAR_TRY(kpar_lower_enter(lowering, layer, &outer));
     if (masked && layer->row->call_arguments && kpar_has_word(layer->row->call_arguments, "mask"))
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: is given a mask within TimeDistributed", lowering->owner);

@@ -151,6 +151,7 @@ KPAR_MASK(embedding);   /* where the number is not 0 */
 KPAR_MASK(masking);     /* where not all features have the value of the mask */
 KPAR_MASK(recurrent);   /* that of its first input, of a sequence */
 KPAR_MASK(bidirectional);
+KPAR_MASK(time_distributed);
 /* 1 where `value` is not 0, else 0. */
 kpar_status kpar_lower_truth(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *truth) KPAR_MUST_USE;
 /* x where `mask`, which broadcasts to it, is not 0, else `otherwise`. */

@@ -453,14 +453,34 @@ def masked_blocks(rng):
     return dict(model=compiled(keras.Model(x, layers.Dense(4, activation="softmax")(pooled)), "sparse_categorical_crossentropy"), x=words, y=classes(rng, 4))
 
 
+def models_in_time(rng):
+    """TimeDistributed of models, of Flatten, Reshape, RepeatVector and attention's neighbours; a model that is given a mask"""
+    image, words = layers.Input((3, 6, 6, 2), name="image"), layers.Input((3,), dtype="int32", name="words")
+    picture = layers.Input((6, 6, 2))
+    small = layers.MaxPooling2D(2)(layers.Conv2D(4, 3, activation="relu", padding="same")(picture))
+    small = layers.Add()([layers.Dense(3)(layers.Flatten()(small)), layers.Dense(3)(layers.GlobalAveragePooling2D()(small))])
+    looked = layers.TimeDistributed(keras.Model(picture, small, name="look"))(image)
+    rows = layers.TimeDistributed(layers.RepeatVector(2))(layers.TimeDistributed(layers.Flatten())(image))
+    rows = layers.TimeDistributed(layers.Reshape((4, 36)))(rows)
+    rows = layers.TimeDistributed(keras.Sequential([layers.Input((4, 36)), layers.LSTM(3), layers.LayerNormalization()]))(rows)
+    both = layers.Concatenate()([looked, rows])
+    told = keras.Sequential([layers.Input((3, 5)), layers.Dense(4, activation="tanh"), layers.GRU(4)], name="told")(
+        layers.Embedding(12, 5, mask_zero=True)(words))
+    last = layers.GRU(4)(both, initial_state=told)
+    model = keras.Model({"image": image, "words": words}, layers.Dense(4, activation="softmax")(last))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 4),
+                x={"image": features(rng, 3, 6, 6, 2), "words": of_lengths(rng, 3, rng.integers(1, 12, size=(ROWS, 3)).astype("int32"))})
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, attention_masks, language_model, many_classes, alike_gradients, masked_blocks]
+         masked_steps, recurrent_masked, recurrent_wrapped, models_in_time, attention_masks, language_model, many_classes,
+         alike_gradients, masked_blocks]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks]
+DEFLATED = [activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.
