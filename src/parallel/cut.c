@@ -74,6 +74,12 @@ static void join_reused(cutting *c)
     }
 }
 
+/* Otherwise they had better not, as ranks would wait for each other, but may where there is no other cut. */
+static void part_again(cutting *c)
+{
+    for (int i = 0; i < c->n_units; i++) c->units[i].joined = false;
+}
+
 static const char *unit_name(const unit *u) { return *u->layer ? u->layer : "the loss"; }
 
 /* Contiguous partition of the units with the smallest largest stage: dynamic programming over prefixes. */
@@ -192,7 +198,9 @@ static kpar_status choose_stages(cutting *c)
         follow_map(c);
         return KPAR_OK;
     }
-    if (c->options->stages > c->options->cost.mesh.pipeline) join_reused(c);
+    const bool several = c->options->stages > c->options->cost.mesh.pipeline; /* on a rank */
+    if (several || !c->options->first_layers) join_reused(c);
+    if (!several && count_parts(c) < c->options->stages) part_again(c);
     KPAR_TRY(check_parts(c));
     if (c->options->first_layers)
         KPAR_TRY(cut_where_told(c));
@@ -383,12 +391,26 @@ static kpar_status pass_on_guards(cutting *c)
     return KPAR_OK;
 }
 
+/* A variable becomes what is computed where it is. */
+static kpar_status check_states(const cutting *c)
+{
+    for (size_t i = 0; i < c->old->n_states; i++) {
+        const kpar_state *s = &c->old->states[i];
+        const int here = source_home(c, &c->old->values[s->value]), made = c->homes[s->next];
+        if (s->next == s->value || here < 0 || made < 0 || here == made) continue;
+        return kpar_fail(KPAR_EINTERNAL,
+                         "layer '%s': a weight on stage %d of the pipeline has its new value on stage %d",
+                         c->old->values[s->next].layer, here, made);
+    }
+    return KPAR_OK;
+}
+
 static kpar_status cut_all(cutting *c)
 {
     KPAR_TRY(choose_stages(c));
     find_variable_homes(c);
     for (size_t i = 0; i < c->old->n_ops; i++) KPAR_TRY(cut_op(c, (kpar_op_id)i));
-    return KPAR_OK;
+    return check_states(c);
 }
 
 kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, kpar_graph **cut)

@@ -441,13 +441,13 @@ def alike_gradients(rng):
 
 
 def masked_blocks(rng):
-    """A block within the model that is called with a mask; attention that goes on with one; what merges masks"""
+    """A block within the model that is called with a mask, and again; attention that goes on with one; what merges masks"""
     i = layers.Input((6, 8))
     block = keras.Model(i, layers.LayerNormalization()(layers.Add()([i, layers.Attention()([i, i])])), name="block")
     x = layers.Input((6,), dtype="int32")
     embedded = layers.Embedding(9, 8, mask_zero=True)(x)
     merged = layers.Concatenate()([layers.Attention()([embedded, embedded]), layers.AdditiveAttention()([embedded, embedded])])
-    pooled = layers.Concatenate()([layers.GlobalAveragePooling1D()(block(embedded)), layers.GlobalAveragePooling1D()(merged)])
+    pooled = layers.Concatenate()([layers.GlobalAveragePooling1D()(block(block(embedded))), layers.GlobalAveragePooling1D()(merged)])
     words = classes(rng, 9, 6)
     words[:, 3:] *= classes(rng, 2, 3)
     return dict(model=compiled(keras.Model(x, layers.Dense(4, activation="softmax")(pooled)), "sparse_categorical_crossentropy"), x=words, y=classes(rng, 4))
