@@ -529,6 +529,7 @@ static kpar_status emit_walk(walk *w)
     count_users(e);
     number_collectives(w);
     KPAR_TRY(kpar_emit_accumulators(e));
+    kpar_emit_find_roots(e);
     KPAR_TRY(kpar_emit_find_common(e));
     KPAR_TRY(kpar_emit_variables(e));
     for (int m = 0; m < e->microbatches; m++)

@@ -25,8 +25,8 @@ static kpar_status is_windowed(kpar_emitter *e, kpar_op_id id, bool *windowed)
 typedef struct survey {
     kpar_emitter *e;
     const kpar_state **copies; /* by variable; NULL: none */
-    int *backward;             /* by value: readers in a microbatch's backward */
-    bool *elsewhere;           /* by value: read outside of microbatches */
+    int *backward;             /* by root: readers in a microbatch's backward */
+    bool *elsewhere;           /* by root: read outside of microbatches */
     int *visits;               /* by op: the variable whose update was last found to need it */
     kpar_op_id *sums;          /* of the variable at hand */
     size_t n_sums, capacity;
@@ -46,8 +46,9 @@ static survey begin(kpar_emitter *e)
         const kpar_op *op = &g->ops[i];
         s.visits[i] = -1;
         for (int k = 0; e->needed[i] && k < op->n_inputs; k++) {
-            s.backward[op->inputs[k]] += op->phase == KPAR_PHASE_MICROBATCH && op->part != KPAR_FORWARD;
-            s.elsewhere[op->inputs[k]] |= op->phase != KPAR_PHASE_MICROBATCH;
+            const kpar_value_id root = e->root[op->inputs[k]];
+            s.backward[root] += op->phase == KPAR_PHASE_MICROBATCH && op->part != KPAR_FORWARD;
+            s.elsewhere[root] |= op->phase != KPAR_PHASE_MICROBATCH;
         }
     }
     return s;
@@ -130,7 +131,7 @@ bool kpar_emit_was_read(kpar_emitter *e, const kpar_op *op)
 {
     bool last = false;
     for (int i = 0; i < op->n_inputs; i++) {
-        const kpar_value *v = &e->graph->values[op->inputs[i]];
+        const kpar_value *v = &e->graph->values[e->root[op->inputs[i]]];
         const kpar_variable_layout *layout = v->source == KPAR_FROM_COPY ? &e->variables[v->index] : NULL;
         for (size_t k = 0; layout && k < layout->n_sums; k++)
             if (--e->unread[layout->sums[k]] == 0) last = true;

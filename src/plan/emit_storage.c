@@ -125,15 +125,20 @@ bool kpar_emit_is_last_reader(const kpar_emitter *e, kpar_value_id value)
     return false;
 }
 
-static void survey_states(kpar_emitter *e)
+void kpar_emit_find_roots(kpar_emitter *e)
 {
     const kpar_graph *g = e->graph;
     for (size_t i = 0; i < g->n_values; i++) {
         const kpar_op_id maker = g->values[i].op;
         const kpar_value_id alias = maker >= 0 ? alias_of(&g->ops[maker]) : -1;
         e->root[i] = alias >= 0 ? e->root[alias] : (kpar_value_id)i;
-        e->last_update[i] = e->becomes[i] = -1;
     }
+}
+
+static void survey_states(kpar_emitter *e)
+{
+    const kpar_graph *g = e->graph;
+    for (size_t i = 0; i < g->n_values; i++) e->last_update[i] = e->becomes[i] = -1;
     for (size_t i = 0; i < g->n_ops; i++)
         for (int k = 0; e->needed[i] && g->ops[i].phase == KPAR_PHASE_UPDATE && k < g->ops[i].n_inputs; k++)
             e->last_update[e->root[g->ops[i].inputs[k]]] = (kpar_op_id)i;
