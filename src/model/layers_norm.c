@@ -17,21 +17,6 @@ static kpar_status square_of_difference(kpar_lowering *lowering, kpar_value_id a
     return kpar_lower_apply(lowering, e, square, (kpar_value_id[]){a, b}, 2, out);
 }
 
-/* (x - mean) / sqrt(variance + epsilon); mean -1: 0. */
-static kpar_status standardize(kpar_lowering *lowering, kpar_value_id x, kpar_value_id mean,
-                               kpar_value_id variance, double epsilon, kpar_value_id *out)
-{
-    kpar_value_id inputs[3] = {x, -1, mean};
-    kpar_expression_builder *e = kpar_expression_begin(1);
-    KPAR_TRY(kpar_lower_apply(lowering, e, inverse_root(e, kpar_x_input(e, 0), epsilon), &variance, 1,
-                              &inputs[1]));
-    e = kpar_expression_begin(mean >= 0 ? 3 : 2);
-    kpar_x value = kpar_x_input(e, 0);
-    if (mean >= 0) value = kpar_x_sub(e, value, kpar_x_input(e, 2));
-    value = kpar_x_mul(e, value, kpar_x_input(e, 1));
-    return kpar_lower_apply(lowering, e, value, inputs, mean >= 0 ? 3 : 2, out);
-}
-
 /* A weight that lies along the dimensions outside `axes` of x, shaped to meet it. */
 static kpar_status weight_along(kpar_lowering *lowering, const kpar_shape *shape, unsigned axes,
                                 kpar_weight weight, kpar_value_id *value)
@@ -66,12 +51,27 @@ static kpar_status read_affine(kpar_lowering *lowering, const kpar_shape *shape,
     return KPAR_OK;
 }
 
-static kpar_status apply_affine(kpar_lowering *lowering, const affine *a, kpar_value_id x, kpar_value_id *out)
+/* gamma (x - mean) / sqrt(variance + epsilon) + beta, in one map: what lies between would have to be kept for the gradient.
+ * mean -1: 0. */
+static kpar_status normalize(kpar_lowering *lowering, kpar_value_id x, kpar_value_id mean,
+                             kpar_value_id variance, double epsilon, const affine *a, kpar_value_id *out)
 {
-    *out = x;
-    if (a->scale) KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *out, a->gamma, out));
-    if (a->center) KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, *out, a->beta, out));
-    return KPAR_OK;
+    const int n = 2 + (mean >= 0) + a->scale + a->center;
+    kpar_value_id inputs[5] = {x};
+    int used = 2;
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    KPAR_TRY(kpar_lower_apply(lowering, e, inverse_root(e, kpar_x_input(e, 0), epsilon), &variance, 1,
+                              &inputs[1]));
+    e = kpar_expression_begin(n);
+    kpar_x value = kpar_x_input(e, 0);
+    if (mean >= 0) value = kpar_x_sub(e, value, kpar_x_input(e, used));
+    if (mean >= 0) inputs[used++] = mean;
+    value = kpar_x_mul(e, value, kpar_x_input(e, 1));
+    if (a->scale) value = kpar_x_mul(e, value, kpar_x_input(e, used));
+    if (a->scale) inputs[used++] = a->gamma;
+    if (a->center) value = kpar_x_add(e, value, kpar_x_input(e, used));
+    if (a->center) inputs[used++] = a->beta;
+    return kpar_lower_apply(lowering, e, value, inputs, n, out);
 }
 
 static kpar_status begin(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs, double *epsilon,
@@ -192,8 +192,7 @@ KPAR_LAYER(batch_normalization)
         KPAR_TRY(move_average(lowering, momentum, means.variable, mean));
         KPAR_TRY(move_average(lowering, momentum, variances.variable, variance));
     }
-    KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
-    return apply_affine(lowering, &a, x, output);
+    return normalize(lowering, x, mean, variance, epsilon, &a, output);
 }
 
 /* Layer normalization: Ba, Kiros and Hinton (2016). */
@@ -210,8 +209,16 @@ KPAR_LAYER(layer_normalization)
     KPAR_TRY(kpar_lower_mean(lowering, axes, true, x, &mean));
     KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
     KPAR_TRY(kpar_lower_mean(lowering, axes, true, variance, &variance));
-    KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
-    return apply_affine(lowering, &a, x, output);
+    return normalize(lowering, x, mean, variance, epsilon, &a, output);
+}
+
+/* Gamma and beta, a number a channel, shaped to meet channels within groups. */
+static kpar_status group_affine(kpar_lowering *lowering, const kpar_shape *grouped, affine *a)
+{
+    const kpar_shape channels = kpar_lower_kept(*grouped, (1u << (grouped->rank - 2)) - 1);
+    if (a->scale) KPAR_TRY(kpar_build_reshape(lowering->graph, channels, a->gamma, &a->gamma));
+    if (a->center) KPAR_TRY(kpar_build_reshape(lowering->graph, channels, a->beta, &a->beta));
+    return KPAR_OK;
 }
 
 /* Group normalization: Wu and He (2018). Groups of neighbouring channels. */
@@ -246,9 +253,9 @@ KPAR_LAYER(group_normalization)
     KPAR_TRY(kpar_lower_mean(lowering, axes, true, x, &mean));
     KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
     KPAR_TRY(kpar_lower_mean(lowering, axes, true, variance, &variance));
-    KPAR_TRY(standardize(lowering, x, mean, variance, epsilon, &x));
-    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, x, &x));
-    return apply_affine(lowering, &a, x, output);
+    KPAR_TRY(group_affine(lowering, &grouped, &a));
+    KPAR_TRY(normalize(lowering, x, mean, variance, epsilon, &a, &x));
+    return kpar_build_reshape(lowering->graph, shape, x, output);
 }
 
 /* RMS normalization: Zhang and Sennrich (2019). */
@@ -256,16 +263,16 @@ KPAR_LAYER(rms_normalization)
 {
     double epsilon;
     unsigned axes;
-    kpar_value_id x, squares, scale;
+    kpar_value_id x, squares;
     kpar_shape shape;
+    affine a = {.scale = true};
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-6, &x, &shape));
     KPAR_TRY(kpar_lower_axes(lowering, shape.rank, &axes));
     KPAR_TRY(weight_along(lowering, &shape, ((1u << shape.rank) - 1) & ~axes,
-                          (kpar_weight){.name = "scale", .initializer = "", .by_default = "Ones"}, &scale));
+                          (kpar_weight){.name = "scale", .initializer = "", .by_default = "Ones"}, &a.gamma));
     KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE, x, &squares));
     KPAR_TRY(kpar_lower_mean(lowering, axes, true, squares, &squares));
-    KPAR_TRY(standardize(lowering, x, -1, squares, epsilon, &x));
-    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, x, scale, output);
+    return normalize(lowering, x, -1, squares, epsilon, &a, output);
 }
 
 /* x over its length along `axis`. */
