@@ -18,6 +18,7 @@ typedef struct fusion {
     const kpar_graph *graph;
     form *forms;
     int *users;     /* of each value */
+    int *taken;     /* by how many of them it was inlined */
     bool *observed; /* value is a state's next or an output: it must exist */
 } fusion;
 
@@ -37,13 +38,27 @@ static bool same_placement(const kpar_value *a, const kpar_value *b)
     return true;
 }
 
+/* Whether the map only repeats a little: cheap enough to be inlined into every map that reads it. */
+static bool is_repeated(const fusion *f, kpar_op_id id)
+{
+    enum { A_LITTLE = 8 };
+    const kpar_graph *g = f->graph;
+    const form *map = &f->forms[id];
+    if (g->ops[id].kind != KPAR_OP_MAP || map->anchor >= 0 || map->expression->n_scalars > A_LITTLE) return false;
+    for (int i = 0; i < map->n_inputs; i++)
+        if (kpar_shape_equal(&g->values[map->inputs[i]].shape, &g->values[g->ops[id].outputs[0]].shape))
+            return false;
+    return true;
+}
+
 /* Whether the op that defines `value` may be inlined into the map `user`. */
 static bool inlines(const fusion *f, kpar_value_id value, const kpar_op *user, bool has_anchor)
 {
     const kpar_graph *g = f->graph;
     const kpar_value *v = &g->values[value], *result = &g->values[user->outputs[0]];
-    if (v->op < 0 || f->users[value] != 1 || f->observed[value]) return false;
+    if (v->op < 0 || f->observed[value]) return false;
     const kpar_op *op = &g->ops[v->op];
+    if (f->users[value] != 1 && !is_repeated(f, v->op)) return false;
     if (op->n_outputs != 1 || op->phase != user->phase || op->part != user->part ||
         strcmp(op->layer, user->layer) != 0)
         return false;
@@ -109,7 +124,7 @@ static kpar_x argument_of(inlining *in, int i)
     const kpar_value_id value = in->op->inputs[i];
     if (!in->take[i]) return add_input(in, value);
     const kpar_op_id from = in->f->graph->values[value].op;
-    in->f->forms[from].absorbed = true;
+    in->f->forms[from].absorbed = ++in->f->taken[value] == in->f->users[value];
     const bool is_anchor = kpar_op_is_anchor(in->f->graph->ops[from].kind);
     return is_anchor ? kpar_x_input(in->e, 0) : inline_form(in, &in->f->forms[from]);
 }
@@ -196,6 +211,7 @@ static kpar_status fuse(const kpar_graph *graph, kpar_graph **fused)
 {
     fusion f = {graph, kpar_alloc_zeroed(graph->n_ops, sizeof(form)),
                 kpar_alloc_zeroed(graph->n_values, sizeof(int)),
+                kpar_alloc_zeroed(graph->n_values, sizeof(int)),
                 kpar_alloc_zeroed(graph->n_values, sizeof(bool))};
     kpar_rebuild r;
     count_users(&f);
@@ -210,6 +226,7 @@ static kpar_status fuse(const kpar_graph *graph, kpar_graph **fused)
     kpar_rebuild_end(&r);
     kpar_free(f.forms);
     kpar_free(f.users);
+    kpar_free(f.taken);
     kpar_free(f.observed);
     *fused = r.graph;
     return KPAR_OK;
@@ -217,9 +234,12 @@ static kpar_status fuse(const kpar_graph *graph, kpar_graph **fused)
 
 kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
 {
-    kpar_graph *separated;
+    kpar_graph *separated, *apart;
     KPAR_TRY(kpar_graph_separate(graph, &separated));
-    kpar_status status = fuse(separated, fused);
+    kpar_status status = fuse(separated, &apart);
     kpar_graph_destroy(separated);
+    if (status != KPAR_OK) return status;
+    status = kpar_graph_join(apart, fused);
+    kpar_graph_destroy(apart);
     return status;
 }

@@ -17,8 +17,10 @@ kpar_status kpar_graph_simplify(const kpar_graph *graph, kpar_graph **simplified
  * (map_reduce). Only within one layer, so that a cut between layers changes no kernel. Returns a new graph. */
 kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused) KPAR_MUST_USE;
 
-/* Its first part: outputs of maps that only a reduction reads become maps of their own. Returns a new graph. */
+/* Its first part: outputs of maps that only a reduction reads become maps of their own; and its last: reductions over the
+ * same elements, which do not need each other, become one op, which reads them once. Return new graphs. */
 kpar_status kpar_graph_separate(const kpar_graph *graph, kpar_graph **separated) KPAR_MUST_USE;
+kpar_status kpar_graph_join(const kpar_graph *graph, kpar_graph **joined) KPAR_MUST_USE;
 
 /* The ops `chosen` (by number; each can be taken apart) in terms of maps and reductions, which ranks can compute of parts
  * of the dimension that the op mixes. Returns a new graph. */

@@ -602,6 +602,44 @@ START_TEST(an_output_that_is_only_summed_leaves_its_map)
 }
 END_TEST
 
+/* Three sums over one tensor: two at once, the third needs the first. */
+START_TEST(sums_over_the_same_elements_become_one_op_unless_they_need_each_other)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64), *fused = NULL;
+    const kpar_value_id x = feature_of(g, 0, "b 4"), y = feature_of(g, 1, "b 4"), z = feature_of(g, 2, "b 4");
+    const kpar_value_id first = total(g, x), second = total(g, binary(g, KPAR_SCALAR_MULTIPLY, x, y));
+    const kpar_value_id other = total(g, unary(g, KPAR_SCALAR_SQUARE, z));
+    const kpar_value_id third = total(g, binary(g, KPAR_SCALAR_SUBTRACT, x, first));
+    const kpar_value_id sums[] = {first, second, other, third};
+    for (int i = 0; i < 4; i++) kpar_graph_add_output(g, KPAR_OUTPUT_PREDICTION, i, sums[i]);
+    ASSERT_OK(kpar_graph_fuse(g, &fused));
+    ASSERT_OK(kpar_graph_check(fused));
+    ck_assert_uint_eq(fused->n_ops, 3);
+    ck_assert_int_eq(fused->ops[0].n_outputs, 2);
+    ck_assert_int_eq(fused->ops[0].n_inputs, 2);
+    for (int i = 0; i < 4; i++)
+        ck_assert_double_eq_tol(evaluated(fused, fused->outputs[i].value),
+                                evaluated(g, g->outputs[i].value), 1e-12);
+    kpar_graph_destroy(g);
+    kpar_graph_destroy(fused);
+}
+END_TEST
+
+START_TEST(what_repeats_a_vector_is_inlined_wherever_it_is_read)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64);
+    const kpar_value_id x = feature_of(g, 0, "b 4"), vector = variable_of(g, 0, "4");
+    kpar_value_id repeated;
+    ASSERT_OK(kpar_build_broadcast(g, shape("b 4"), vector, &repeated));
+    const kpar_value_id sum = binary(g, KPAR_SCALAR_ADD, x, repeated);
+    give(g, binary(g, KPAR_SCALAR_MULTIPLY, unary(g, KPAR_SCALAR_EXP, sum), repeated));
+    g = passed(g, kpar_graph_fuse);
+    ck_assert_uint_eq(g->n_ops, 1);
+    ck_assert_int_eq(only_op(g, KPAR_OP_MAP)->n_inputs, 3);
+    kpar_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(forward_and_backward_are_not_fused_and_mean_the_same)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64);
@@ -713,6 +751,8 @@ int main(void)
     tcase_add_test(passes, what_a_sum_is_not_alone_to_read_is_kept);
     tcase_add_test(passes, sums_of_what_is_repeated_and_sums_of_the_update_keep_their_map);
     tcase_add_test(passes, an_output_that_is_only_summed_leaves_its_map);
+    tcase_add_test(passes, sums_over_the_same_elements_become_one_op_unless_they_need_each_other);
+    tcase_add_test(passes, what_repeats_a_vector_is_inlined_wherever_it_is_read);
     tcase_add_test(passes, forward_and_backward_are_not_fused_and_mean_the_same);
     suite_add_tcase(suite, ops);
     suite_add_tcase(suite, passes);
