@@ -119,7 +119,8 @@ static kpar_status call_around(kpar_description *d, size_t layer, const kpar_wra
                          kpar_layer_owner(d, &d->layers[layer]), arguments->n_inputs);
     call_layer(d, layer, &(kpar_arguments){.inputs = arguments->inputs, .n_inputs = 1}, &inner);
     tensors[0].call = inner.call;
-    KPAR_TRY(call_model(d, wrapped->model, layer, &(kpar_arguments){.inputs = tensors, .n_inputs = 1}, &inner));
+    const kpar_arguments rows = {.inputs = tensors, .n_inputs = 1};
+    KPAR_TRY(call_model(d, wrapped->model, layer, &rows, &inner));
     tensors[0] = arguments->inputs[0];
     tensors[1] = inner.outputs[0];
     kpar_arguments both = *arguments;

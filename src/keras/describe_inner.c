@@ -70,7 +70,8 @@ kpar_status kpar_describe_inner(kpar_description *d, size_t around)
     while (*at) {
         const size_t key = strcspn(at, "="), end = strcspn(at, " ");
         const char *argument = kpar_arena_printf(arena, "%.*s", (int)key, at);
-        const char *group = kpar_arena_printf(arena, "%s/%.*s", around_group, (int)(end - key - 1), at + key + 1);
+        const char *group =
+            kpar_arena_printf(arena, "%s/%.*s", around_group, (int)(end - key - 1), at + key + 1);
         const json_t *object = json_object_get(config, argument);
         KPAR_TRY(json_is_array(object) ? read_list(d, around, object, argument, group)
                                        : read_layer(d, around, object, argument, group));

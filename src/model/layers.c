@@ -134,7 +134,7 @@ static const kpar_layer_row rows[] = {
      "axis momentum epsilon center scale beta_initializer gamma_initializer moving_mean_initializer "
      "moving_variance_initializer synchronized",
      "renorm_momentum=0.99", .lower = kpar_layer_batch_normalization, .mask = kpar_mask_first,
-     .mixes_rows = true},
+     .mixes_rows = true, .call_arguments = "mask"},
     {"LayerNormalization", "mean 0 and variance 1 within a sample, then scale and offset",
      "axis epsilon center scale beta_initializer gamma_initializer", "",
      .lower = kpar_layer_layer_normalization, .mask = kpar_mask_first},

@@ -87,29 +87,41 @@ static kpar_status begin(kpar_lowering *lowering, const kpar_value_id *inputs, i
 
 /* Batch normalization: Ioffe and Szegedy (2015). */
 
-/* Rows that are real, of the batch (microbatch), times the other dimensions `axes` of a row: 1 over that. */
-static kpar_status inverse_count(kpar_lowering *lowering, const kpar_shape *shape, unsigned axes,
-                                 kpar_value_id *inverse)
+/* What counts in the means over a batch (microbatch): real rows, and of these the steps that a mask leaves. */
+typedef struct counted {
+    unsigned axes;         /* of the means, the batch among them */
+    kpar_value_id weights; /* 1 or 0, of leading dimensions of the input */
+    kpar_value_id inverse; /* 1 over how many elements there are */
+} counted;
+
+static kpar_status count(kpar_lowering *lowering, const kpar_shape *shape, unsigned axes, counted *c)
 {
+    const kpar_value_id mask = lowering->masks[0];
     double each = 1;
-    kpar_value_id rows;
-    for (int i = 1; i < shape->rank; i++)
+    kpar_value_id sum;
+    *c = (counted){.axes = axes, .weights = kpar_lower_row_weights(lowering, 0, false)};
+    if (mask >= 0) KPAR_TRY(kpar_lower_weighted(lowering, mask, c->weights, -1, &c->weights));
+    const int rank = kpar_lower_shape(lowering, c->weights)->rank;
+    if (mask >= 0 && (rank != shape->rank - 1 || axes >> rank))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: its input of rank %d has a mask of rank %d; supported with a mask are one of all "
+                         "dimensions but the last and axis -1",
+                         lowering->owner, shape->rank, rank);
+    for (int i = rank; i < shape->rank; i++)
         if (axes >> i & 1) each *= (double)shape->dims[i].size;
-    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1,
-                               kpar_lower_row_weights(lowering, 0, false), &rows));
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, (1u << rank) - 1, c->weights, &sum));
     kpar_expression_builder *e = kpar_expression_begin(1);
-    kpar_x n = kpar_x_max(e, kpar_x_input(e, 0), constant(e, 1)); /* an empty batch has nothing to average */
+    kpar_x n = mask < 0 ? kpar_x_max(e, kpar_x_input(e, 0), constant(e, 1)) /* an empty batch: 0 / 1 */
+                        : kpar_x_add(e, kpar_x_input(e, 0), constant(e, 1e-7));
     kpar_x value = kpar_x_div(e, constant(e, 1), kpar_x_mul(e, n, constant(e, each)));
-    return kpar_lower_apply(lowering, e, value, &rows, 1, inverse);
+    return kpar_lower_apply(lowering, e, value, &sum, 1, &c->inverse);
 }
 
-/* Mean over `axes`, the batch among them, of the real rows. */
-static kpar_status batch_mean(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id inverse,
-                              kpar_value_id *mean)
+static kpar_status batch_mean(kpar_lowering *lowering, const counted *c, kpar_value_id x, kpar_value_id *mean)
 {
-    KPAR_TRY(kpar_lower_weighted(lowering, x, kpar_lower_row_weights(lowering, 0, false), -1, mean));
-    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, axes, true, *mean, mean));
-    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *mean, inverse, mean);
+    KPAR_TRY(kpar_lower_weighted(lowering, x, c->weights, -1, mean));
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, c->axes, true, *mean, mean));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *mean, c->inverse, mean);
 }
 
 /* average momentum + statistic (1 - momentum), of the mean over microbatches. */
@@ -152,20 +164,16 @@ KPAR_LAYER(batch_normalization)
     double epsilon, momentum;
     int64_t axis;
     int dim;
-    kpar_value_id x, mean, variance, inverse;
+    kpar_value_id x, mean, variance;
     kpar_shape shape;
     affine a;
+    counted c;
     moving means, variances;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
     if (shape.dims[0].size != 1)
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: is given several steps of each row, as within a model of TimeDistributed; put it "
                          "into a TimeDistributed of its own",
-                         lowering->owner);
-    if (lowering->masks[0] >= 0)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: its input has a mask; statistics over masked steps are not supported; use "
-                         "LayerNormalization",
                          lowering->owner);
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "momentum", 0.99, &momentum));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
@@ -185,10 +193,10 @@ KPAR_LAYER(batch_normalization)
     variance = variances.shaped;
     if (lowering->mode == KPAR_MODE_TRAIN && lowering->layer->trainable) {
         lowering->batch_statistics = lowering->owner;
-        KPAR_TRY(inverse_count(lowering, &shape, axes, &inverse));
-        KPAR_TRY(batch_mean(lowering, axes, x, inverse, &mean));
+        KPAR_TRY(count(lowering, &shape, axes, &c));
+        KPAR_TRY(batch_mean(lowering, &c, x, &mean));
         KPAR_TRY(square_of_difference(lowering, x, mean, &variance));
-        KPAR_TRY(batch_mean(lowering, axes, variance, inverse, &variance));
+        KPAR_TRY(batch_mean(lowering, &c, variance, &variance));
         KPAR_TRY(move_average(lowering, momentum, means.variable, mean));
         KPAR_TRY(move_average(lowering, momentum, variances.variable, variance));
     }

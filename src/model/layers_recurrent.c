@@ -138,7 +138,8 @@ static kpar_status add_cell_layer(kpar_lowering *lowering, recurrence *r, const 
     KPAR_TRY(kpar_lower_enter(lowering, layer, &outer));
     if (regularizer && !json_is_null(regularizer))
         return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: argument 'activity_regularizer' of a cell is not supported; give it to the layer",
+                         "%s: argument 'activity_regularizer' of a cell is not supported; give it to "
+                         "the layer",
                          lowering->owner);
     if (row) KPAR_TRY(add_cell(lowering, r, row, initial, n_initial, first, x));
     for (int i = 0; (inner = kpar_lower_inner(lowering, "cells", i)); i++) {

@@ -453,6 +453,16 @@ def masked_blocks(rng):
     return dict(model=compiled(keras.Model(x, layers.Dense(4, activation="softmax")(pooled)), "sparse_categorical_crossentropy"), x=words, y=classes(rng, 4))
 
 
+def masked_statistics(rng):
+    """batch normalization over the steps that a mask leaves, for training and with given statistics"""
+    signal = layers.Input((5, 3))
+    x = layers.Dense(4)(layers.Masking()(signal))
+    x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.7)(x))
+    x = layers.BatchNormalization(trainable=False)(layers.Dense(4)(x))
+    model = keras.Model(signal, layers.Dense(3, activation="softmax")(x))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=of_lengths(rng, 5, features(rng, 5, 3)), y=classes(rng, 3, 5))
+
+
 def models_in_time(rng):
     """TimeDistributed of models, of Flatten, Reshape, RepeatVector and attention's neighbours; a model that is given a mask"""
     image, words = layers.Input((3, 6, 6, 2), name="image"), layers.Input((3,), dtype="int32", name="words")
@@ -476,7 +486,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, models_in_time, attention_masks, language_model, many_classes,
+         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks]
 
 # Large for their weights: HDF5 and the config have much that repeats.

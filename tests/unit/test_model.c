@@ -918,8 +918,8 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {ONE_OF("3, 2", "SimpleRNN", "{\"units\": 0}"), "layer_1|units", KPAR_EFORMAT},
         {ONE_OF("3", "SimpleRNN", "{\"units\": 2}"), "layer_1|(batch, 3)|time", KPAR_EUNSUPPORTED},
         {ONE_OF("3, 2", "LSTMCell", "{\"units\": 2}"), "layer_1|LSTMCell|RNN", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0") LAYER("BatchNormalization", "{}", "1") "]"
-             ", \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
+        {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0") LAYER("BatchNormalization", "{\"axis\": 1}", "1")
+         "], \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_2|mask", KPAR_EUNSUPPORTED},
         {ONE_DENSE("{\"units\": 2, \"dtype\": \"mixed_float16\"}") "\"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_1|dtype|mixed_float16", KPAR_EUNSUPPORTED},
