@@ -4,7 +4,12 @@ TESTS += tests/cases/test_cases
 SLOW_TESTS += tests/cases/test_cases tests/mpi/test_cases.sh
 tests_cases_test_cases_SOURCES = tests/cases/test_cases.c tests/cases/case_runner.c tests/cases/case_runner.h
 tests_cases_test_cases_LDADD = $(KPAR_LIBS)
-EXTRA_DIST += tests/cases/make_cases.py
+EXTRA_DIST += tests/cases/make_cases.py tests/cases/table.awk
+
+update-cases: tests/cases/test_cases$(EXEEXT)
+	page=$(srcdir)/docs/equal_to_keras.md && sed '/^| case/,$$d' $$page >page.new && \
+	    srcdir=$(srcdir) ./tests/cases/test_cases | awk -f $(srcdir)/tests/cases/table.awk >>page.new && mv page.new $$page
+.PHONY: update-cases
 
 # What must not depend on the layout: bits with a fixed number of leaves, and the numbers of dropout.
 if HAVE_CHECK
