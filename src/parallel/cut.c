@@ -25,7 +25,6 @@ typedef struct cutting {
     kpar_value_id *received; /* [old value * stages + stage]: the new value there, -1: not yet */
     int *homes;              /* by old value: the place in the pipeline that makes it, -1: every one */
     int *variable_homes;     /* by index of a variable: likewise */
-    size_t n_variables;
 } cutting;
 
 static bool takes_part(const kpar_op *op) { return op->phase == KPAR_PHASE_MICROBATCH; }
@@ -290,39 +289,43 @@ static kpar_status pass_on_scalar(cutting *c, kpar_value_id value, int from, int
     return KPAR_OK;
 }
 
-/* A variable is where the first microbatch is that reads it. */
 static int source_home(const cutting *c, const kpar_value *v)
 {
-    const bool variable = v->phase == KPAR_PHASE_STATE && v->shape.rank > 0;
-    return variable && (size_t)v->index < c->n_variables ? place_of(c, c->variable_homes[v->index]) : -1;
+    return v->phase == KPAR_PHASE_STATE ? c->variable_homes[v->index] : -1;
 }
 
+/* A weight and its slots are where the first microbatch is that reads it. */
 static void find_variable_homes(cutting *c)
 {
-    const kpar_graph *old = c->old;
-    for (size_t i = 0; i < old->n_values; i++)
-        if (old->values[i].phase == KPAR_PHASE_STATE && (size_t)old->values[i].index >= c->n_variables)
-            c->n_variables = (size_t)old->values[i].index + 1;
-    c->variable_homes = kpar_arena_alloc(c->r.graph->arena, (c->n_variables + 1) * sizeof *c->variable_homes);
-    for (size_t i = 0; i < c->n_variables; i++) c->variable_homes[i] = -1;
-    for (size_t i = 0; i < old->n_ops; i++)
-        for (int k = 0; takes_part(&old->ops[i]) && k < old->ops[i].n_inputs; k++) {
-            const kpar_value *v = &old->values[old->ops[i].inputs[k]];
-            const int stage = unit_of(c, old->ops[i].layer)->stage;
+    const kpar_catalog *catalog = c->options->catalog;
+    int *stages = kpar_alloc(((size_t)catalog->n + 1) * sizeof *stages);
+    c->variable_homes = kpar_arena_alloc(c->r.graph->arena, ((size_t)catalog->n + 1) * sizeof *stages);
+    for (int i = 0; i < catalog->n; i++) stages[i] = -1;
+    for (size_t i = 0; i < c->old->n_ops; i++) {
+        const kpar_op *op = &c->old->ops[i];
+        for (int k = 0; takes_part(op) && k < op->n_inputs; k++) {
+            const kpar_value *v = &c->old->values[op->inputs[k]];
             if (v->phase != KPAR_PHASE_STATE) continue;
-            int *home = &c->variable_homes[v->index];
-            if (*home < 0 || stage < *home) *home = stage;
+            const int stage = unit_of(c, op->layer)->stage;
+            if (stages[v->index] < 0 || stage < stages[v->index]) stages[v->index] = stage;
         }
+    }
+    for (int i = 0; i < catalog->n; i++) {
+        const kpar_variable *v = &catalog->variables[i];
+        const int stage = kpar_variable_is_optimizer_scalar(v) ? -1 : stages[v->of >= 0 ? v->of : i];
+        c->variable_homes[i] = stage < 0 ? -1 : place_of(c, stage);
+    }
+    kpar_free(stages);
 }
 
-/* Where an op that is no microbatch's runs: with the tensors that it reads, or else with the scalars. */
+/* Where an op that is no microbatch's runs: with the weights and tensors that it reads, or else with the scalars. */
 static int later_home(const cutting *c, const kpar_op *op)
 {
     int of_tensors = -1, of_scalars = -1;
     for (int k = 0; k < op->n_inputs; k++) {
         const kpar_value *v = &c->old->values[op->inputs[k]];
         const int home = v->op >= 0 ? c->homes[op->inputs[k]] : source_home(c, v);
-        int *most = v->shape.rank > 0 ? &of_tensors : &of_scalars;
+        int *most = v->shape.rank > 0 || v->op < 0 ? &of_tensors : &of_scalars;
         if (home > *most) *most = home;
     }
     return of_tensors >= 0 ? of_tensors : of_scalars;

@@ -3,6 +3,7 @@
 #define KPAR_PARALLEL_CUT_H
 
 #include "graph/pass.h"
+#include "model/catalog.h"
 #include "parallel/cost.h"
 #include "parallel/mesh.h"
 
@@ -21,6 +22,7 @@ typedef struct kpar_cut_options {
         *first_layers; /* stages - 1 names: the layers that begin stages 1, 2 ...; NULL: by modelled time */
     kpar_cost_model cost;
     kpar_stage_map *map;
+    const kpar_catalog *catalog; /* which variables are the optimizer's scalars, that every rank keeps */
 } kpar_cut_options;
 
 /* Cuts only between layers; the losses and metrics of the model are a unit of their own, so that a loss may be a stage. Sets

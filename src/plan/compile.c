@@ -119,7 +119,8 @@ static kpar_status pass_cut(kpar_plan *plan, const kpar_graph *in, kpar_graph **
         plan->options.mesh.pipeline * kpar_plan_chunks(plan),
         plan->options.stages,
         {plan->options.mesh, kpar_plan_capacity(plan), GFLOPS * 1e9, GBYTES * 1e9},
-        &plan->stages};
+        &plan->stages,
+        plan->catalog};
     return kpar_cut(in, &options, out);
 }
 

@@ -440,6 +440,17 @@ def alike_gradients(rng):
     return dict(model=compiled(keras.Model(x, layers.Add()([near, far])), "mean_squared_error", metrics=()), x=features(rng, 5), y=features(rng, 3))
 
 
+def scalar_weights(rng):
+    """weights that are single numbers, on an early and a late layer; the norm over all gradients"""
+    inputs = layers.Input((5, 6))
+    x = layers.Attention(use_scale=True)([inputs, layers.Dense(6, activation="tanh")(inputs)])
+    x = layers.Dense(6, activation="tanh")(layers.Dense(8, activation="tanh")(x))
+    x = layers.Attention(use_scale=True, score_mode="concat")([x, x])
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.3)
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizer), x=features(rng, 5, 6), y=classes(rng, 3))
+
+
 def masked_blocks(rng):
     """A block within the model that is called with a mask, and again; attention that goes on with one; what merges masks"""
     i = layers.Input((6, 8))
@@ -487,7 +498,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, models_in_time, attention_masks, language_model, many_classes,
-         alike_gradients, masked_blocks]
+         alike_gradients, masked_blocks, scalar_weights]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]

@@ -4,10 +4,14 @@
 #include "device/cpu/matmul_loops.h"
 #include "device/cpu/parallel.h"
 
+/* Multiplications worth a second thread: those of the step of a recurrent layer are not. */
+enum { MULTIPLICATIONS_A_THREAD = 1 << 21 };
+
 typedef struct matmul_state {
     kpar_onednn_matmul_options options;
     kpar_onednn_matmul *onednn; /* NULL: plain loops */
     bool relu;
+    int threads;
 } matmul_state;
 
 static bool is_input(const kpar_expression *e, int scalar, int index)
@@ -74,11 +78,15 @@ static kpar_status prepare_matmul(kpar_cpu_device *device, kpar_cpu_kernel *k)
                                                   .transpose_b = spec->attributes.transpose_b,
                                                   .bias = finishes && bias,
                                                   .accumulate = finishes && spec->attributes.accumulate};
+    const int64_t useful = s.batch * s.m * s.n * s.k / MULTIPLICATIONS_A_THREAD + 1;
+    state->threads = k->threads < useful ? k->threads : (int)useful;
     state->relu = finishes && relu;
     k->state = state;
-    return wants_loops(device, &s)
-               ? KPAR_OK
-               : kpar_onednn_matmul_create(device->onednn, &state->options, &state->onednn);
+    if (wants_loops(device, &s)) return KPAR_OK;
+    kpar_parallel_enter(state->threads);
+    kpar_status status = kpar_onednn_matmul_create(device->onednn, &state->options, &state->onednn);
+    kpar_parallel_enter(k->threads);
+    return status;
 }
 
 static void release_matmul(kpar_cpu_kernel *k)
@@ -99,12 +107,16 @@ static kpar_status run_matmul(kpar_cpu_kernel *k, void *const *in, void *const *
     const matmul_state *state = k->state;
     const kpar_onednn_matmul_options *o = &state->options;
     const void *bias = o->bias ? in[2] : NULL;
-    if (state->onednn)
-        KPAR_TRY(kpar_onednn_matmul_run(state->onednn, in[0], in[1], bias, out[0]));
-    else
+    kpar_status status = KPAR_OK;
+    if (state->onednn) {
+        kpar_parallel_enter(state->threads);
+        status = kpar_onednn_matmul_run(state->onednn, in[0], in[1], bias, out[0]);
+        kpar_parallel_enter(k->threads);
+    } else
         kpar_matmul_loops(o, in[0], in[1], bias, out[0]);
-    if (state->relu) kpar_parallel(state->onednn ? k->threads : 1, o->batch * o->m * o->n, relu_part, out[0]);
-    return KPAR_OK;
+    if (state->relu)
+        kpar_parallel(state->onednn ? state->threads : 1, o->batch * o->m * o->n, relu_part, out[0]);
+    return status;
 }
 
 const kpar_cpu_rule kpar_cpu_matmul = {.fits = fits_matmul,

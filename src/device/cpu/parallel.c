@@ -36,10 +36,12 @@ static void flush_denormals(void *context, int worker, int64_t first, int64_t la
 
 void kpar_parallel_enter(int threads)
 {
-    static _Thread_local int entered;
+    static _Thread_local int entered, flushed;
     if (entered == threads) return;
     if (omp_set_num_threads) omp_set_num_threads(threads);
+    entered = threads;
+    if (threads <= flushed) return;
     flush_denormals(0, 0, 0, 0);
     kpar_parallel(threads, threads, flush_denormals, 0);
-    entered = threads;
+    flushed = threads;
 }
