@@ -104,8 +104,8 @@ static kpar_status count(kpar_lowering *lowering, const kpar_shape *shape, unsig
     const int rank = kpar_lower_shape(lowering, c->weights)->rank;
     if (mask >= 0 && (rank != shape->rank - 1 || axes >> rank))
         return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: its input of rank %d has a mask of rank %d; supported with a mask are one of all "
-                         "dimensions but the last and axis -1",
+                         "%s: its input of rank %d has a mask of rank %d; supported are masks of all "
+                         "dimensions but the last, with axis -1",
                          lowering->owner, shape->rank, rank);
     for (int i = rank; i < shape->rank; i++)
         if (axes >> i & 1) each *= (double)shape->dims[i].size;
@@ -172,8 +172,8 @@ KPAR_LAYER(batch_normalization)
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
     if (shape.dims[0].size != 1)
         return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: is given several steps of each row, as within a model of TimeDistributed; put it "
-                         "into a TimeDistributed of its own",
+                         "%s: is given several steps of each row, as within a model of TimeDistributed; put "
+                         "it into a TimeDistributed of its own",
                          lowering->owner);
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "momentum", 0.99, &momentum));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
