@@ -44,7 +44,8 @@ static bool is_repeated(const fusion *f, kpar_op_id id)
     enum { A_LITTLE = 8 };
     const kpar_graph *g = f->graph;
     const form *map = &f->forms[id];
-    if (g->ops[id].kind != KPAR_OP_MAP || map->anchor >= 0 || map->expression->n_scalars > A_LITTLE) return false;
+    if (g->ops[id].kind != KPAR_OP_MAP || map->anchor >= 0 || map->expression->n_scalars > A_LITTLE)
+        return false;
     for (int i = 0; i < map->n_inputs; i++)
         if (kpar_shape_equal(&g->values[map->inputs[i]].shape, &g->values[g->ops[id].outputs[0]].shape))
             return false;

@@ -106,7 +106,8 @@ static int index_of(joint *t, kpar_value_id value)
 
 static void add_member(joint *t, const kpar_op *op)
 {
-    for (int i = 0; i < op->n_inputs; i++) t->arguments[i] = kpar_x_input(t->e, index_of(t, op->inputs[i]));
+    for (int i = 0; i < op->n_inputs; i++)
+        t->arguments[i] = kpar_x_input(t->e, index_of(t, op->inputs[i]));
     if (op->kind == KPAR_OP_REDUCE)
         t->results[t->n_outputs] = t->arguments[0];
     else

@@ -118,7 +118,8 @@ static void report_maps(kpar_arena *arena)
     const kpar_tensor_spec tall[] = {f32(2, 8192, 1024), f32(1, 1024, 0)},
                            classes[] = {f32(2, 256, 10), f32(1, 10, 0)};
     const kpar_tensor_spec sum[] = {f32(2, 256, 1024), f32(0, 0, 0)},
-                           rows[] = {f32(2, 256, 10), f32(2, 256, 10)};
+                           rows[] = {f32(2, 256, 10), f32(2, 256, 10)},
+                           scores[] = {f32(2, 1024, 128), f32(2, 1024, 128)};
     /* inputs: gradient, first and second moment, weights, learning rate */
     const kpar_expression *step =
         parsed(arena, "{5: input 0; input 1; input 2; input 3; input 4; const 0.1; const 0.001; const 1e-07; "
@@ -168,6 +169,8 @@ static void report_maps(kpar_arena *arena)
             .op = KPAR_OP_REDUCE, .n_inputs = 1, .n_outputs = 1, .tensors = sum, .attributes = {.axes = 3}});
     report("softmax, 256x10",
            &(kpar_kernel_spec){.op = KPAR_OP_SOFTMAX, .n_inputs = 1, .n_outputs = 1, .tensors = rows});
+    report("softmax, 1024x128",
+           &(kpar_kernel_spec){.op = KPAR_OP_SOFTMAX, .n_inputs = 1, .n_outputs = 1, .tensors = scores});
 }
 
 static kpar_tensor_spec f32_of(int rank, int64_t a, int64_t b, int64_t c, int64_t d)

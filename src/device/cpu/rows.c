@@ -29,14 +29,43 @@ static inline void load(float to[KPAR_LANES], const float *x, int64_t left, floa
 
 static inline void store(float *x, const float from[KPAR_LANES], int64_t left)
 {
-    memcpy(x, from, (size_t)(left < KPAR_LANES ? left : KPAR_LANES) * sizeof *x);
+    if (left >= KPAR_LANES)
+        memcpy(x, from, KPAR_LANES * sizeof *x); /* of constant length: no call */
+    else
+        for (int64_t j = 0; j < left; j++) x[j] = from[j];
 }
+
+/* Combines the lanes in halves. Loops of constant length become vectors, where a loop over halves stays scalar. */
+#define FOLD_HALF(lanes, half, combine)                                                                      \
+    KPAR_INDEPENDENT for (int j = 0; j < (half); j++) (lanes)[j] = combine((lanes)[j], (lanes)[j + (half)]);
+#define FOLD(lanes, combine)                                                                                 \
+    FOLD_HALF(lanes, 8, combine) FOLD_HALF(lanes, 4, combine) FOLD_HALF(lanes, 2, combine)                   \
+        FOLD_HALF(lanes, 1, combine)
+_Static_assert(KPAR_LANES == 16, "FOLD begins with 8");
+
+static inline float sum_of_two(float a, float b) { return a + b; }
 
 static inline float sum_lanes(float lanes[KPAR_LANES])
 {
-    for (int half = KPAR_LANES / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    FOLD(lanes, sum_of_two)
     return lanes[0];
+}
+
+/* Sums of lanes while they are made: a vector, which gcc would take apart into as many numbers if it were an array. */
+typedef float lane_sums __attribute__((vector_size(KPAR_LANES * sizeof(float))));
+
+static inline void add_lanes(lane_sums *sums, const float terms[KPAR_LANES])
+{
+    lane_sums more;
+    memcpy(&more, terms, sizeof more);
+    *sums += more;
+}
+
+static inline float total_of(const lane_sums *sums)
+{
+    float lanes[KPAR_LANES];
+    memcpy(lanes, sums, sizeof lanes);
+    return sum_lanes(lanes);
 }
 
 static inline float maximum_of(float a, float b) { return ((a >= b) | (a != a)) ? a : b; }
@@ -49,22 +78,22 @@ static inline float row_maximum(const float *x, int64_t n)
         load(v, x + i, n - i, -INFINITY);
         KPAR_EACH_LANE(j) most[j] = maximum_of(most[j], v[j]);
     }
-    for (int half = KPAR_LANES / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++) most[j] = maximum_of(most[j], most[j + half]);
+    FOLD(most, maximum_of)
     return most[0];
 }
 
 /* The sum of exp(x - maximum); the terms go to `terms` unless it is NULL. */
 static inline float exponentials(const float *x, int64_t n, float maximum, float *terms)
 {
-    float sums[KPAR_LANES] = {0}, v[KPAR_LANES];
+    lane_sums sums = {0};
+    float v[KPAR_LANES];
     for (int64_t i = 0; i < n; i += KPAR_LANES) {
         load(v, x + i, n - i, -INFINITY);
         KPAR_EACH_LANE(j) v[j] = kpar_exp_f32(v[j] - maximum);
-        KPAR_EACH_LANE(j) sums[j] += v[j];
+        add_lanes(&sums, v);
         if (terms) store(terms + i, v, n - i);
     }
-    return sum_lanes(sums);
+    return total_of(&sums);
 }
 
 KPAR_CLONES static void softmax_rows(const row_work *w, int64_t first, int64_t last)
@@ -73,7 +102,8 @@ KPAR_CLONES static void softmax_rows(const row_work *w, int64_t first, int64_t l
         const float *x = w->x + r * w->length;
         float *y = w->out + r * w->length;
         const float sum = exponentials(x, w->length, row_maximum(x, w->length), y);
-        for (int64_t i = 0; i < w->length; i++) y[i] /= sum;
+        const float share = 1 / sum;
+        for (int64_t i = 0; i < w->length; i++) y[i] *= share;
     }
 }
 
@@ -81,13 +111,15 @@ KPAR_CLONES static void softmax_gradient_rows(const row_work *w, int64_t first, 
 {
     for (int64_t r = first; r < last; r++) {
         const float *y = w->x + r * w->length, *dy = w->second + r * w->length;
-        float *dx = w->out + r * w->length, sums[KPAR_LANES] = {0}, a[KPAR_LANES], b[KPAR_LANES];
+        float *dx = w->out + r * w->length, a[KPAR_LANES], b[KPAR_LANES];
+        lane_sums sums = {0};
         for (int64_t i = 0; i < w->length; i += KPAR_LANES) {
             load(a, y + i, w->length - i, 0);
             load(b, dy + i, w->length - i, 0);
-            KPAR_EACH_LANE(j) sums[j] += a[j] * b[j];
+            KPAR_EACH_LANE(j) a[j] *= b[j];
+            add_lanes(&sums, a);
         }
-        const float sum = sum_lanes(sums);
+        const float sum = total_of(&sums);
         for (int64_t i = 0; i < w->length; i++) dx[i] = y[i] * (dy[i] - sum);
     }
 }
@@ -149,12 +181,14 @@ KPAR_CLONES static void cross_entropy_gradient_rows(const row_work *w, int64_t f
         const float sum = exponentials(x, w->length, row_maximum(x, w->length), dx), scale = w->scale[r];
         if (w->label_type == KPAR_F32) {
             const float *t = (const float *)w->labels + r * w->length, labels = sum_of(t, w->length);
-            for (int64_t i = 0; i < w->length; i++) dx[i] = (dx[i] / sum * labels - t[i]) * scale;
+            const float share = labels / sum;
+            for (int64_t i = 0; i < w->length; i++) dx[i] = (dx[i] * share - t[i]) * scale;
             continue;
         }
         const int64_t label = class_of(w, r);
-        const float factor = label < 0 ? NAN : scale;
-        for (int64_t i = 0; i < w->length; i++) dx[i] = (dx[i] / sum - (i == label ? 1.0f : 0.0f)) * factor;
+        const float share = (label < 0 ? NAN : scale) / sum;
+        for (int64_t i = 0; i < w->length; i++) dx[i] *= share;
+        if (label >= 0) dx[label] -= scale;
     }
 }
 
