@@ -35,18 +35,19 @@ static void tighten(kpar_room *room, size_t bytes, const char *limit)
 
 /* --- the process --- */
 
-static size_t left_of(int resource, const char *taken)
+static size_t left_of(const struct rlimit *limit, const char *taken)
 {
-    struct rlimit limit;
-    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
-    return less((size_t)limit.rlim_cur, own(taken));
+    return limit->rlim_cur == RLIM_INFINITY ? SIZE_MAX : less((size_t)limit->rlim_cur, own(taken));
 }
 
 kpar_room kpar_room_process(void)
 {
     kpar_room room = {SIZE_MAX, "nothing"};
-    tighten(&room, left_of(RLIMIT_DATA, "VmData:"), "its limit of data (ulimit -d)");
-    tighten(&room, left_of(RLIMIT_AS, "VmSize:"), "its limit of addresses (ulimit -v)");
+    struct rlimit data, addresses;
+    if (getrlimit(RLIMIT_DATA, &data) == 0)
+        tighten(&room, left_of(&data, "VmData:"), "its limit of data (ulimit -d)");
+    if (getrlimit(RLIMIT_AS, &addresses) == 0)
+        tighten(&room, left_of(&addresses, "VmSize:"), "its limit of addresses (ulimit -v)");
     return room;
 }
 
@@ -61,7 +62,8 @@ typedef struct hierarchy {
 
 static const hierarchy hierarchies[] = {
     {"0::", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "},
-    {":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "},
+    {":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+     "total_inactive_file "},
 };
 
 static size_t read_group(const hierarchy *h, const char *group, const char *file, const char *key)
@@ -103,6 +105,7 @@ kpar_room kpar_room_machine(void)
 {
     kpar_room room = {SIZE_MAX, "nothing"};
     tighten(&room, read_bytes("/proc/meminfo", "MemAvailable:", 1024), "the machine's free memory");
-    for (size_t i = 0; i < sizeof hierarchies / sizeof *hierarchies; i++) tighten_by_groups(&room, &hierarchies[i]);
+    for (size_t i = 0; i < sizeof hierarchies / sizeof *hierarchies; i++)
+        tighten_by_groups(&room, &hierarchies[i]);
     return room;
 }

@@ -9,4 +9,7 @@
  * order of their owners; those by rows stay alone, so that every member's part is one range. Returns a new graph. */
 kpar_status kpar_bucket(const kpar_graph *graph, size_t bucket_bytes, kpar_graph **bucketed) KPAR_MUST_USE;
 
+/* Joins all-reduces of one number each, in the update, over the same axis: norms of weights. Returns a new graph. */
+kpar_status kpar_bucket_scalars(const kpar_graph *graph, kpar_graph **bucketed) KPAR_MUST_USE;
+
 #endif

@@ -139,7 +139,11 @@ static kpar_status pass_bucket(kpar_plan *plan, const kpar_graph *in, kpar_graph
 {
     enum { BUCKET_BYTES = 16 << 20 };
     (void)plan;
-    return kpar_bucket(in, BUCKET_BYTES, out);
+    kpar_graph *gradients;
+    KPAR_TRY(kpar_bucket(in, BUCKET_BYTES, &gradients));
+    kpar_status status = kpar_bucket_scalars(gradients, out);
+    kpar_graph_destroy(gradients);
+    return status;
 }
 
 static bool recomputes(const kpar_plan *plan) { return plan->options.recompute != KPAR_RECOMPUTE_NONE; }

@@ -98,8 +98,8 @@ static kpar_status refuse(const kpar_trainer *t, const shortage *s)
     suggest(t, false, s->room, &meshes);
     kpar_status status = kpar_fail(
         KPAR_ENOMEM,
-        "memory: rank %d needs %zu bytes (%zu MiB) and may take %zu (%zu MiB), its share of %s; %s%s, a smaller "
-        "batch, or --no-memory-check to go on all the same",
+        "memory: rank %d needs %zu bytes (%zu MiB) and may take %zu (%zu MiB), its share of %s; %s%s, a "
+        "smaller batch, or --no-memory-check to go on all the same",
         s->rank, s->needed, s->needed >> 20, s->room, s->room >> 20, s->limit,
         meshes.length ? "it would fit with" : "use more machines", kpar_text_get(&meshes));
     kpar_text_clear(&meshes);

@@ -480,6 +480,49 @@ START_TEST(the_norm_of_a_shared_out_gradient_is_that_of_its_shards)
 }
 END_TEST
 
+/* All-reduces of the update whose sums microbatches have no part in. */
+static int count_sums_of_scalars(const kpar_graph *g, int *scalars)
+{
+    int n = 0;
+    *scalars = 0;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        if (op->kind != KPAR_OP_ALL_REDUCE || op->phase != KPAR_PHASE_UPDATE) continue;
+        if (g->ops[g->values[op->inputs[0]].op].kind == KPAR_OP_ACCUMULATE) continue;
+        for (int k = 0; k < op->n_inputs; k++) ck_assert_int_eq(g->values[op->inputs[k]].shape.rank, 0);
+        *scalars += op->n_inputs;
+        n++;
+    }
+    return n;
+}
+
+/* Adam with clipnorm has a norm a weight; Lamb has two a weight, of the weight and of its step. */
+START_TEST(norms_of_all_weights_are_summed_over_ranks_together)
+{
+    static const struct {
+        const char *file;
+        kpar_mesh mesh;
+        int collectives, scalars;
+    } cases[] = {
+        {"tests/cases/data/opt_adam_amsgrad/model.keras", {2, 1, 1}, 1, 6},
+        {"tests/cases/data/opt_lamb/model.keras", {2, 1, 1}, 1, 12},
+        {"tests/cases/data/opt_adam_amsgrad/model.keras", {1, 1, 2}, 1, 3},
+        {"tests/cases/data/opt_lamb/model.keras", {2, 2, 1}, 2, 12},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int scalars;
+        kpar_plan_options o = options_of(cases[i].mesh.data, cases[i].mesh.pipeline, cases[i].mesh.tensor);
+        o.zero = 1;
+        planned p = plan_file(cases[i].file, &o, TRAIN);
+        ASSERT_PLANNED(p);
+        const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+        ck_assert_int_eq(count_sums_of_scalars(g, &scalars), cases[i].collectives);
+        ck_assert_int_eq(scalars, cases[i].scalars);
+        planned_free(&p);
+    }
+}
+END_TEST
+
 START_TEST(a_norm_of_all_gradients_goes_from_stage_to_stage_and_back)
 {
     kpar_plan_options o = options_of(1, 3, 1);
@@ -1039,6 +1082,7 @@ int main(void)
         a_split_batch_sums_gradients_once_in_the_update,
         zero_shards_what_the_update_keeps,
         the_norm_of_a_shared_out_gradient_is_that_of_its_shards,
+        norms_of_all_weights_are_summed_over_ranks_together,
         a_norm_of_all_gradients_goes_from_stage_to_stage_and_back,
         the_slices_of_all_ranks_cover_every_variable,
         an_op_without_a_rule_gets_its_inputs_whole,

@@ -6,6 +6,7 @@
 /* --- every layout --- */
 
 static const char *const models[] = {
+    "tests/cases/data/opt_lamb/model.keras",
     "tests/cases/data/opt_adam/model.keras",
     "tests/cases/data/opt_resume/model.keras",
     "tests/cases/data/five_outputs_deep/model.keras",
