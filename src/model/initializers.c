@@ -276,6 +276,10 @@ kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initi
         initializer ? "GlorotUniform" : by_default; /* Keras takes null for its general default */
     const json_t *config = NULL;
     const kpar_initializer_row *row;
+    if (json_is_number(initializer)) {
+        variable->initial = json_number_value(initializer);
+        return KPAR_OK;
+    }
     if (initializer && !json_is_null(initializer))
         KPAR_TRY(kpar_config_object(owner, initializer, &name, &config));
     KPAR_TRY(find_row(owner, name, &row));

@@ -207,67 +207,71 @@ KPAR_LAYER(elu)
     return kpar_lower_apply(lowering, e, kpar_x_elu(e, kpar_x_input(e, 0), alpha), &x, 1, output);
 }
 
+/* Puts the dimensions `axes` last, as one; `order` is where they came from. */
+static kpar_status gather_axes(kpar_lowering *lowering, unsigned axes, kpar_value_id x, int *order,
+                               kpar_value_id *out)
+{
+    const kpar_shape shape = *kpar_lower_shape(lowering, x);
+    kpar_shape flat = {.rank = 0};
+    int n = 0;
+    int64_t size = 1;
+    for (int i = 0; i < shape.rank; i++)
+        if (!(axes >> i & 1)) {
+            flat.dims[flat.rank++] = shape.dims[i];
+            order[n++] = i;
+        }
+    for (int i = 0; i < shape.rank; i++)
+        if (axes >> i & 1) {
+            size *= shape.dims[i].size;
+            order[n++] = i;
+        }
+    flat.dims[flat.rank++] = (kpar_dim){size, false};
+    KPAR_TRY(kpar_build_transpose(lowering->graph, order, x, out));
+    return kpar_build_reshape(lowering->graph, flat, *out, out);
+}
+
+/* Over other dimensions than the last, or over several. */
+static kpar_status softmax_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *output)
+{
+    int order[KPAR_MAX_RANK], back[KPAR_MAX_RANK];
+    const kpar_shape shape = *kpar_lower_shape(lowering, x);
+    kpar_shape moved = shape;
+    KPAR_TRY(gather_axes(lowering, axes, x, order, output));
+    KPAR_TRY(kpar_build_softmax(lowering->graph, *output, output));
+    for (int i = 0; i < shape.rank; i++) {
+        moved.dims[i] = shape.dims[order[i]];
+        back[order[i]] = i;
+    }
+    KPAR_TRY(kpar_build_reshape(lowering->graph, moved, *output, output));
+    return kpar_build_transpose(lowering->graph, back, *output, output);
+}
+
 KPAR_LAYER(softmax)
 {
-    const json_t *config = lowering->layer->config, *axes = json_object_get(config, "axis");
-    const int rank = kpar_lower_shape(lowering, inputs[0])->rank;
-    int64_t axis = json_integer_value(json_array_get(axes, 0));
+    unsigned axes;
     kpar_value_id x;
+    const int rank = kpar_lower_shape(lowering, inputs[0])->rank;
+    const kpar_value_id mask = lowering->masks[0];
     (void)n_inputs;
-    if (!json_is_array(axes)) KPAR_TRY(kpar_config_integer(lowering->owner, config, "axis", -1, &axis));
-    if (json_array_size(axes) > 1 || (axis != -1 && axis != rank - 1))
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis': only the last dimension (-1) is supported",
-                         lowering->owner);
+    KPAR_TRY(kpar_lower_axes(lowering, rank, &axes));
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
-    if (lowering->masks[0] >= 0)
-        KPAR_TRY(kpar_lower_kept_where(lowering, lowering->masks[0], x, -1e9, &x)); /* as in Keras */
-    lowering->call_logits[lowering->call] = x;
-    return kpar_build_softmax(lowering->graph, x, output);
+    if (mask >= 0) KPAR_TRY(kpar_lower_kept_where(lowering, mask, x, -1e9, &x)); /* as in Keras */
+    if (axes != 1u << (rank - 1))
+        KPAR_TRY(softmax_over(lowering, axes, x, output));
+    else {
+        lowering->call_logits[lowering->call] = x;
+        KPAR_TRY(kpar_build_softmax(lowering->graph, x, output));
+    }
+    return mask >= 0 ? kpar_lower_kept_where(lowering, mask, *output, 0, output) : KPAR_OK;
 }
 
-/* Uniform numbers for each element of a tensor of rows of the batch, or of several parts of each row. */
-static kpar_status random_like(kpar_lowering *lowering, const char *stream, kpar_value_id x,
-                               kpar_value_id *random)
+KPAR_LAYER(layer_scale)
 {
-    kpar_graph *g = lowering->graph;
-    const kpar_shape each_row = {.rank = 1, .dims = {{1, true}}}, shape = *kpar_lower_shape(lowering, x);
-    const kpar_shape flat = {.rank = 2, .dims = {{1, true}, {kpar_lower_elements(&shape, 0), false}}};
-    kpar_value_id positions = kpar_graph_source(g, KPAR_FROM_ROW_POSITION, 0, KPAR_I64, each_row);
-    KPAR_TRY(kpar_build_random(g, kpar_philox_key(lowering->seed, stream), positions,
-                               kpar_lower_step(lowering), shape.dims[0].size == 1 ? shape : flat, random));
-    return kpar_build_reshape(g, shape, *random, random);
-}
-
-kpar_status kpar_lower_dropout(kpar_lowering *lowering, double rate, kpar_value_id x, kpar_value_id *out)
-{
-    return kpar_lower_dropout_of(lowering, "", rate, x, out);
-}
-
-kpar_status kpar_lower_dropout_of(kpar_lowering *lowering, const char *stream, double rate, kpar_value_id x,
-                                  kpar_value_id *out)
-{
-    const kpar_call *call = &lowering->model->calls[lowering->call];
-    kpar_value_id random;
-    *out = x;
-    if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
-    KPAR_TRY(kpar_lower_real(lowering, x, &x));
-    stream = kpar_arena_printf(lowering->arena, "%s%s#%d", lowering->layer->group, stream, call->number);
-    KPAR_TRY(random_like(lowering, stream, x, &random));
-    kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x zero = kpar_x_constant(e, 0), dropped = kpar_x_lt(e, kpar_x_input(e, 1), kpar_x_constant(e, rate));
-    kpar_x kept = rate < 1 ? kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_constant(e, 1 / (1 - rate))) : zero;
-    return kpar_lower_apply(lowering, e, kpar_x_select(e, dropped, zero, kept), (kpar_value_id[]){x, random},
-                            2, out);
-}
-
-KPAR_LAYER(dropout)
-{
-    double rate;
+    kpar_weight gamma = {.name = "gamma", .initializer = "init_values", .by_default = "Ones", .rank = 1};
+    kpar_value_id terms[2];
     (void)n_inputs;
-    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "rate", 0.5, &rate));
-    if (rate < 0 || rate > 1)
-        return kpar_fail(KPAR_EFORMAT, "%s: argument 'rate' is %g, expected 0 to 1", lowering->owner, rate);
-    KPAR_TRY(kpar_lower_dropout(lowering, rate, inputs[0], output));
-    if (*output == inputs[0]) kpar_lower_pass_on(lowering, inputs[0], output);
-    return KPAR_OK;
+    KPAR_TRY(kpar_lower_positive(lowering, "projection_dim", 0, &gamma.dims[0]));
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &terms[0]));
+    KPAR_TRY(kpar_lower_weight(lowering, &gamma, &terms[1]));
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, terms[0], terms[1], output);
 }

@@ -68,3 +68,14 @@ KPAR_LAYER(concatenate)
     KPAR_TRY(kpar_lower_dim(lowering, axis, kpar_lower_shape(lowering, inputs[0])->rank, &dim));
     return kpar_build_concat(lowering->graph, dim, real, n_inputs, output);
 }
+
+KPAR_LAYER(custom_scale)
+{
+    double scale;
+    kpar_value_id *real;
+    KPAR_TRY(real_inputs(lowering, inputs, n_inputs, 2, &real));
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "scale", 1, &scale));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x second = kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, scale));
+    return kpar_lower_apply(lowering, e, kpar_x_add(e, kpar_x_input(e, 0), second), real, 2, output);
+}

@@ -100,24 +100,54 @@ KPAR_LAYER(permute)
     return kpar_build_transpose(lowering->graph, permutation, inputs[0], output);
 }
 
-/* (x - mean) / max(sqrt(variance), 1e-7), with statistics along the last dimension that the config holds. */
+/* Statistics that the layer was adapted to are weights, as is the number of batches that they were taken of. */
+static kpar_status adapted(kpar_lowering *lowering, unsigned axes, const kpar_shape *x, kpar_value_id *mean,
+                           kpar_value_id *variance)
+{
+    kpar_weight weight = {.name = "mean", .by_default = "Zeros", .frozen = true};
+    kpar_value_id count;
+    for (int i = 1; i < x->rank; i++)
+        if (axes >> i & 1) weight.dims[weight.rank++] = x->dims[i].size;
+    KPAR_TRY(kpar_lower_weight(lowering, &weight, mean));
+    weight.name = "variance";
+    weight.by_default = "Ones";
+    KPAR_TRY(kpar_lower_weight(lowering, &weight, variance));
+    weight = (kpar_weight){.name = "count", .by_default = "Zeros", .frozen = true, .kept = true};
+    KPAR_TRY(kpar_lower_weight(lowering, &weight, &count));
+    if (lowering->mode == KPAR_MODE_TRAIN) kpar_graph_set_state(lowering->graph, count, count);
+    return KPAR_OK;
+}
+
+/* Statistics along the dimensions `axes`, so that they broadcast to x. */
+static kpar_status along_axes(kpar_lowering *lowering, unsigned axes, const kpar_shape *x,
+                              kpar_value_id *value)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, *value), one = kpar_lower_kept(*x, ~axes);
+    const int64_t found = kpar_lower_elements(shape, 0), expected = kpar_lower_elements(&one, 0);
+    if (shape->rank == 0) return KPAR_OK;
+    if (found == expected) return kpar_build_reshape(lowering->graph, one, *value, value);
+    return kpar_fail(KPAR_EFORMAT, "%s: expected %lld statistics along argument 'axis', found %lld",
+                     lowering->owner, (long long)expected, (long long)found);
+}
+
+/* (x - mean) / max(sqrt(variance), 1e-7), with statistics that the config holds or that are weights. */
 KPAR_LAYER(normalization)
 {
-    const json_t *config = lowering->layer->config, *axis = json_object_get(config, "axis");
+    const json_t *config = lowering->layer->config, *mean = json_object_get(config, "mean"),
+                 *axis = json_object_get(config, "axis");
+    unsigned axes = 0;
     kpar_value_id terms[3];
-    const int rank = kpar_lower_shape(lowering, inputs[0])->rank;
-    const int64_t dim = json_integer_value(json_is_array(axis) ? json_array_get(axis, 0) : axis);
+    const kpar_shape x = *kpar_lower_shape(lowering, inputs[0]);
     (void)n_inputs;
-    if (!json_object_get(config, "mean") || json_is_null(json_object_get(config, "mean")) ||
-        json_array_size(axis) > 1 || (dim != -1 && dim != rank - 1))
-        return kpar_fail(
-            KPAR_EUNSUPPORTED,
-            "%s: supported are given mean and variance along the last axis (-1); statistics that were "
-            "adapted to data are not",
-            lowering->owner);
+    if (axis && !json_is_null(axis)) KPAR_TRY(kpar_lower_axes(lowering, x.rank, &axes));
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &terms[0]));
-    KPAR_TRY(scale_argument(lowering, "mean", 0, &terms[1]));
-    KPAR_TRY(scale_argument(lowering, "variance", 1, &terms[2]));
+    if (!mean || json_is_null(mean))
+        KPAR_TRY(adapted(lowering, axes, &x, &terms[1], &terms[2]));
+    else {
+        KPAR_TRY(scale_argument(lowering, "mean", 0, &terms[1]));
+        KPAR_TRY(scale_argument(lowering, "variance", 1, &terms[2]));
+    }
+    for (int i = 1; i < 3; i++) KPAR_TRY(along_axes(lowering, axes, &x, &terms[i]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x deviation = kpar_x_max(e, kpar_x_sqrt(e, kpar_x_input(e, 2)), kpar_x_constant(e, 1e-7));
     kpar_x y = kpar_x_div(e, kpar_x_sub(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), deviation);

@@ -76,7 +76,7 @@ struct kpar_initializer_row {
 };
 const kpar_initializer_row *kpar_initializer_rows(int *n);
 /* Fills in the variable's initializer, initial, parameters and key. Its path, shape and type are set before.
- * `initializer` is the JSON that names one: an object, a string, null, or NULL for the class `by_default`. `owner` is
+ * `initializer` is the JSON that names one: an object, a string, a number (of all elements), null, or NULL for the class `by_default`. `owner` is
  * what messages call it. Streams are keyed by (seed, path); a seed in the config is Keras's own and is not used. */
 kpar_status kpar_variable_set_initializer(const char *owner, const json_t *initializer,
                                           const char *by_default, uint64_t seed,

@@ -205,7 +205,7 @@ static void find_present(const kpar_emitter *e, bool *present)
     for (int i = 0; i < e->catalog->n; i++) {
         const kpar_variable *v = &e->catalog->variables[i];
         if (v->kind == KPAR_VARIABLE_SLOT && v->of >= 0 && present[v->of]) present[i] = true;
-        if (kpar_variable_is_optimizer_scalar(v)) present[i] = true;
+        if (kpar_variable_is_optimizer_scalar(v) || (v->kept && e->me.pipeline == 0)) present[i] = true;
     }
 }
 

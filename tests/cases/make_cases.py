@@ -261,6 +261,41 @@ def conv_one_dimension(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)), x=features(rng, 17, 1), y=classes(rng, 4))
 
 
+def transposed_kinds(rng):
+    """Conv1DTranspose dilated, Conv2DTranspose VALID with output_padding, Conv3DTranspose with uneven windows and strides"""
+    one, two, three = layers.Input((7, 3), name="one"), layers.Input((4, 5, 2), name="two"), layers.Input((2, 3, 2, 2), name="three")
+    a = layers.Conv1DTranspose(4, 3, dilation_rate=2, padding="same", activation="tanh")(one)
+    a = layers.Conv1DTranspose(4, 2, dilation_rate=3, use_bias=False)(a)
+    b = layers.Conv2DTranspose(4, (3, 2), strides=(2, 3), output_padding=(1, 2), activation="relu")(two)
+    b = layers.Conv2DTranspose(4, 5, strides=(3, 2), padding="same", output_padding=(2, 0))(b)
+    c = layers.Conv3DTranspose(4, (2, 3, 1), strides=(2, 1, 2), padding="same", activation="tanh")(three)
+    c = layers.Conv3DTranspose(4, 2, strides=(1, 2, 1), output_padding=(0, 1, 0))(c)
+    means = [layers.GlobalAveragePooling1D()(a), layers.GlobalAveragePooling2D()(b), layers.GlobalAveragePooling3D()(c)]
+    model = keras.Model([one, two, three], layers.Dense(4, activation="softmax")(layers.Concatenate()(means)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)),
+                x={"one": features(rng, 7, 3), "two": features(rng, 4, 5, 2), "three": features(rng, 2, 3, 2, 2)}, y=classes(rng, 4))
+
+
+def applied_layers(rng):
+    """layers of keras.applications: Normalization adapted to data and given, LayerScale, CustomScaleLayer; Softmax over other dimensions
+    and several; SpatialDropout, noise and AlphaDropout of rate 0"""
+    from keras.src.applications.convnext import LayerScale
+    from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+    x, ids = layers.Input((4, 6), name="x"), layers.Input((4,), dtype="int32", name="ids")
+    adapted, given = layers.Normalization(axis=[1, 2]), layers.Normalization(axis=1, mean=[0.1, 0.2, 0.3, 0.4], variance=[1, 2, 3, 4])
+    adapted.adapt(features(rng, 4, 6))
+    h = layers.Dense(6, activation="tanh")(layers.SpatialDropout1D(0.0)(adapted(given(x))))
+    h = layers.GaussianNoise(0.0)(CustomScaleLayer(0.3)([h, LayerScale(0.5, 6)(layers.Dense(6)(h))]))
+    a = layers.GaussianDropout(0.0)(layers.Softmax(axis=1)(h))
+    b = layers.AlphaDropout(0.0)(layers.Softmax(axis=[1, 2])(layers.Dense(6)(h)))
+    c = layers.Softmax(axis=-1)(layers.Reshape((4, 6))(layers.Dense(24)(layers.Flatten()(h))))
+    d = layers.Embedding(5, 6)(ids)
+    total = layers.Dropout(0.0, noise_shape=(None, 1, 6))(layers.Multiply()([layers.Add()([a, b, c]), d]))
+    model = keras.Model([x, ids], layers.Dense(4, activation="softmax")(layers.Flatten()(total)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.1)),
+                x={"x": features(rng, 4, 6), "ids": classes(rng, 5, 4)}, y=classes(rng, 4))
+
+
 def running_sums(rng):
     """Functional: running sums and products, products, casts; numbers of features cast to whole ones are an embedding's rows"""
     x = layers.Input((4, 6))
@@ -496,7 +531,8 @@ def models_in_time(rng):
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, running_sums, attention_heads, attention_single,
+         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, transposed_kinds,
+         applied_layers, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights]
 

@@ -2,6 +2,7 @@
 #ifndef KPAR_TESTS_GRAPH_EVALUATE_H
 #define KPAR_TESTS_GRAPH_EVALUATE_H
 
+#include "base/philox.h"
 #include "graph/op.h"
 
 #include <check.h>
@@ -486,6 +487,10 @@ static void evaluate_op(evaluation *e, const kpar_op *op)
             out[i] = (double)(i / after % v->shape.dims[op->attributes.axis].size);
         break;
     }
+    case KPAR_OP_RANDOM: /* other numbers than a device's, as many and as even */
+        for (int64_t i = 0; i < count_of(e, op->outputs[0]); i++)
+            out[i] = kpar_unit_from_word(kpar_philox_word(op->attributes.key, 0, (uint64_t)i));
+        break;
     case KPAR_OP_RESHAPE:
     case KPAR_OP_COMPUTE_COPY:
     case KPAR_OP_ACCUMULATE:

@@ -743,6 +743,58 @@ START_TEST(dropout_draws_by_layer_and_call_and_only_while_training)
 }
 END_TEST
 
+/* Mean and variance of what a layer makes of ones while training: rows of 20 steps of 50 channels. */
+static void train_moments(const char *layer, double *mean, double *variance, double *between_steps)
+{
+    enum { SAMPLES = 4, LENGTH = 20, CHANNELS = 50, ALL = SAMPLES * LENGTH * CHANNELS };
+    static double ones[ALL];
+    for (int i = 0; i < ALL; i++) ones[i] = 1;
+    char text[512];
+    snprintf(text, sizeof text,
+             "{\"layers\": [" INPUT("20, 50") "%s" LAYER("GlobalAveragePooling1D", "{}", "1")
+                 "], \"outputs\": [1, 2], \"losses\": [null, \"mse\"], " ADAM "}",
+             layer);
+    lowered l = lower_ok(text, KPAR_MODE_TRAIN);
+    feed f = {.l = &l, .features = ones, .labels = ones, .more_labels = ones};
+    evaluation e = run(&f, SAMPLES);
+    const double *y = e.values[l.lowering.call_values[1 * KPAR_CALL_OUTPUTS]];
+    double sum = 0, squares = 0, apart = 0;
+    for (int i = 0; i < ALL; i++) sum += y[i];
+    *mean = sum / ALL;
+    for (int i = 0; i < ALL; i++) squares += (y[i] - *mean) * (y[i] - *mean);
+    *variance = squares / ALL;
+    for (int i = 0; i + CHANNELS < LENGTH * CHANNELS; i++) apart += fabs(y[i] - y[i + CHANNELS]);
+    *between_steps = apart;
+    evaluation_free(&e);
+    lowered_free(&l);
+}
+
+START_TEST(layers_of_noise_have_the_moments_that_they_say)
+{
+    static const struct {
+        const char *layer;
+        double mean, variance;
+        bool shared; /* by the steps of a row */
+    } cases[] = {
+        {LAYER("Dropout", "{\"rate\": 0.25}", "0"), 1, 1.0 / 3, false},
+        {LAYER("Dropout", "{\"rate\": 0.25, \"noise_shape\": [null, 1, 50]}", "0"), 1, 1.0 / 3, true},
+        {LAYER("SpatialDropout1D", "{\"rate\": 0.25}", "0"), 1, 1.0 / 3, true},
+        {LAYER("GaussianNoise", "{\"stddev\": 0.5}", "0"), 1, 0.25, false},
+        {LAYER("GaussianDropout", "{\"rate\": 0.2}", "0"), 1, 0.25, false},
+        /* a (0.75 + 0.25 low) + b and 0.1875 a^2 (1 - low)^2, where low = -1.7581, a = 0.8673 and b = 0.3812 */
+        {LAYER("AlphaDropout", "{\"rate\": 0.25}", "0"), 0.6504, 1.0728, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double mean, variance, apart;
+        train_moments(cases[i].layer, &mean, &variance, &apart);
+        const double wide = cases[i].shared ? 0.25 : 0.05;
+        ck_assert_msg(fabs(mean - cases[i].mean) < wide, "%s: mean %g", cases[i].layer, mean);
+        ck_assert_msg(fabs(variance - cases[i].variance) < wide, "%s: variance %g", cases[i].layer, variance);
+        ck_assert_msg((apart == 0) == cases[i].shared, "%s: steps differ by %g", cases[i].layer, apart);
+    }
+}
+END_TEST
+
 #define ATTENTIONS(rate)                                                                                     \
     "{\"layers\": [" INPUT("6, 4") LAYER("Attention", "{\"dropout\": " rate "}", "0, 0")                     \
         LAYER("MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"dropout\": " rate "}", "1, 1")       \
@@ -936,7 +988,7 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {"{\"layers\": [" INPUT("6")
              LAYER("Dropout", "{\"noise_shape\": [1, 6]}", "0") "], \"outputs\": [1]}",
          "layer_1|noise_shape", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("2, 3") LAYER("Softmax", "{\"axis\": 1}", "0") "], \"outputs\": [1]}",
+        {"{\"layers\": [" INPUT("2, 3") LAYER("Softmax", "{\"axis\": 3}", "0") "], \"outputs\": [1]}",
          "layer_1|axis", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("2") LAYER("Reshape", "{\"target_shape\": [3]}", "0") "], \"outputs\": [1]}",
          "layer_1|target_shape", KPAR_EFORMAT},
@@ -1085,6 +1137,7 @@ static Suite *suite(void)
     tcase_add_test(t, layers_of_images_take_channels_first_or_last);
     tcase_add_test(t, masks_say_which_steps_count);
     tcase_add_test(t, integer_inputs_become_real_where_a_layer_computes_with_them);
+    tcase_add_test(t, layers_of_noise_have_the_moments_that_they_say);
     tcase_add_test(t, weights_of_attention_are_dropped_only_while_training);
     tcase_add_test(t, dropout_draws_by_layer_and_call_and_only_while_training);
     tcase_add_test(t, variables_have_the_paths_and_the_order_of_keras);
