@@ -24,7 +24,7 @@ static void mask_input(kpar_description *d, size_t model, kpar_tensor_ref mask, 
                               .own_name = "mask",
                               .name = kpar_arena_printf(arena, "%s/mask", d->layers[model].name),
                               .n_calls = 1,
-                              .row = kpar_layer_row_find("Identity")};
+                              .row = kpar_layer_row_find("Identity", false)};
     const kpar_named_input named = {"mask", mask};
     const kpar_call call = {.layer = (int)d->n_layers,
                             .n_inputs = 1,

@@ -12,17 +12,11 @@ const char *kpar_layer_owner(const kpar_description *d, const kpar_layer *layer)
     return kpar_arena_printf(d->model->arena, "%s: layer '%s' (%s)", d->file, layer->name, layer->class_name);
 }
 
-static const char *supported_layers(const kpar_description *d)
+/* Names of the layers, or the operations, that there are. */
+static const char *supported(const kpar_description *d, bool operations)
 {
     int n;
-    const kpar_layer_row *rows = kpar_layer_rows(&n);
-    return kpar_table_names(d->model->arena, rows, n, sizeof *rows);
-}
-
-static const char *supported_operations(const kpar_description *d)
-{
-    int n;
-    const kpar_layer_row *rows = kpar_operation_rows(&n);
+    const kpar_layer_row *rows = operations ? kpar_operation_rows(&n) : kpar_layer_rows(&n);
     return kpar_table_names(d->model->arena, rows, n, sizeof *rows);
 }
 
@@ -46,7 +40,7 @@ static kpar_status refuse_foreign(const kpar_description *d, const kpar_layer *l
     if ((registered && strchr(registered, '>')) || (module && !starts_with(module, "keras")))
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: a class of one's own is Python code, which is never run; supported layers: %s",
-                         owner, supported_layers(d));
+                         owner, supported(d, false));
     return KPAR_OK;
 }
 
@@ -66,12 +60,10 @@ kpar_status kpar_describe_layer(const kpar_description *d, kpar_layer *layer, co
 {
     KPAR_TRY(refuse_foreign(d, layer, object));
     const char *owner = kpar_layer_owner(d, layer);
-    layer->row = layer->is_operation ? kpar_operation_row_find(layer->class_name)
-                                     : kpar_layer_row_find(layer->class_name);
+    layer->row = kpar_layer_row_find(layer->class_name, layer->is_operation);
     if (!layer->row)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: this %s is not supported; supported: %s", owner,
-                         layer->is_operation ? "operation" : "layer",
-                         layer->is_operation ? supported_operations(d) : supported_layers(d));
+                         layer->is_operation ? "operation" : "layer", supported(d, layer->is_operation));
     KPAR_TRY(check_dtype(d, layer));
     return kpar_config_known(owner, layer->config, kpar_layer_arguments(d->model->arena, layer->row),
                              layer->row->defaults);

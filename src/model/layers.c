@@ -228,10 +228,12 @@ bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const ch
     return true;
 }
 
-const kpar_layer_row *kpar_layer_row_find(const char *class_name)
+const kpar_layer_row *kpar_layer_row_find(const char *class_name, bool is_operation)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strcmp(rows[i].class_name, class_name) == 0) return &rows[i];
+    int n;
+    const kpar_layer_row *all = is_operation ? kpar_operation_rows(&n) : kpar_layer_rows(&n);
+    for (int i = 0; i < n; i++)
+        if (strcmp(all[i].class_name, class_name) == 0) return &all[i];
     return NULL;
 }
 

@@ -641,10 +641,3 @@ const kpar_layer_row *kpar_operation_rows(int *n)
     *n = (int)(sizeof rows / sizeof rows[0]);
     return rows;
 }
-
-const kpar_layer_row *kpar_operation_row_find(const char *class_name)
-{
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strcmp(rows[i].class_name, class_name) == 0) return &rows[i];
-    return NULL;
-}

@@ -29,7 +29,6 @@ const char *kpar_layer_positions(const kpar_layer_row *row);
 /* Part number `i` of a layer, in `group` (NULL: it has it not) and `name`; false: its row has fewer. */
 bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group,
                      const char **name);
-const kpar_layer_row *kpar_layer_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_layer_rows(int *n);
 /* All config keys that a row's layers understand: also those of every layer, and with each weight's initializer its
  * regularizer and constraint. */
@@ -38,8 +37,9 @@ const char *kpar_layer_arguments(kpar_arena *arena, const kpar_layer_row *row);
  * initializer's key. */
 const char *kpar_layer_companion(kpar_arena *arena, const char *initializer, size_t length, const char *kind);
 /* Operations on tensors (operations.c), rows of the same form; a call may give up to KPAR_CALL_OUTPUTS outputs. */
-const kpar_layer_row *kpar_operation_row_find(const char *class_name); /* NULL: not supported */
 const kpar_layer_row *kpar_operation_rows(int *n);
+/* The row of a layer's class, or of an operation's; NULL: not supported. */
+const kpar_layer_row *kpar_layer_row_find(const char *class_name, bool is_operation);
 
 /* Activations (activations.c): expressions of one input, or ops where a row mixes. */
 typedef struct kpar_activation_row {

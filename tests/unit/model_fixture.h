@@ -21,7 +21,7 @@ static void add_layer(kpar_model *m, size_t call, const json_t *item)
         .config = config,
         .group = groupless ? NULL : kpar_arena_printf(m->arena, "layers/%s", name),
         .trainable = !json_is_false(json_object_get(config, "trainable")),
-        .row = kpar_layer_row_find(class_name),
+        .row = kpar_layer_row_find(class_name, false),
     };
     if (strcmp(class_name, "InputLayer") == 0) m->inputs[m->n_inputs++] = (kpar_port){name, {(int)call, 0}};
 }
