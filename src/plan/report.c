@@ -56,9 +56,8 @@ static void count_variables(const kpar_plan *plan, const kpar_program *p, kpar_p
 {
     const kpar_catalog *catalog = kpar_plan_catalog(plan);
     for (size_t i = 0; i < p->n_slots; i++) {
-        const kpar_slot *slot = &p->slots[i], *before = i ? &p->slots[i - 1] : slot;
-        if (slot->kind != KPAR_SLOT_VARIABLE) continue;
-        if (i && before->kind == KPAR_SLOT_VARIABLE && before->index == slot->index) continue;
+        const kpar_slot *slot = &p->slots[i];
+        if (slot->kind != KPAR_SLOT_VARIABLE || kpar_program_is_shard(p, i)) continue;
         const kpar_variable_kind kind = catalog->variables[slot->index].kind;
         const bool weight = kind == KPAR_VARIABLE_WEIGHT || kind == KPAR_VARIABLE_FROZEN;
         const int64_t count = kpar_count(slot->slice.rank, slot->slice.size);

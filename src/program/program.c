@@ -172,6 +172,13 @@ static size_t collective_bytes(const kpar_program *program, const kpar_instructi
     return instruction->collective == KPAR_COLLECTIVE_ALL_REDUCE ? 2 * moved : moved;
 }
 
+bool kpar_program_is_shard(const kpar_program *program, size_t i)
+{
+    const kpar_slot *slot = &program->slots[i];
+    return i > 0 && slot->kind == KPAR_SLOT_VARIABLE && slot[-1].kind == KPAR_SLOT_VARIABLE &&
+           slot[-1].index == slot->index;
+}
+
 bool kpar_program_in_common(const kpar_program *program, const kpar_place *place)
 {
     const kpar_place *common = &program->common;

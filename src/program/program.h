@@ -186,6 +186,9 @@ int kpar_program_kernel(kpar_program *program, const kpar_kernel_spec *spec);
  * index. */
 int kpar_program_append(kpar_program *program, const kpar_instruction *instruction);
 
+/* Whether slot `i` is a rank's shard of a variable that it also holds a copy of: the slot before it. */
+bool kpar_program_is_shard(const kpar_program *program, size_t i);
+
 /* Whether a place lies in memory in common. */
 bool kpar_program_in_common(const kpar_program *program, const kpar_place *place);
 

@@ -30,9 +30,7 @@ bool kpar_trainer_fills(const kpar_program *p, size_t i)
 {
     const kpar_slot *slot = &p->slots[i];
     if (slot->kind != KPAR_SLOT_VARIABLE || kpar_count(slot->slice.rank, slot->slice.size) == 0) return false;
-    const bool is_shard =
-        i > 0 && p->slots[i - 1].kind == KPAR_SLOT_VARIABLE && p->slots[i - 1].index == slot->index;
-    return is_shard == kpar_program_in_common(p, &slot->place);
+    return kpar_program_is_shard(p, i) == kpar_program_in_common(p, &slot->place);
 }
 
 kpar_status kpar_trainer_load(kpar_trainer *t)
