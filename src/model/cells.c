@@ -1,5 +1,6 @@
 /* Cells of recurrent layers: SimpleRNN; LSTM, Hochreiter and Schmidhuber (1997), with the forget gate of Gers and others
- * (2000); GRU, Cho and others (2014), or with the reset gate after the product, as in cuDNN. */
+ * (2000); GRU, Cho and others (2014), or with the reset gate after the product, as in cuDNN; LSTM with convolutions for
+ * products, Shi and others (2015). */
 #include "model/cells.h"
 
 #include <string.h>
@@ -16,10 +17,33 @@ static kpar_status columns(kpar_lowering *lowering, kpar_value_id x, int64_t fir
     return kpar_build_slice(lowering->graph, start, stop, x, out);
 }
 
+/* One step of (batch, time, ...). */
+static kpar_shape step_of(kpar_shape shape)
+{
+    for (int i = 2; i < shape.rank; i++) shape.dims[i - 1] = shape.dims[i];
+    shape.rank--;
+    return shape;
+}
+
+/* (batch, time, ...) as (batch · time, ...) */
+static kpar_shape all_steps(kpar_shape shape)
+{
+    kpar_shape rows = step_of(shape);
+    rows.dims[0].size *= shape.dims[1].size;
+    return rows;
+}
+
+static kpar_status multiply(kpar_lowering *lowering, const kpar_cell *cell, const kpar_attributes *window,
+                            kpar_value_id x, kpar_value_id kernel, kpar_value_id *out)
+{
+    return cell->row->dims ? kpar_build_conv(lowering->graph, window, x, kernel, out)
+                           : kpar_build_matmul(lowering->graph, x, false, kernel, false, out);
+}
+
 /* x times the columns of `count` gates of a kernel, from gate `first` on. `drop`: what x is times for each gate, -1: 1. */
-static kpar_status product(kpar_lowering *lowering, const kpar_cell *cell, kpar_value_id x,
-                           kpar_value_id kernel, int first, int count, const kpar_value_id *drop,
-                           kpar_value_id *out)
+static kpar_status product(kpar_lowering *lowering, const kpar_cell *cell, const kpar_attributes *window,
+                           kpar_value_id x, kpar_value_id kernel, int first, int count,
+                           const kpar_value_id *drop, kpar_value_id *out)
 {
     kpar_graph *g = lowering->graph;
     const int64_t units = cell->units;
@@ -29,22 +53,23 @@ static kpar_status product(kpar_lowering *lowering, const kpar_cell *cell, kpar_
         part = kernel;
         if (!all) KPAR_TRY(columns(lowering, kernel, first * units, count * units, &part));
         if (drop[0] >= 0) KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, x, drop[0], &x));
-        return kpar_build_matmul(g, x, false, part, false, out);
+        return multiply(lowering, cell, window, x, part, out);
     }
     for (int i = 0; i < count; i++) {
         KPAR_TRY(columns(lowering, kernel, (first + i) * units, units, &part));
         KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, x, drop[first + i], &parts[i]));
-        KPAR_TRY(kpar_build_matmul(g, parts[i], false, part, false, &parts[i]));
+        KPAR_TRY(multiply(lowering, cell, window, parts[i], part, &parts[i]));
     }
     *out = parts[0];
-    return count == 1 ? KPAR_OK : kpar_build_concat(g, 1, parts, count, out);
+    return count == 1 ? KPAR_OK : kpar_build_concat(g, cell->row->dims + 1, parts, count, out);
 }
 
 /* The state's part of the gates from `first` on, with its bias if it has one of its own. */
 static kpar_status recur(kpar_lowering *lowering, const kpar_cell *cell, kpar_value_id state, int first,
                          int count, kpar_value_id *out)
 {
-    KPAR_TRY(product(lowering, cell, state, cell->recurrent, first, count, cell->recurrent_drop, out));
+    KPAR_TRY(product(lowering, cell, &cell->over_state, state, cell->recurrent, first, count,
+                     cell->recurrent_drop, out));
     if (cell->recurrent_bias < 0) return KPAR_OK;
     return kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, *out, cell->recurrent_bias, out);
 }
@@ -141,6 +166,9 @@ static const kpar_cell_row rows[] = {
     {"SimpleRNNCell", "SimpleRNN", .gates = 1, .states = 1, .step = step_simple},
     {"LSTMCell", "LSTM", .gates = 4, .states = 2, .step = step_lstm},
     {"GRUCell", "GRU", .gates = 3, .states = 1, .step = step_gru},
+    {"", "ConvLSTM1D", .gates = 4, .states = 2, .dims = 1, .step = step_lstm},
+    {"", "ConvLSTM2D", .gates = 4, .states = 2, .dims = 2, .step = step_lstm},
+    {"", "ConvLSTM3D", .gates = 4, .states = 2, .dims = 3, .step = step_lstm},
 };
 
 const kpar_cell_row *kpar_cell_row_find(const char *class_name)
@@ -167,17 +195,42 @@ static kpar_status read_activation(const kpar_lowering *lowering, const char *ke
                      lowering->owner, key, row->name);
 }
 
+/* The shape of a state, and the windows of convolutions: over the input as the arguments say, over the state such that its
+ * shape stays. */
+static kpar_status read_windows(kpar_lowering *lowering, kpar_value_id x, kpar_shape step, kpar_cell *cell)
+{
+    const int dims = cell->row->dims;
+    kpar_value_id images;
+    static const int64_t ones[] = {1, 1, 1};
+    cell->state = step;
+    cell->state.dims[dims + 1].size = cell->units;
+    if (dims == 0) return KPAR_OK;
+    KPAR_TRY(kpar_lower_dims(lowering, "kernel_size", dims, NULL, cell->window));
+    KPAR_TRY(kpar_build_reshape(lowering->graph, all_steps(*kpar_lower_shape(lowering, x)), x, &images));
+    KPAR_TRY(kpar_lower_window(lowering, dims, images, cell->window, ones, &cell->over_input));
+    for (int i = 1; i <= dims; i++) {
+        const int64_t size = cell->window[i - 1];
+        cell->state.dims[i].size = kpar_window_positions(&cell->over_input, i, step.dims[i].size, size);
+        cell->over_state.start[i] = (size - 1) / 2;
+        cell->over_state.stop[i] = size - 1 - cell->over_state.start[i];
+        if (cell->state.dims[i].size < 1)
+            return kpar_fail(KPAR_EFORMAT, "%s: its images are smaller than its kernel", lowering->owner);
+    }
+    return KPAR_OK;
+}
+
 static kpar_status read_arguments(kpar_lowering *lowering, kpar_cell *cell)
 {
     const json_t *config = lowering->layer->config;
-    KPAR_TRY(kpar_config_integer(lowering->owner, config, "units", 0, &cell->units));
+    const char *units = cell->row->dims ? "filters" : "units";
+    KPAR_TRY(kpar_config_integer(lowering->owner, config, units, 0, &cell->units));
     KPAR_TRY(kpar_config_boolean(lowering->owner, config, "use_bias", true, &cell->use_bias));
     KPAR_TRY(kpar_config_boolean(lowering->owner, config, "reset_after", true, &cell->reset_after));
     KPAR_TRY(read_activation(lowering, "activation", "tanh", &cell->activation));
     KPAR_TRY(read_activation(lowering, "recurrent_activation", "sigmoid", &cell->recurrent_activation));
     if (cell->units > 0) return KPAR_OK;
-    return kpar_fail(KPAR_EFORMAT, "%s: argument 'units': expected a positive number, found %lld",
-                     lowering->owner, (long long)cell->units);
+    return kpar_fail(KPAR_EFORMAT, "%s: argument '%s': expected a positive number, found %lld",
+                     lowering->owner, units, (long long)cell->units);
 }
 
 /* GRU's bias with reset_after has two rows, of which the second goes with the state. */
@@ -207,9 +260,8 @@ static kpar_status read_biases(kpar_lowering *lowering, kpar_cell *cell)
 
 /* Ones with dropout, one for all gates or one for each; -1: there is none. */
 static kpar_status read_drop(kpar_lowering *lowering, const kpar_cell *cell, const char *key, bool each,
-                             int64_t width, kpar_value_id *drop)
+                             kpar_shape shape, kpar_value_id *drop)
 {
-    const kpar_shape shape = {.rank = 2, .dims = {{1, true}, {width, false}}};
     double rate;
     kpar_value_id ones;
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, key, 0, &rate));
@@ -226,42 +278,55 @@ static kpar_status read_drop(kpar_lowering *lowering, const kpar_cell *cell, con
     return KPAR_OK;
 }
 
-/* With recurrent dropout Keras takes other random numbers for each gate. */
-static kpar_status read_dropout(kpar_lowering *lowering, int64_t features, kpar_cell *cell)
+/* With recurrent dropout, or convolutions, Keras takes other random numbers for each gate. */
+static kpar_status read_dropout(kpar_lowering *lowering, kpar_shape step, kpar_cell *cell)
 {
-    const bool each =
-        json_number_value(json_object_get(lowering->layer->config, "recurrent_dropout")) != 0;
-    KPAR_TRY(read_drop(lowering, cell, "dropout", each, features, cell->input_drop));
-    return read_drop(lowering, cell, "recurrent_dropout", each, cell->units, cell->recurrent_drop);
+    const json_t *rate = json_object_get(lowering->layer->config, "recurrent_dropout");
+    const bool each = cell->row->dims || json_number_value(rate) != 0;
+    KPAR_TRY(read_drop(lowering, cell, "dropout", each, step, cell->input_drop));
+    return read_drop(lowering, cell, "recurrent_dropout", each, cell->state, cell->recurrent_drop);
 }
 
-kpar_status kpar_cell_read(kpar_lowering *lowering, const kpar_cell_row *row, int64_t features,
+/* (window ..., inputs, gates · units) */
+static kpar_weight kernel_of(const kpar_cell *cell, int64_t inputs)
+{
+    kpar_weight weight = {.rank = cell->row->dims + 2};
+    for (int i = 0; i < cell->row->dims; i++) weight.dims[i] = cell->window[i];
+    weight.dims[weight.rank - 2] = inputs;
+    weight.dims[weight.rank - 1] = cell->row->gates * cell->units;
+    return weight;
+}
+
+kpar_status kpar_cell_read(kpar_lowering *lowering, const kpar_cell_row *row, kpar_value_id x,
                            kpar_cell *cell)
 {
+    const kpar_shape step = step_of(*kpar_lower_shape(lowering, x));
     *cell = (kpar_cell){.row = row};
+    if (step.rank != row->dims + 2)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: its input has %d dimensions, expected %d", lowering->owner,
+                         step.rank + 1, row->dims + 3);
     KPAR_TRY(read_arguments(lowering, cell));
-    const int64_t width = row->gates * cell->units;
-    const kpar_weight kernel = {.name = "kernel",
-                                .initializer = "kernel_initializer",
-                                .by_default = "GlorotUniform",
-                                .rank = 2,
-                                .dims = {features, width}};
-    const kpar_weight recurrent = {.name = "recurrent_kernel",
-                                   .initializer = "recurrent_initializer",
-                                   .by_default = "Orthogonal",
-                                   .rank = 2,
-                                   .dims = {cell->units, width}};
+    KPAR_TRY(read_windows(lowering, x, step, cell));
+    kpar_weight kernel = kernel_of(cell, step.dims[row->dims + 1].size),
+                recurrent = kernel_of(cell, cell->units);
+    kernel.name = "kernel";
+    kernel.initializer = "kernel_initializer";
+    kernel.by_default = "GlorotUniform";
+    recurrent.name = "recurrent_kernel";
+    recurrent.initializer = "recurrent_initializer";
+    recurrent.by_default = "Orthogonal";
     KPAR_TRY(kpar_lower_weight(lowering, &kernel, &cell->kernel));
     KPAR_TRY(kpar_lower_weight(lowering, &recurrent, &cell->recurrent));
     KPAR_TRY(read_biases(lowering, cell));
-    return read_dropout(lowering, features, cell);
+    return read_dropout(lowering, step, cell);
 }
 
-/* A factor (batch, features) of the inputs for every step of (batch · time, features). */
+/* A factor of the inputs of a step, for every step of (batch · time, ...). */
 static kpar_status for_all_steps(kpar_lowering *lowering, kpar_shape shape, kpar_value_id *drop)
 {
-    const kpar_shape one = {.rank = 3, .dims = {shape.dims[0], {1, false}, shape.dims[2]}},
-                     flat = {.rank = 2, .dims = {{shape.dims[1].size, true}, shape.dims[2]}};
+    const kpar_shape flat = all_steps(shape);
+    kpar_shape one = shape;
+    one.dims[1].size = 1;
     KPAR_TRY(kpar_build_reshape(lowering->graph, one, *drop, drop));
     KPAR_TRY(kpar_build_broadcast(lowering->graph, shape, *drop, drop));
     return kpar_build_reshape(lowering->graph, flat, *drop, drop);
@@ -273,18 +338,17 @@ kpar_status kpar_cell_project(kpar_lowering *lowering, const kpar_cell *cell, kp
     kpar_graph *g = lowering->graph;
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
     const int gates = cell->row->gates;
-    const kpar_shape flat = {.rank = 2,
-                             .dims = {{shape.dims[0].size * shape.dims[1].size, true}, shape.dims[2]}};
     kpar_shape result = shape;
     kpar_value_id drop[KPAR_CELL_GATES];
-    result.dims[2].size = gates * cell->units;
+    for (int i = 1; i < cell->state.rank; i++) result.dims[i + 1] = cell->state.dims[i];
+    result.dims[shape.rank - 1].size *= gates;
     for (int i = 0; i < gates; i++) {
         drop[i] = i > 0 && cell->input_drop[i] == cell->input_drop[0] ? drop[0] : cell->input_drop[i];
         if (cell->input_drop[i] >= 0 && (i == 0 || drop[i] != drop[0]))
             KPAR_TRY(for_all_steps(lowering, shape, &drop[i]));
     }
-    KPAR_TRY(kpar_build_reshape(g, flat, x, &x));
-    KPAR_TRY(product(lowering, cell, x, cell->kernel, 0, gates, drop, out));
+    KPAR_TRY(kpar_build_reshape(g, all_steps(shape), x, &x));
+    KPAR_TRY(product(lowering, cell, &cell->over_input, x, cell->kernel, 0, gates, drop, out));
     if (cell->bias >= 0) KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, *out, cell->bias, out));
     return kpar_build_reshape(g, result, *out, out);
 }

@@ -18,6 +18,11 @@
     "units activation use_bias kernel_initializer recurrent_initializer bias_initializer dropout "           \
     "recurrent_dropout seed"
 
+#define CONV_CELL_ARGUMENTS                                                                                  \
+    "filters kernel_size strides padding dilation_rate activation recurrent_activation use_bias "            \
+    "unit_forget_bias kernel_initializer recurrent_initializer bias_initializer dropout "                    \
+    "recurrent_dropout seed"
+
 static const kpar_layer_row rows[] = {
     {"InputLayer", "an input of the model", "batch_shape dtype", "sparse=false ragged=false optional=false",
      .lower = kpar_layer_input},
@@ -104,6 +109,15 @@ static const kpar_layer_row rows[] = {
     {"RNN", "a cell, or several above each other, step by step", RECURRENT_ARGUMENTS " cell", "",
      .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent, .inner = "cell=cell",
      .call_arguments = "mask initial_state"},
+    {"ConvLSTM1D", "LSTM with convolutions for products", RECURRENT_ARGUMENTS " " CONV_CELL_ARGUMENTS,
+     "data_format=\"channels_last\"", .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent,
+     .parts = "cell=conv_lstm_cell", .call_arguments = "mask initial_state"},
+    {"ConvLSTM2D", "LSTM with convolutions for products", RECURRENT_ARGUMENTS " " CONV_CELL_ARGUMENTS,
+     "data_format=\"channels_last\"", .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent,
+     .parts = "cell=conv_lstm_cell", .call_arguments = "mask initial_state"},
+    {"ConvLSTM3D", "LSTM with convolutions for products", RECURRENT_ARGUMENTS " " CONV_CELL_ARGUMENTS,
+     "data_format=\"channels_last\"", .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent,
+     .parts = "cell=conv_lstm_cell", .call_arguments = "mask initial_state"},
     {"StackedRNNCells", "cells of RNN above each other", "cells", "", .lower = kpar_layer_cell,
      .inner = "cells=cells"},
     {"SimpleRNNCell", "a step of SimpleRNN", CELL_ARGUMENTS, "", .lower = kpar_layer_cell},

@@ -9,7 +9,7 @@ typedef struct recurrence {
     bool sequences, states, backwards, zeros; /* return_sequences ... zero_output_for_mask */
     int64_t time;
     kpar_value_id *masks;   /* (batch, 1) of each step, NULL: there is no mask */
-    kpar_value_id *outputs; /* (batch, units) of each step */
+    kpar_value_id *outputs; /* (batch, ..., units) of each step */
     kpar_value_id state[KPAR_CALL_OUTPUTS]; /* of all cells: first the initial ones, then the last ones */
     int n_states;
 } recurrence;
@@ -24,22 +24,25 @@ static kpar_status read_arguments(kpar_lowering *lowering, recurrence *r)
     return kpar_config_boolean(lowering->owner, config, "zero_output_for_mask", false, &r->zeros);
 }
 
-/* Step `t` of x (batch, time, features). */
+/* Step `t` of x (batch, time, ...). */
 static kpar_status at_step(kpar_lowering *lowering, kpar_value_id x, int64_t t, kpar_value_id *out)
 {
-    const kpar_shape shape = *kpar_lower_shape(lowering, x);
-    const kpar_shape one = {.rank = 2, .dims = {shape.dims[0], shape.dims[2]}};
-    KPAR_TRY(kpar_build_slice(lowering->graph, (const int64_t[]){0, t, 0},
-                              (const int64_t[]){KPAR_TO_END, t + 1, KPAR_TO_END}, x, out));
-    return kpar_build_reshape(lowering->graph, one, *out, out);
+    kpar_shape shape = *kpar_lower_shape(lowering, x);
+    int64_t start[KPAR_MAX_RANK] = {0, t}, stop[KPAR_MAX_RANK];
+    for (int i = 0; i < KPAR_MAX_RANK; i++) stop[i] = i == 1 ? t + 1 : KPAR_TO_END;
+    KPAR_TRY(kpar_build_slice(lowering->graph, start, stop, x, out));
+    for (int i = 2; i < shape.rank; i++) shape.dims[i - 1] = shape.dims[i];
+    shape.rank--;
+    return kpar_build_reshape(lowering->graph, shape, *out, out);
 }
 
-/* Steps of shape (batch, features) as (batch, time, features), the last one first if `reversed`. */
+/* Steps of shape (batch, ...) as (batch, time, ...), the last one first if `reversed`. */
 static kpar_status stacked(kpar_lowering *lowering, const kpar_value_id *steps, int64_t time, bool reversed,
                            kpar_value_id *out)
 {
     const kpar_shape shape = *kpar_lower_shape(lowering, steps[0]);
-    const kpar_shape one = {.rank = 3, .dims = {shape.dims[0], {1, false}, shape.dims[1]}};
+    kpar_shape one = {.rank = shape.rank + 1, .dims = {shape.dims[0], {1, false}}};
+    for (int i = 1; i < shape.rank; i++) one.dims[i + 1] = shape.dims[i];
     kpar_value_id *parts = kpar_arena_alloc(lowering->arena, (size_t)time * sizeof *parts);
     for (int64_t k = 0; k < time; k++)
         KPAR_TRY(kpar_build_reshape(lowering->graph, one, steps[reversed ? time - 1 - k : k], &parts[k]));
@@ -50,10 +53,14 @@ static kpar_status stacked(kpar_lowering *lowering, const kpar_value_id *steps, 
 static kpar_status choose(kpar_lowering *lowering, const recurrence *r, int64_t k, kpar_value_id yes,
                           kpar_value_id no, kpar_value_id *out)
 {
+    kpar_value_id mask = r->masks[k];
+    kpar_shape shape = *kpar_lower_shape(lowering, mask);
+    while (shape.rank < kpar_lower_shape(lowering, yes)->rank) shape.dims[shape.rank++] = shape.dims[1];
+    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, mask, &mask));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x masked = kpar_x_eq(e, kpar_x_input(e, 0), kpar_x_constant(e, 0));
     return kpar_lower_apply(lowering, e, kpar_x_select(e, masked, kpar_x_input(e, 2), kpar_x_input(e, 1)),
-                            (kpar_value_id[]){r->masks[k], yes, no}, 3, out);
+                            (kpar_value_id[]){mask, yes, no}, 3, out);
 }
 
 static kpar_status read_mask(kpar_lowering *lowering, recurrence *r, kpar_value_id mask)
@@ -93,10 +100,11 @@ static kpar_status run_cell(kpar_lowering *lowering, recurrence *r, const kpar_c
 }
 
 /* The cell's initial states: those that the call is given, or zeros. */
-static kpar_status begin_states(kpar_lowering *lowering, recurrence *r, const kpar_cell *cell, kpar_dim rows,
+static kpar_status begin_states(kpar_lowering *lowering, recurrence *r, const kpar_cell *cell,
                                 const kpar_value_id *initial, int n_initial)
 {
-    const kpar_shape shape = {.rank = 2, .dims = {rows, {cell->units, false}}};
+    const kpar_shape shape = cell->state;
+    char text[KPAR_SHAPE_TEXT];
     for (int s = 0; s < cell->row->states; s++) {
         const int at = r->n_states + s;
         if (at + 1 >= KPAR_CALL_OUTPUTS)
@@ -108,8 +116,8 @@ static kpar_status begin_states(kpar_lowering *lowering, recurrence *r, const kp
             KPAR_TRY(kpar_lower_real(lowering, initial[at], &r->state[at]));
         if (n_initial == 0) continue;
         if (at >= n_initial || !kpar_shape_equal(kpar_lower_shape(lowering, r->state[at]), &shape))
-            return kpar_fail(KPAR_EFORMAT, "%s: expected an initial state %d of shape (batch, %lld)",
-                             lowering->owner, at + 1, (long long)cell->units);
+            return kpar_fail(KPAR_EFORMAT, "%s: expected an initial state %d of shape %s", lowering->owner,
+                             at + 1, kpar_shape_format(text, &shape));
     }
     return KPAR_OK;
 }
@@ -119,9 +127,8 @@ static kpar_status add_cell(kpar_lowering *lowering, recurrence *r, const kpar_c
                             const kpar_value_id *initial, int n_initial, bool first, kpar_value_id x)
 {
     kpar_cell cell;
-    const kpar_shape shape = *kpar_lower_shape(lowering, x);
-    KPAR_TRY(kpar_cell_read(lowering, row, shape.dims[2].size, &cell));
-    KPAR_TRY(begin_states(lowering, r, &cell, shape.dims[0], initial, n_initial));
+    KPAR_TRY(kpar_cell_read(lowering, row, x, &cell));
+    KPAR_TRY(begin_states(lowering, r, &cell, initial, n_initial));
     KPAR_TRY(run_cell(lowering, r, &cell, x, first && r->backwards, r->state + r->n_states));
     r->n_states += row->states;
     return KPAR_OK;
@@ -182,15 +189,15 @@ static kpar_status mask_outputs(kpar_lowering *lowering, recurrence *r)
     return KPAR_OK;
 }
 
-/* Runs the current layer, whose arguments are read, over x (batch, time, features). */
+/* Runs the current layer, whose arguments are read, over x (batch, time, ...). */
 static kpar_status run(kpar_lowering *lowering, recurrence *r, kpar_value_id x, kpar_value_id mask,
                        const kpar_value_id *initial, int n_initial)
 {
     const kpar_shape *shape = kpar_lower_shape(lowering, x);
     KPAR_TRY(kpar_lower_real(lowering, x, &x));
-    if (shape->rank != 3) {
+    if (shape->rank < 3) {
         char text[KPAR_SHAPE_TEXT];
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: its input has shape %s, expected (batch, time, features)",
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: its input has shape %s, expected (batch, time, ...)",
                          lowering->owner, kpar_shape_format(text, shape));
     }
     r->time = shape->dims[1].size;

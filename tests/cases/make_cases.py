@@ -509,6 +509,21 @@ def masked_statistics(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=of_lengths(rng, 5, features(rng, 5, 3)), y=classes(rng, 3, 5))
 
 
+def recurrent_images(rng):
+    """ConvLSTM in one to three dimensions: strides, dilation, valid and same, states given, masks, backwards"""
+    line, image, masked = layers.Input((4, 7, 2), name="line"), layers.Input((3, 5, 5, 2), name="image"), layers.Input((4,), dtype="bool", name="m")
+    one = layers.ConvLSTM1D(3, 2, strides=2, padding="same", return_sequences=True)(line, mask=masked)
+    one = layers.ConvLSTM1D(2, 3, dilation_rate=2, padding="same", go_backwards=True, unit_forget_bias=False)(one)
+    two, *states = layers.ConvLSTM2D(3, 2, return_sequences=True, return_state=True, recurrent_activation="hard_sigmoid")(image)
+    two = layers.ConvLSTM2D(3, 3, padding="same", use_bias=False)(two, initial_state=states)
+    three = layers.ConvLSTM3D(2, (2, 1, 2))(layers.Reshape((3, 5, 5, 2, 1))(image))
+    flat = layers.Concatenate()([layers.Flatten()(part) for part in (one, two, three)])
+    model = keras.Model({"line": line, "image": image, "m": masked}, layers.Dense(4, activation="softmax")(flat))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 4),
+                x={"line": features(rng, 4, 7, 2), "image": features(rng, 3, 5, 5, 2),
+                   "m": of_lengths(rng, 4, np.ones((ROWS, 4), dtype="int32"))})
+
+
 def models_in_time(rng):
     """TimeDistributed of models, of Flatten, Reshape, RepeatVector and attention's neighbours; a model that is given a mask"""
     image, words = layers.Input((3, 6, 6, 2), name="image"), layers.Input((3,), dtype="int32", name="words")
@@ -533,7 +548,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, models_in_time, attention_masks, language_model, many_classes,
+         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights]
 
 # Large for their weights: HDF5 and the config have much that repeats.

@@ -969,6 +969,9 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          KPAR_EUNSUPPORTED},
         {ONE_OF("3, 2", "SimpleRNN", "{\"units\": 0}"), "layer_1|units", KPAR_EFORMAT},
         {ONE_OF("3", "SimpleRNN", "{\"units\": 2}"), "layer_1|(batch, 3)|time", KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 4, 2", "LSTM", "{\"units\": 2}"), "layer_1|4 dimensions, expected 3", KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 4, 2", "ConvLSTM1D", "{\"filters\": 2, \"kernel_size\": 5}"), "layer_1|smaller than its kernel",
+         KPAR_EFORMAT},
         {ONE_OF("3, 2", "LSTMCell", "{\"units\": 2}"), "layer_1|LSTMCell|RNN", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0") LAYER("BatchNormalization", "{\"axis\": 1}", "1")
          "], \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
