@@ -214,6 +214,21 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_average_pooling_2d, .images = true},
     {"AveragePooling3D", "mean of each window", "pool_size strides padding", "",
      .lower = kpar_layer_average_pooling_3d, .images = true},
+    {"AdaptiveAveragePooling1D", "mean of each of a number of windows", "output_size", "",
+     .lower = kpar_layer_adaptive_average_pooling, .images = true},
+    {"AdaptiveAveragePooling2D", "mean of each of a number of windows", "output_size", "",
+     .lower = kpar_layer_adaptive_average_pooling, .images = true},
+    {"AdaptiveAveragePooling3D", "mean of each of a number of windows", "output_size", "",
+     .lower = kpar_layer_adaptive_average_pooling, .images = true},
+    {"AdaptiveMaxPooling1D", "largest element of each of a number of windows", "output_size", "",
+     .lower = kpar_layer_adaptive_max_pooling, .images = true},
+    {"AdaptiveMaxPooling2D", "largest element of each of a number of windows", "output_size", "",
+     .lower = kpar_layer_adaptive_max_pooling, .images = true},
+    {"AdaptiveMaxPooling3D", "largest element of each of a number of windows", "output_size", "",
+     .lower = kpar_layer_adaptive_max_pooling, .images = true},
+    {"EinsumDense", "sums of products with a kernel by an equation, bias, activation",
+     "equation output_shape activation bias_axes kernel_initializer bias_initializer", "",
+     .lower = kpar_layer_einsum_dense},
 };
 
 const kpar_layer_row *kpar_layer_rows(int *n)

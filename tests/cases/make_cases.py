@@ -296,6 +296,22 @@ def applied_layers(rng):
                 x={"x": features(rng, 4, 6), "ids": classes(rng, 5, 4)}, y=classes(rng, 4))
 
 
+def einsums_and_adaptive(rng):
+    """EinsumDense with and without dots on either side, biases of some dimensions; adaptive pooling, even and uneven"""
+    x, image = layers.Input((5, 6), name="x"), layers.Input((7, 5, 2), name="image")
+    h = layers.EinsumDense("abc,cde->abed", output_shape=(None, 3, 4), bias_axes="ed", activation="tanh")(x)
+    h = layers.EinsumDense("...ed,def->...f", output_shape=8, bias_axes="f")(h)
+    h = layers.EinsumDense("ab...,bc->ac...", output_shape=4, bias_axes="c", activation="tanh")(layers.Reshape((5, 8))(h))
+    h = layers.EinsumDense("abc,bcd->ad", output_shape=6)(layers.Reshape((4, 8))(h))
+    a = layers.AdaptiveAveragePooling2D((3, 5))(image)
+    b = layers.AdaptiveMaxPooling2D((3, 2))(layers.Conv2D(3, 2)(image))
+    c = layers.AdaptiveMaxPooling1D(3)(layers.AdaptiveAveragePooling1D(4)(layers.Dense(4)(x)))
+    joined = layers.Concatenate()([h, layers.Flatten()(a), layers.Flatten()(b), layers.Flatten()(c)])
+    model = keras.Model([x, image], layers.Dense(4, activation="softmax")(joined))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)),
+                x={"x": features(rng, 5, 6), "image": features(rng, 7, 5, 2)}, y=classes(rng, 4))
+
+
 def running_sums(rng):
     """Functional: running sums and products, products, casts; numbers of features cast to whole ones are an embedding's rows"""
     x = layers.Input((4, 6))
@@ -547,7 +563,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, transposed_kinds,
-         applied_layers, running_sums, attention_heads, attention_single,
+         applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights]
 

@@ -993,6 +993,28 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "layer_1|noise_shape", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("2, 3") LAYER("Softmax", "{\"axis\": 3}", "0") "], \"outputs\": [1]}",
          "layer_1|axis", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("2, 3")
+             LAYER("EinsumDense", "{\"equation\": \"abc,bcd->abd\", \"output_shape\": 3}",
+                   "0") "], \"outputs\": [1]}",
+         "layer_1|EinsumDense|equation|abc,bcd->abd", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("2, 3")
+             LAYER("EinsumDense", "{\"equation\": \"ab,bc->ac\", \"output_shape\": 3}",
+                   "0") "], \"outputs\": [1]}",
+         "layer_1|EinsumDense|ab,bc->ac|3 dimensions", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("2, 3")
+             LAYER("EinsumDense", "{\"equation\": \"...b,bc->...c\", \"output_shape\": null}",
+                   "0") "], \"outputs\": [1]}",
+         "layer_1|EinsumDense|output_shape|'c'", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("4, 3")
+             LAYER("AdaptiveMaxPooling1D", "{\"output_size\": [5]}", "0") "], \"outputs\": [1]}",
+         "layer_1|AdaptiveMaxPooling1D|output_size|larger", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("4, 3")
+             LAYER("GaussianNoise", "{\"stddev\": -1}", "0") "], \"outputs\": [1]}",
+         "layer_1|GaussianNoise|stddev|-1", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("4, 3")
+             LAYER("Normalization", "{\"axis\": -1, \"mean\": [1, 2], \"variance\": [1, 2]}",
+                   "0") "], \"outputs\": [1]}",
+         "layer_1|Normalization|expected 3 statistics|found 2", KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("2") LAYER("Reshape", "{\"target_shape\": [3]}", "0") "], \"outputs\": [1]}",
          "layer_1|target_shape", KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("2") LAYER("Reshape", "{\"target_shape\": [2, 1]}", "0")
