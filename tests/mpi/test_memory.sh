@@ -1,6 +1,7 @@
 #!/bin/sh
 # A model larger than one rank's memory: refused on one rank, with where it would fit; trained, read and written on four
-# ranks of which each may have as much. By messages alone: RLIMIT_DATA does not count what ranks share.
+# ranks of which each may have as much. By messages alone: RLIMIT_DATA does not count what ranks share. And memory does not
+# grow with the steps.
 run=$(dirname "$0")/run.sh
 program=./kpar_train
 LIMIT=100 SHOW=1
@@ -63,5 +64,22 @@ limited 4 "$work/wide.keras" --pipeline 4 --transport mpi --output "$work/wide.k
 check_figures "the file that it wrote, on four stages"
 limited 4 "$work/wide.keras" --tensor 4 --transport mpi
 check_figures "the same file on four tensor ranks"
+
+# --- what a run takes does not grow ---
+
+small=${srcdir:-.}/tests/cases/data/opt_sgd
+# epochs RANKS N: so many of 4 steps, with validation and checkpoints; prints the peak in MiB.
+epochs() {
+    rm -rf "$work/saved"
+    "$run" "$1" $program "$small/model.keras" --data "$small/data.npz" --batch-size 8 --validation-split 0.2 --epochs "$2" \
+        --checkpoint "$work/saved" --checkpoint-every 100 --threads-per-rank 1 --verbose 0 --json "$work/json" >"$work/out" 2>&1
+    equal "$1 trains $2 epochs" 0 $? >&2
+    figure peak_rank_bytes
+}
+for ranks in 1 2; do
+    few=$(epochs $ranks 30) many=$(epochs $ranks 500)
+    if [ "$many" -le "$((few + 1))" ]; then echo "ok: 2000 steps on $ranks take no more memory than 120"
+    else fail "2000 steps on $ranks take no more memory than 120" "$few MiB" "$many MiB"; fi
+done
 
 exit $((failures > 0))
