@@ -1,6 +1,7 @@
 /* One step of any mode. */
 #include "train/trainer_internal.h"
 
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 
@@ -72,6 +73,48 @@ static kpar_status explain_not_finite(kpar_trainer *t, kpar_mode mode, const kpa
     return kpar_comm_agree(t->comm, status);
 }
 
+/* Layer of what writes the slot last. */
+static const char *layer_of(const kpar_program *p, const kpar_slot *slot)
+{
+    for (size_t i = p->n_instructions; i-- > 0;) {
+        const kpar_instruction *in = &p->instructions[i];
+        for (int w = in->n_places - in->n_writes; w < in->n_places; w++)
+            if (in->places[w].rank < 0 && in->places[w].offset == slot->place.offset) return in->layer;
+    }
+    return "";
+}
+
+/* Number of the sum that the loss and the penalties on weights are parts of. */
+static int loss_number(const kpar_trainer *t)
+{
+    int n, values;
+    const kpar_report_entry *entries = kpar_plan_reports(t->plan, KPAR_MODE_TRAIN, &n, &values);
+    return n > 0 ? entries[0].value : -1;
+}
+
+/* The guard saw a finite loss, but a penalty is none: it is known once the step is done. Collective. */
+static kpar_status explain_penalty(kpar_trainer *t)
+{
+    const kpar_program *p = t->programs[KPAR_MODE_TRAIN];
+    const char *layer = NULL;
+    const int number = loss_number(t);
+    for (size_t i = 0; i < p->n_slots && !layer; i++) {
+        const kpar_slot *slot = &p->slots[i];
+        double part;
+        if (slot->kind != KPAR_SLOT_REPORT || !slot->owner || slot->index != number) continue;
+        kpar_convert(&part, KPAR_F64, kpar_executor_memory(t->executor, &slot->place), slot->tensor.dtype, 1);
+        if (!isfinite(part)) layer = layer_of(p, slot);
+    }
+    int teller;
+    kpar_status status = choose_teller(t, layer != NULL, &teller);
+    if (status == KPAR_OK && kpar_comm_rank(t->comm) == teller)
+        status = kpar_fail(KPAR_ENUMERIC,
+                           "step %lld: the penalty on weights of layer '%s' is not finite; lower its "
+                           "regularizer's factor or the learning rate",
+                           (long long)t->steps_done + 1, layer ? layer : "");
+    return kpar_comm_agree(t->comm, status);
+}
+
 kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch, double *sums,
                               bool *stop)
 {
@@ -86,6 +129,8 @@ kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch 
     t->sums[values + 1] = status == KPAR_ENUMERIC;
     KPAR_TRY(kpar_comm_sum(t->comm, t->sums, values + 2));
     if (t->sums[values + 1] != 0) return explain_not_finite(t, mode, batch);
+    if (mode == KPAR_MODE_TRAIN && loss_number(t) >= 0 && !isfinite(t->sums[loss_number(t)]))
+        return explain_penalty(t);
     memcpy(sums, t->sums, (size_t)values * sizeof *sums);
     if (stop) *stop = t->sums[values] != 0;
     if (mode == KPAR_MODE_TRAIN) t->steps_done++;

@@ -76,6 +76,12 @@ job 1 "$model" --data "$data" --learning-rate 0.5 --output "$work/rate.keras" --
 job 1 "$work/rate.keras" --data "$data" --evaluate --verbose 0
 equal "a model trained with another learning rate loads again" 0 $code
 
+awk -v l2='{"class_name": "L2", "config": {"l2": 3e38}}' 'BEGIN { n = 0 } /"kernel_regularizer": *null/ && n++ == 1 {
+    sub(/null/, l2) } { print }' "${srcdir:-.}/tests/bench/models/w1_mlp.json" >"$work/penalty.json"
+job 2 "$work/penalty.json" --data random:8 --batch-size 8 --pipeline 2 --threads-per-rank 1
+equal "a penalty on weights that is not finite ends training" 1 $code
+contains "and its layer is named" "the penalty on weights of layer 'dense_1' is not finite" "$(cat "$work/out")"
+
 # --- evaluate and predict ---
 
 for ranks in 1 4; do
