@@ -79,7 +79,7 @@ static kpar_status each_step(kpar_lowering *lowering, kpar_value_id x, kpar_valu
         kpar_lower_part(lowering, NULL);
         KPAR_TRY(kpar_build_slice(lowering->graph, start, stop, x, &step));
         KPAR_TRY(kpar_build_reshape(lowering->graph, as_rows(one), step, &step));
-        KPAR_TRY(lowering->layer->row->lower(lowering, &step, 1, outputs));
+        KPAR_TRY(kpar_lower_layer(lowering, &step, 1, outputs));
         KPAR_TRY(kpar_build_reshape(lowering->graph, as_steps(*kpar_lower_shape(lowering, outputs[0]), 1),
                                     outputs[0], &steps[t]));
     }
@@ -91,7 +91,7 @@ static kpar_status all_steps(kpar_lowering *lowering, kpar_value_id x, kpar_valu
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
     kpar_value_id outputs[KPAR_CALL_OUTPUTS];
     KPAR_TRY(kpar_build_reshape(lowering->graph, as_rows(shape), x, &x));
-    KPAR_TRY(lowering->layer->row->lower(lowering, &x, 1, outputs));
+    KPAR_TRY(kpar_lower_layer(lowering, &x, 1, outputs));
     return kpar_build_reshape(lowering->graph,
                               as_steps(*kpar_lower_shape(lowering, outputs[0]), shape.dims[1].size),
                               outputs[0], output);

@@ -229,6 +229,13 @@ static kpar_status lower_images(kpar_lowering *lowering, const kpar_value_id *in
     return move_dim(lowering, rank - 1, 1, output);
 }
 
+kpar_status kpar_lower_layer(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
+                             kpar_value_id *outputs)
+{
+    const kpar_layer_row *row = lowering->layer->row;
+    return (row->images ? lower_images : row->lower)(lowering, inputs, n_inputs, outputs);
+}
+
 static kpar_status lower_call(kpar_lowering *lowering, int index)
 {
     const kpar_call *call = &lowering->model->calls[index];
@@ -242,7 +249,7 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     KPAR_TRY(call_inputs(lowering, call, inputs, kpar_arena_alloc(lowering->arena, room)));
     const kpar_layer_row *row = lowering->layer->row;
     kpar_value_id *outputs = &lowering->call_values[index * KPAR_CALL_OUTPUTS];
-    KPAR_TRY((row->images ? lower_images : row->lower)(lowering, inputs, call->n_inputs, outputs));
+    KPAR_TRY(kpar_lower_layer(lowering, inputs, call->n_inputs, outputs));
     if (row->mask)
         KPAR_TRY(row->mask(lowering, inputs, call->n_inputs,
                            &lowering->call_masks[index * KPAR_CALL_OUTPUTS]));

@@ -136,6 +136,9 @@ const kpar_layer *kpar_lower_inner(const kpar_lowering *lowering, const char *ar
 kpar_status kpar_lower_enter(kpar_lowering *lowering, const kpar_layer *layer,
                              kpar_frame *outer) KPAR_MUST_USE;
 void kpar_lower_leave(kpar_lowering *lowering, const kpar_frame *outer);
+/* lower.c: what the current layer makes of these inputs, images with their channels wherever it has them. */
+kpar_status kpar_lower_layer(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
+                             kpar_value_id *outputs) KPAR_MUST_USE;
 /* lower.c: sets the owner of messages; whether the current layer is supported, with its arguments. */
 kpar_status kpar_lower_check_layer(kpar_lowering *lowering) KPAR_MUST_USE;
 

@@ -549,8 +549,9 @@ def models_in_time(rng):
     looked = layers.TimeDistributed(keras.Model(picture, small, name="look"))(image)
     rows = layers.TimeDistributed(layers.RepeatVector(2))(layers.TimeDistributed(layers.Flatten())(image))
     rows = layers.TimeDistributed(layers.Reshape((4, 36)))(rows)
+    means = layers.TimeDistributed(layers.GlobalAveragePooling2D(data_format="channels_first"))(image)
     rows = layers.TimeDistributed(keras.Sequential([layers.Input((4, 36)), layers.LSTM(3), layers.LayerNormalization()]))(rows)
-    both = layers.Concatenate()([looked, rows])
+    both = layers.Concatenate()([looked, rows, means])
     told = keras.Sequential([layers.Input((3, 5)), layers.Dense(4, activation="tanh"), layers.GRU(4)], name="told")(
         layers.Embedding(12, 5, mask_zero=True)(words))
     last = layers.GRU(4)(both, initial_state=told)
