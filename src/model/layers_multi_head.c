@@ -1,28 +1,13 @@
 /* Attention in several heads: Vaswani et al., "Attention is all you need" (2017); heads of queries that share keys and
- * values: Ainslie et al., "GQA" (2023).
- *
- * Tensors are (batch, free ..., steps ..., features): attention is over the steps, each position of the free dimensions by
- * itself. With heads: (batch, free ..., heads, steps, size), where the steps are one dimension. */
-#include "model/attention.h"
+ * values: Ainslie et al., "GQA" (2023). */
+#include "model/heads.h"
 
 #include <math.h>
-
-typedef struct attention {
-    int64_t heads, shared_heads; /* of queries; of keys and values */
-    int64_t key_dim, value_dim;
-    kpar_shape query, value, outputs;
-    unsigned axes; /* the dimensions that are steps */
-    int n_axes;
-    bool use_bias, use_gate, returns_weights;
-    bool takes_query_mask; /* by name; else it sees only the one that the query came with */
-    double dropout;
-    int64_t window; /* 0: none */
-} attention;
 
 /* --- between the two forms --- */
 
 /* The permutation of (batch, free and steps as they stand, heads, size) to (batch, free ..., heads, steps ..., size). */
-static void heads_before_steps(const attention *a, int rank, int *permutation)
+static void heads_before_steps(const kpar_heads *a, int rank, int *permutation)
 {
     int n = 1;
     permutation[0] = 0;
@@ -35,7 +20,7 @@ static void heads_before_steps(const attention *a, int rank, int *permutation)
 }
 
 /* (batch, free ..., heads, steps, size) for inputs of shape `x`. */
-static kpar_shape headed(const attention *a, const kpar_shape *x, int64_t heads, int64_t size)
+static kpar_shape headed(const kpar_heads *a, const kpar_shape *x, int64_t heads, int64_t size)
 {
     kpar_shape shape = {.rank = 1, .dims = {x->dims[0]}};
     kpar_dim steps = {1, false};
@@ -59,7 +44,7 @@ static kpar_shape with_last(const kpar_shape *x, int n, const kpar_dim *last)
     return shape;
 }
 
-static kpar_status split_heads(kpar_lowering *lowering, const attention *a, const kpar_shape *x,
+static kpar_status split_heads(kpar_lowering *lowering, const kpar_heads *a, const kpar_shape *x,
                                int64_t heads, int64_t size, kpar_value_id *value)
 {
     const kpar_dim last[] = {{heads, false}, {size, false}};
@@ -72,7 +57,7 @@ static kpar_status split_heads(kpar_lowering *lowering, const attention *a, cons
 }
 
 /* Back to (batch, ..., heads, size), dimensions as the query has them. */
-static kpar_status join_heads(kpar_lowering *lowering, const attention *a, kpar_value_id *value)
+static kpar_status join_heads(kpar_lowering *lowering, const kpar_heads *a, kpar_value_id *value)
 {
     const kpar_dim last[] = {{a->heads, false}, {a->value_dim, false}};
     const kpar_shape apart = with_last(&a->query, 2, last);
@@ -91,7 +76,7 @@ static kpar_status join_heads(kpar_lowering *lowering, const attention *a, kpar_
 
 /* x times a kernel whose first `summed` dimensions are x's last ones, plus a bias of the others; as one product of
  * matrices, (k batch, others). */
-static kpar_status project(kpar_lowering *lowering, const attention *a, const char *part, int rank,
+static kpar_status project(kpar_lowering *lowering, const kpar_heads *a, const char *part, int rank,
                            const int64_t *dims, int summed, kpar_value_id x, kpar_value_id *out)
 {
     kpar_graph *g = lowering->graph;
@@ -126,7 +111,7 @@ static kpar_status project(kpar_lowering *lowering, const attention *a, const ch
 }
 
 /* x (batch, ..., features) in heads of `size`. */
-static kpar_status to_heads(kpar_lowering *lowering, const attention *a, const char *part, kpar_value_id x,
+static kpar_status to_heads(kpar_lowering *lowering, const kpar_heads *a, const char *part, kpar_value_id x,
                             int64_t heads, int64_t size, kpar_value_id *out)
 {
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
@@ -136,7 +121,7 @@ static kpar_status to_heads(kpar_lowering *lowering, const attention *a, const c
 }
 
 /* All heads of a step to its outputs. */
-static kpar_status from_heads(kpar_lowering *lowering, const attention *a, const char *part, kpar_value_id x,
+static kpar_status from_heads(kpar_lowering *lowering, const kpar_heads *a, const char *part, kpar_value_id x,
                               kpar_value_id *out)
 {
     const kpar_shape result = with_last(&a->query, a->outputs.rank, a->outputs.dims);
@@ -145,88 +130,6 @@ static kpar_status from_heads(kpar_lowering *lowering, const attention *a, const
     KPAR_TRY(join_heads(lowering, a, &x));
     KPAR_TRY(project(lowering, a, part, 2 + a->outputs.rank, dims, 2, x, out));
     return kpar_build_reshape(lowering->graph, result, *out, out);
-}
-
-/* --- masks --- */
-
-/* How many queries or keys there are. */
-static int64_t steps_of(const attention *a, const kpar_shape *x)
-{
-    int64_t steps = 1;
-    for (int i = 1; i < x->rank - 1; i++)
-        if (a->axes >> i & 1) steps *= x->dims[i].size;
-    return steps;
-}
-
-/* Joins a mask (batch, steps) of an input, as (batch, 1, steps, 1) of queries or (batch, 1, 1, steps) of keys. */
-static kpar_status also_steps(kpar_lowering *lowering, const attention *a, bool of_queries,
-                              kpar_value_id mask, kpar_value_id *allowed)
-{
-    if (mask < 0) return KPAR_OK;
-    const kpar_shape *shape = kpar_lower_shape(lowering, mask);
-    kpar_shape spread = {.rank = 4, .dims = {{1, true}, {1, false}, {1, false}, {1, false}}};
-    if (shape->rank != 2 || a->query.rank != 3)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected masks (batch, steps) of tensors of rank 3",
-                         lowering->owner);
-    spread.dims[of_queries ? 2 : 3] = shape->dims[1];
-    KPAR_TRY(kpar_build_reshape(lowering->graph, spread, mask, &mask));
-    return kpar_attention_also(lowering, mask, allowed);
-}
-
-/* Joins `attention_mask` (batch, free ..., steps ..., steps ...), or with heads before the steps. */
-static kpar_status also_pairs(kpar_lowering *lowering, const attention *a, bool joined, kpar_value_id mask,
-                              kpar_value_id *allowed)
-{
-    if (mask < 0) return KPAR_OK;
-    const kpar_shape shape = *kpar_lower_shape(lowering, mask);
-    const int pairs = 2 * a->n_axes, leading = a->query.rank - 1 - a->n_axes;
-    const bool headed = shape.rank == leading + 1 + pairs;
-    kpar_shape folded = {.rank = leading};
-    for (int i = 0; i < leading && i < shape.rank; i++) folded.dims[i] = shape.dims[i];
-    folded.dims[folded.rank++] = headed ? shape.dims[leading] : (kpar_dim){1, false};
-    for (int side = 0; side < 2; side++) {
-        const int first = shape.rank - pairs + side * a->n_axes;
-        kpar_dim *steps = &folded.dims[folded.rank++];
-        steps->size = 1;
-        for (int i = 0; i < a->n_axes && first >= 0; i++) steps->size *= shape.dims[first + i].size;
-    }
-    const int64_t queries = folded.dims[folded.rank - 2].size, keys = folded.dims[folded.rank - 1].size;
-    if ((!headed && shape.rank != leading + pairs) || (headed && joined) ||
-        (queries != 1 && queries != steps_of(a, &a->query)) || (keys != 1 && keys != steps_of(a, &a->value)))
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: expected an attention_mask (batch, queries, keys), or with heads before them "
-                         "and no other masks",
-                         lowering->owner);
-    KPAR_TRY(kpar_lower_truth(lowering, mask, &mask));
-    KPAR_TRY(kpar_build_reshape(lowering->graph, folded, mask, &mask));
-    return kpar_attention_also(lowering, mask, allowed);
-}
-
-/* The mask that the call is given by `name`, or that input `number` came with; -1: none. */
-static kpar_status mask_of(kpar_lowering *lowering, const char *name, int number, kpar_value_id *mask)
-{
-    const kpar_value_id given = name ? kpar_lower_named(lowering, name, 0) : -1;
-    *mask = lowering->masks[number];
-    return given < 0 ? KPAR_OK : kpar_lower_truth(lowering, given, mask);
-}
-
-/* Which keys a query may see, to broadcast to (batch, free ..., heads, queries, keys). */
-static kpar_status allowed_keys(kpar_lowering *lowering, const attention *a, int n_inputs,
-                                kpar_value_id *allowed)
-{
-    kpar_value_id query, value, key = -1;
-    *allowed = -1;
-    KPAR_TRY(mask_of(lowering, a->takes_query_mask ? "query_mask" : NULL, 0, &query));
-    KPAR_TRY(mask_of(lowering, "value_mask", n_inputs > 1 ? 1 : 0, &value));
-    if (n_inputs > 2) KPAR_TRY(mask_of(lowering, "key_mask", 2, &key));
-    KPAR_TRY(also_steps(lowering, a, true, query, allowed));
-    KPAR_TRY(also_steps(lowering, a, false, value, allowed));
-    KPAR_TRY(also_steps(lowering, a, false, key, allowed));
-    const bool joined = *allowed >= 0;
-    KPAR_TRY(kpar_attention_near(lowering, (kpar_dim){steps_of(a, &a->query), false},
-                                 (kpar_dim){steps_of(a, &a->value), false},
-                                 kpar_call_says(lowering, "use_causal_mask"), a->window, allowed));
-    return also_pairs(lowering, a, joined, kpar_lower_named(lowering, "attention_mask", 0), allowed);
 }
 
 /* --- attention --- */
@@ -243,7 +146,7 @@ static kpar_status regroup(kpar_lowering *lowering, int64_t heads, kpar_value_id
 
 /* Keras has two ways: scores that are hidden count for nothing, or, where the weights are looked at or dropped, the
  * weights are 0 besides, also those of a query that may see nothing. */
-static kpar_status weigh(kpar_lowering *lowering, const attention *a, kpar_value_id allowed,
+static kpar_status weigh(kpar_lowering *lowering, const kpar_heads *a, kpar_value_id allowed,
                          kpar_value_id *scores)
 {
     const bool by_layer = a->dropout > 0 || a->returns_weights || a->query.rank != 3;
@@ -253,8 +156,8 @@ static kpar_status weigh(kpar_lowering *lowering, const attention *a, kpar_value
     return by_layer ? kpar_attention_where(lowering, allowed, *scores, 0, scores) : KPAR_OK;
 }
 
-static kpar_status attend(kpar_lowering *lowering, const attention *a, kpar_value_id query, kpar_value_id key,
-                          kpar_value_id value, kpar_value_id allowed, kpar_value_id *out,
+static kpar_status attend(kpar_lowering *lowering, const kpar_heads *a, kpar_value_id query,
+                          kpar_value_id key, kpar_value_id value, kpar_value_id allowed, kpar_value_id *out,
                           kpar_value_id *weights)
 {
     kpar_graph *g = lowering->graph;
@@ -270,7 +173,7 @@ static kpar_status attend(kpar_lowering *lowering, const attention *a, kpar_valu
 }
 
 /* (batch, free ..., heads, steps ..., steps ...) */
-static kpar_status unfold_weights(kpar_lowering *lowering, const attention *a, kpar_value_id *weights)
+static kpar_status unfold_weights(kpar_lowering *lowering, const kpar_heads *a, kpar_value_id *weights)
 {
     kpar_shape shape = *kpar_lower_shape(lowering, *weights);
     shape.rank -= 2;
@@ -289,7 +192,7 @@ typedef struct part_names {
     const char *query, *key, *gate, *value, *output;
 } part_names;
 
-static kpar_status lower_heads(kpar_lowering *lowering, const attention *a, const part_names *parts,
+static kpar_status lower_heads(kpar_lowering *lowering, const kpar_heads *a, const part_names *parts,
                                const kpar_value_id *inputs, int n_inputs, kpar_value_id *output)
 {
     kpar_value_id query, key, value, gate = -1, allowed, weights;
@@ -301,7 +204,7 @@ static kpar_status lower_heads(kpar_lowering *lowering, const attention *a, cons
         KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_SIGMOID, gate, &gate));
     }
     KPAR_TRY(to_heads(lowering, a, parts->value, values, a->shared_heads, a->value_dim, &value));
-    KPAR_TRY(allowed_keys(lowering, a, n_inputs, &allowed));
+    KPAR_TRY(kpar_heads_allowed(lowering, a, n_inputs, &allowed));
     KPAR_TRY(attend(lowering, a, query, key, value, allowed, output, &weights));
     if (a->use_gate)
         KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *output, gate, output));
@@ -313,7 +216,7 @@ static kpar_status lower_heads(kpar_lowering *lowering, const attention *a, cons
 
 /* --- arguments --- */
 
-static bool fit_together(const attention *a, const kpar_shape *key)
+static bool fit_together(const kpar_heads *a, const kpar_shape *key)
 {
     if (a->query.rank < 3 || a->query.rank >= KPAR_MAX_RANK || a->value.rank != a->query.rank || key->rank != a->query.rank) return false;
     for (int i = 1; i < key->rank - 1; i++) {
@@ -325,7 +228,7 @@ static bool fit_together(const attention *a, const kpar_shape *key)
 
 /* What both layers have. */
 static kpar_status read_common(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
-                               attention *a)
+                               kpar_heads *a)
 {
     const json_t *config = lowering->layer->config;
     if (n_inputs < 1 || n_inputs > 3)
@@ -398,7 +301,7 @@ KPAR_LAYER(multi_head_attention)
                                      "output_dense"};
     const json_t *config = lowering->layer->config;
     const kpar_shape *query = kpar_lower_shape(lowering, inputs[0]);
-    attention a = {0};
+    kpar_heads a = {0};
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "num_heads", 0, &a.heads));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "key_dim", 0, &a.key_dim));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "value_dim", a.key_dim, &a.value_dim));
@@ -415,7 +318,7 @@ KPAR_LAYER(group_query_attention)
                                      "_output_dense"};
     const json_t *config = lowering->layer->config;
     const kpar_shape *query = kpar_lower_shape(lowering, inputs[0]);
-    attention a = {.axes = 2,
+    kpar_heads a = {.axes = 2,
                    .takes_query_mask = true,
                    .outputs = {.rank = 1, .dims = {query->dims[query->rank - 1]}}};
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "num_query_heads", 0, &a.heads));
