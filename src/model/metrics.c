@@ -148,6 +148,19 @@ static kpar_status root_mean_squared_error(kpar_lowering *lowering, const json_t
     return KPAR_OK;
 }
 
+/* A mean of scores in the making. */
+typedef struct mean {
+    kpar_x total, weights;
+} mean;
+
+static mean mean_begin(kpar_expression_builder *e) { return (mean){constant(e, 0), constant(e, 0)}; }
+
+static void mean_add(kpar_expression_builder *e, mean *m, kpar_x score, kpar_x weight)
+{
+    m->total = kpar_x_add(e, m->total, kpar_x_mul(e, score, weight));
+    m->weights = kpar_x_add(e, m->weights, weight);
+}
+
 /* 1 - residuals / deviations from the mean, of each value of a row, averaged. */
 static kpar_status r2_score(kpar_lowering *lowering, const json_t *config, const char *owner,
                             kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
@@ -175,19 +188,18 @@ static kpar_status r2_score(kpar_lowering *lowering, const json_t *config, const
     }
     KPAR_TRY(add_count(lowering, sums));
     kpar_expression_builder *e = sums->e = kpar_expression_begin(3 * n + 1);
-    kpar_x total = constant(e, 0), weights = constant(e, 0), one = constant(e, 1);
+    const kpar_x one = constant(e, 1);
+    mean scores = mean_begin(e);
     for (int i = 0; i < n; i++) {
         kpar_x sum = kpar_x_input(e, i), squares = kpar_x_input(e, n + i), rest = kpar_x_input(e, 2 * n + i);
-        kpar_x mean = kpar_x_div(e, sum, kpar_x_input(e, 3 * n));
-        kpar_x spread = kpar_x_sub(e, squares, kpar_x_mul(e, sum, mean));
+        kpar_x center = kpar_x_div(e, sum, kpar_x_input(e, 3 * n));
+        kpar_x spread = kpar_x_sub(e, squares, kpar_x_mul(e, sum, center));
         kpar_x flat = kpar_x_eq(e, spread, constant(e, 0));
         kpar_x score =
             kpar_x_select(e, flat, constant(e, 0), kpar_x_sub(e, one, kpar_x_div(e, rest, spread)));
-        kpar_x weight = uniform ? one : spread;
-        total = kpar_x_add(e, total, kpar_x_mul(e, score, weight));
-        weights = kpar_x_add(e, weights, weight);
+        mean_add(e, &scores, score, uniform ? one : spread);
     }
-    sums->result = quotient(e, total, weights);
+    sums->result = quotient(e, scores.total, scores.weights);
     return KPAR_OK;
 }
 
@@ -279,19 +291,18 @@ static kpar_status f_score(kpar_lowering *lowering, const json_t *config, const 
                          prediction, labels));
     }
     kpar_expression_builder *e = sums->e = kpar_expression_begin(3 * n);
-    kpar_x epsilon = constant(e, 1e-7), total = constant(e, 0), weights = constant(e, 0);
+    const kpar_x epsilon = constant(e, 1e-7);
+    mean scores = mean_begin(e);
     for (int i = 0; i < n; i++) {
         kpar_x right = kpar_x_input(e, i), is = kpar_x_input(e, 2 * n + i);
         kpar_x exact = kpar_x_div(e, right, kpar_x_add(e, kpar_x_input(e, n + i), epsilon));
         kpar_x found = kpar_x_div(e, right, kpar_x_add(e, is, epsilon));
         kpar_x mix = kpar_x_add(e, kpar_x_mul(e, exact, constant(e, beta * beta)), found);
         kpar_x score = kpar_x_div(e, kpar_x_mul(e, exact, found), kpar_x_add(e, mix, epsilon));
-        kpar_x weight = weighted ? is : constant(e, 1);
-        total = kpar_x_add(e, total, kpar_x_mul(e, score, weight));
-        weights = kpar_x_add(e, weights, weight);
+        mean_add(e, &scores, score, weighted ? is : constant(e, 1));
     }
-    if (weighted) weights = kpar_x_add(e, weights, epsilon);
-    sums->result = kpar_x_mul(e, kpar_x_div(e, total, weights), constant(e, 1 + beta * beta));
+    const kpar_x weights = weighted ? kpar_x_add(e, scores.weights, epsilon) : scores.weights;
+    sums->result = kpar_x_mul(e, kpar_x_div(e, scores.total, weights), constant(e, 1 + beta * beta));
     return KPAR_OK;
 }
 
