@@ -72,6 +72,11 @@ static const kpar_layer_row rows[] = {
     {"UpSampling2D", "each pixel several times, or between them", "size interpolation", "",
      .lower = kpar_layer_up_sampling, .images = true},
     {"UpSampling3D", "each voxel several times", "size", "", .lower = kpar_layer_up_sampling, .images = true},
+    {"Resizing", "images of another size", "height width interpolation",
+     "crop_to_aspect_ratio=false pad_to_aspect_ratio=false fill_mode=\"constant\" fill_value=0.0 "
+     "antialias=false",
+     .lower = kpar_layer_resizing, .images = true},
+    {"CenterCrop", "the middle of images", "height width", "", .lower = kpar_layer_center_crop, .images = true},
     {"ZeroPadding1D", "zeros around", "padding", "", .lower = kpar_layer_zero_padding, .images = true},
     {"Cropping1D", "without its margins", "cropping", "", .lower = kpar_layer_cropping, .images = true},
     {"GlobalAveragePooling1D", "mean over the spatial dimensions", "keepdims", "",

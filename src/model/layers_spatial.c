@@ -1,6 +1,7 @@
 /* Layers over the spatial dimensions of (batch, spatial ..., channels): repeated, interpolated, padded, cropped, pooled. */
 #include "model/lower_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Each element along `dim` `times` times, one after the other. */
@@ -35,13 +36,15 @@ KPAR_LAYER(repeat_vector)
     return repeat(lowering, *output, 1, n, output);
 }
 
-/* Rows of the matrix that interpolates linearly between n points, `times` for each: half-pixel centres, edges held. */
-static json_t *interpolation(int64_t n, int64_t times)
+/* Rows of the matrix that makes `size` points of n by half-pixel centres: the nearest, or linearly between two with
+ * edges held. */
+static json_t *interpolation(int64_t n, int64_t size, bool nearest)
 {
     json_t *rows = json_array();
-    for (int64_t i = 0; i < n * times; i++) {
+    for (int64_t i = 0; i < size; i++) {
         json_t *row = json_array();
-        double at = ((double)i + 0.5) / (double)times - 0.5;
+        double at = ((double)i + 0.5) * (double)n / (double)size - (nearest ? 0 : 0.5);
+        if (nearest) at = floor(at);
         at = at < 0 ? 0 : at > (double)(n - 1) ? (double)(n - 1) : at;
         const int64_t low = (int64_t)at, high = low + 1 < n ? low + 1 : low;
         for (int64_t k = 0; k < n; k++) {
@@ -54,13 +57,13 @@ static json_t *interpolation(int64_t n, int64_t times)
 }
 
 /* Dimension `dim` of x times the matrix of interpolation, as a product of matrices. */
-static kpar_status interpolate(kpar_lowering *lowering, kpar_value_id x, int dim, int64_t times,
+static kpar_status interpolate(kpar_lowering *lowering, kpar_value_id x, int dim, int64_t size, bool nearest,
                                kpar_value_id *out)
 {
     kpar_graph *g = lowering->graph;
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
     int last_first[KPAR_MAX_RANK], back[KPAR_MAX_RANK];
-    json_t *rows = interpolation(shape.dims[dim].size, times);
+    json_t *rows = interpolation(shape.dims[dim].size, size, nearest);
     kpar_value_id matrix;
     kpar_status status = kpar_lower_array(lowering, rows, &matrix);
     json_decref(rows);
@@ -73,7 +76,7 @@ static kpar_status interpolate(kpar_lowering *lowering, kpar_value_id x, int dim
         .rank = 2, .dims = {{kpar_lower_elements(&moved, 0) / shape.dims[dim].size, true}, shape.dims[dim]}};
     KPAR_TRY(kpar_build_reshape(g, flat, *out, out));
     KPAR_TRY(kpar_build_matmul(g, *out, false, matrix, true, out));
-    moved.dims[moved.rank - 1].size *= times;
+    moved.dims[moved.rank - 1].size = size;
     KPAR_TRY(kpar_build_reshape(g, moved, *out, out));
     return kpar_build_transpose(g, back, *out, out);
 }
@@ -97,9 +100,56 @@ KPAR_LAYER(up_sampling)
             json_integer_value(json_is_array(size) ? json_array_get(size, (size_t)i) : size);
         if (times < 1)
             return kpar_fail(KPAR_EFORMAT, "%s: argument 'size': expected positive numbers", lowering->owner);
-        if (times > 1) KPAR_TRY((nearest ? repeat : interpolate)(lowering, *output, i + 1, times, output));
+        const int64_t points = kpar_lower_shape(lowering, *output)->dims[i + 1].size;
+        if (times > 1 && nearest) KPAR_TRY(repeat(lowering, *output, i + 1, times, output));
+        if (times > 1 && !nearest)
+            KPAR_TRY(interpolate(lowering, *output, i + 1, points * times, false, output));
     }
     return KPAR_OK;
+}
+
+/* The arguments 'height' and 'width', of images of two dimensions. */
+static kpar_status read_target(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
+                               int64_t *size, kpar_value_id *images)
+{
+    KPAR_TRY(kpar_lower_images(lowering, 2, inputs, n_inputs, images));
+    KPAR_TRY(kpar_lower_positive(lowering, "height", 0, &size[0]));
+    return kpar_lower_positive(lowering, "width", 0, &size[1]);
+}
+
+KPAR_LAYER(resizing)
+{
+    int64_t size[2];
+    const char *method;
+    KPAR_TRY(read_target(lowering, inputs, n_inputs, size, output));
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "interpolation", "bilinear",
+                                &method));
+    const bool nearest = strcmp(method, "nearest") == 0;
+    if (!nearest && strcmp(method, "bilinear") != 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'interpolation' is \"%s\"; supported: nearest, bilinear",
+                         lowering->owner, method);
+    for (int i = 0; i < 2; i++)
+        if (size[i] != kpar_lower_shape(lowering, *output)->dims[i + 1].size)
+            KPAR_TRY(interpolate(lowering, *output, i + 1, size[i], nearest, output));
+    return KPAR_OK;
+}
+
+KPAR_LAYER(center_crop)
+{
+    int64_t size[2], start[KPAR_MAX_RANK] = {0}, stop[KPAR_MAX_RANK];
+    KPAR_TRY(read_target(lowering, inputs, n_inputs, size, output));
+    const kpar_shape *shape = kpar_lower_shape(lowering, *output);
+    for (int i = 0; i < shape->rank; i++) stop[i] = KPAR_TO_END;
+    for (int i = 0; i < 2; i++) {
+        const int64_t margin = shape->dims[i + 1].size - size[i];
+        if (margin < 0)
+            return kpar_fail(KPAR_EUNSUPPORTED, "%s: its images are smaller than what is cropped from them",
+                             lowering->owner);
+        start[i + 1] = margin / 2;
+        stop[i + 1] = margin / 2 + size[i];
+    }
+    return kpar_build_slice(lowering->graph, start, stop, *output, output);
 }
 
 /* Elements before and after each spatial dimension, by the argument `key`: a number, a number for each dimension, or two

@@ -226,6 +226,8 @@ KPAR_LAYER(permute);
 KPAR_LAYER(repeat_vector);
 KPAR_LAYER(normalization);
 KPAR_LAYER(up_sampling);
+KPAR_LAYER(resizing);
+KPAR_LAYER(center_crop);
 KPAR_LAYER(dot);
 KPAR_LAYER(embedding);
 KPAR_LAYER(attention);

@@ -297,7 +297,8 @@ def applied_layers(rng):
 
 
 def einsums_and_adaptive(rng):
-    """EinsumDense with and without dots on either side, biases of some dimensions; adaptive pooling, even and uneven"""
+    """EinsumDense with and without dots on either side, biases of some dimensions; adaptive pooling, even and uneven; images resized and
+    cropped"""
     x, image = layers.Input((5, 6), name="x"), layers.Input((7, 5, 2), name="image")
     h = layers.EinsumDense("abc,cde->abed", output_shape=(None, 3, 4), bias_axes="ed", activation="tanh")(x)
     h = layers.EinsumDense("...ed,def->...f", output_shape=8, bias_axes="f")(h)
@@ -306,7 +307,9 @@ def einsums_and_adaptive(rng):
     a = layers.AdaptiveAveragePooling2D((3, 5))(image)
     b = layers.AdaptiveMaxPooling2D((3, 2))(layers.Conv2D(3, 2)(image))
     c = layers.AdaptiveMaxPooling1D(3)(layers.AdaptiveAveragePooling1D(4)(layers.Dense(4)(x)))
-    joined = layers.Concatenate()([h, layers.Flatten()(a), layers.Flatten()(b), layers.Flatten()(c)])
+    d = layers.CenterCrop(4, 3)(layers.Resizing(6, 8)(layers.Conv2D(2, 2)(image)))
+    d = layers.Add()([d, layers.Resizing(4, 3, interpolation="nearest")(image)])
+    joined = layers.Concatenate()([h, *(layers.Flatten()(branch) for branch in (a, b, c, d))])
     model = keras.Model([x, image], layers.Dense(4, activation="softmax")(joined))
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)),
                 x={"x": features(rng, 5, 6), "image": features(rng, 7, 5, 2)}, y=classes(rng, 4))
