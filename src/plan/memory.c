@@ -2,8 +2,8 @@
 #include "plan/memory.h"
 
 /* Measured: what MPI, oneDNN with the code that it makes, the lists of instructions and the C library have on their heaps,
- * 8 to 20 MiB by the number of kernels. */
-enum { PROCESS_BYTES = 10 << 20 };
+ * 6 to 18 MiB by the number of kernels. */
+enum { PROCESS_BYTES = 9 << 20 };
 
 size_t kpar_program_workspace(const kpar_program *program, const kpar_device_class *device)
 {
