@@ -66,6 +66,9 @@ static void name_arguments(const json_t *object)
     json_object_del(config, "batch_input_shape");
     if (strcmp(class_name, "BatchNormalization") == 0 && json_array_size(axis) == 1)
         json_object_set(config, "axis", json_array_get(axis, 0));
+    const char *reduction = json_string_value(json_object_get(config, "reduction"));
+    if (reduction && strcmp(reduction, "auto") == 0)
+        json_object_set_new(config, "reduction", json_string("sum_over_batch_size"));
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
         const json_t *value = json_object_get(config, gone[i]);
         if (strcmp(gone[i], "decay") == 0 && json_number_value(value) != 0) continue; /* it is refused by name */

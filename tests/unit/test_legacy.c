@@ -21,7 +21,8 @@ static const char model_2[] =
     "\"config\": {\"name\": \"a\"}}],"
     "\"input_layers\": [[\"in\", 0, 0]], \"output_layers\": [[\"a\", 0, 0]]}}";
 static const char training_2[] =
-    "{\"loss\": {\"class_name\": \"MeanSquaredError\", \"config\": {\"name\": \"mse\"}}, \"metrics\": [[\"mae\"]], "
+    "{\"loss\": {\"class_name\": \"MeanSquaredError\", \"config\": {\"name\": \"mse\", \"reduction\": "
+    "\"auto\"}}, \"metrics\": [[\"mae\"]], "
     "\"optimizer_config\": {\"class_name\": \"SGD\", \"config\": {\"name\": \"SGD\", \"learning_rate\": 0.5, "
     "\"decay\": 0.0, \"momentum\": 0.9, \"nesterov\": false}}}";
 
@@ -147,6 +148,8 @@ START_TEST(configs_of_keras_2_are_described_and_say_their_modules)
     ck_assert_int_eq(json_integer_value(json_object_get(model->layers[2].config, "axis")), 1);
     ck_assert_str_eq(json_string_value(json_object_get(model->optimizer, "module")), "keras.optimizers");
     ck_assert_str_eq(json_string_value(json_object_get(model->losses[0], "module")), "keras.losses");
+    const json_t *loss = json_object_get(model->losses[0], "config");
+    ck_assert_str_eq(json_string_value(json_object_get(loss, "reduction")), "sum_over_batch_size");
     const json_t *initializer = json_object_get(model->layers[1].config, "kernel_initializer");
     ck_assert_str_eq(json_string_value(json_object_get(initializer, "module")), "keras.initializers");
     ck_assert_str_eq(json_string_value(json_object_get(model->root, "module")), "keras.src.models.functional");
