@@ -64,10 +64,21 @@ static int *find_stages(const kpar_graph *g)
     return stages;
 }
 
-/* Where the update's ops belong, in their order. */
+static size_t count_channels(const kpar_graph *g)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == KPAR_OP_SEND && g->ops[i].attributes.channel >= n)
+            n = g->ops[i].attributes.channel + 1;
+    return (size_t)n;
+}
+
+/* Where the update's ops belong, in their order. What is received is as deep as what was sent: else two stages could each
+ * wait first for what the other sends later. */
 static size_t place_ops(const kpar_graph *g, placed_op *ops)
 {
     int *depths = kpar_alloc_zeroed(g->n_values + 1, sizeof *depths), *stages = find_stages(g);
+    int *sent = kpar_alloc_zeroed(count_channels(g) + 1, sizeof *sent);
     size_t n = 0;
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
@@ -75,12 +86,15 @@ static size_t place_ops(const kpar_graph *g, placed_op *ops)
         if (op->phase != KPAR_PHASE_UPDATE) continue;
         for (int k = 0; k < op->n_inputs; k++)
             if (depths[op->inputs[k]] > placed.depth) placed.depth = depths[op->inputs[k]];
+        if (op->kind == KPAR_OP_RECEIVE) placed.depth = sent[op->attributes.channel];
+        if (op->kind == KPAR_OP_SEND) sent[op->attributes.channel] = placed.depth;
         for (int k = 0; k < op->n_outputs; k++) depths[op->outputs[k]] = placed.depth + placed.joins;
         placed.stage = op->n_outputs ? stages[op->outputs[0]] : NO_STAGE;
         ops[n++] = placed;
     }
     kpar_free(depths);
     kpar_free(stages);
+    kpar_free(sent);
     return n;
 }
 

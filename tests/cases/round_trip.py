@@ -37,7 +37,8 @@ def layout(path):
     facts = {}
 
     def visit(name, thing):
-        facts[name] = dict(thing.attrs)
+        # Keras numbers layers within attention as it makes them; their names are in no config.
+        facts[name] = {} if name.endswith(("/_softmax/vars", "/_dropout_layer/vars")) else dict(thing.attrs)
         if isinstance(thing, h5py.Dataset):
             layout = thing.id.get_create_plist().get_layout()
             facts[name] = (thing.shape, thing.dtype.str, layout, thing[()].tobytes())

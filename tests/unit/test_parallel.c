@@ -906,7 +906,7 @@ START_TEST(recomputing_needs_less_memory)
     const size_t kept = step_bytes(&o);
     o.recompute = KPAR_RECOMPUTE_BLOCK;
     const size_t block = step_bytes(&o);
-    ck_assert_msg(block < 0.7 * (double)kept, "%zu bytes of %zu", block, kept);
+    ck_assert_msg((double)block < 0.7 * (double)kept, "%zu bytes of %zu", block, kept);
 
     o = options_of(1, 2, 1);
     o.batch_size = 4096;
@@ -917,8 +917,8 @@ START_TEST(recomputing_needs_less_memory)
     const size_t stage = step_bytes(&o);
     o.recompute = KPAR_RECOMPUTE_BLOCK;
     const size_t blocks = step_bytes(&o);
-    ck_assert_msg(stage < 0.6 * (double)all, "%zu bytes of %zu", stage, all);
-    ck_assert_msg(blocks < 0.8 * (double)all, "%zu bytes of %zu", blocks, all);
+    ck_assert_msg((double)stage < 0.6 * (double)all, "%zu bytes of %zu", stage, all);
+    ck_assert_msg((double)blocks < 0.8 * (double)all, "%zu bytes of %zu", blocks, all);
 }
 END_TEST
 
