@@ -3,7 +3,8 @@ noinst_PROGRAMS += tests/bench/bench_device
 tests_bench_bench_device_SOURCES = tests/bench/bench_device.c
 tests_bench_bench_device_LDADD = $(KPAR_LIBS)
 
-EXTRA_DIST += tests/bench/bench_training.sh tests/bench/bench_plan.sh tests/bench/torch_training.py \
+EXTRA_DIST += tests/bench/bench_training.sh tests/bench/bench_plan.sh tests/bench/bench_bubble.sh \
+	tests/bench/torch_training.py tests/bench/torch_pipeline.py \
 	tests/bench/torch_model.py tests/bench/keras_training.py
 
 # TORCH_PYTHON, KERAS_PYTHON: Pythons that have torch, and keras with tensorflow, to compare with; PYTHON unless given.
