@@ -5,12 +5,15 @@
 
 #include <string.h>
 
+enum { UNCUT = INT32_MAX };
+
 /* A unit: what may not be cut, the ops of one layer, forward and backward. */
 typedef struct unit {
     const char *layer;
     double seconds;
     int stage;
     bool joined; /* with the unit before: no stage begins here */
+    int crossing; /* tensors that go over where it begins; UNCUT: it begins within a module */
 } unit;
 
 typedef struct cutting {
@@ -79,10 +82,46 @@ static void part_again(cutting *c)
     for (int i = 0; i < c->n_units; i++) c->units[i].joined = false;
 }
 
+/* Whether both are of one model within the model, or of one layer that has layers. */
+static bool same_module(const char *a, const char *b)
+{
+    const size_t n = strcspn(a, "/");
+    return a[n] == '/' && strncmp(a, b, n + 1) == 0;
+}
+
+/* Between blocks fewer tensors go over than inside: a residual block has its input besides. */
+static void count_crossings(cutting *c)
+{
+    const kpar_graph *g = c->old;
+    int *last = kpar_alloc((g->n_values + 1) * sizeof *last);
+    int *change = kpar_alloc_zeroed((size_t)c->n_units + 2, sizeof *change);
+    for (size_t i = 0; i < g->n_values; i++) last[i] = -1;
+    for (size_t i = 0; i < g->n_ops; i++)
+        for (int k = 0; takes_part(&g->ops[i]) && g->ops[i].part == KPAR_FORWARD && k < g->ops[i].n_inputs; k++) {
+            const int reader = kpar_names_find(&c->layers, g->ops[i].layer);
+            if (reader > last[g->ops[i].inputs[k]]) last[g->ops[i].inputs[k]] = reader;
+        }
+    for (size_t i = 0; i < g->n_values; i++) {
+        const kpar_op_id maker = g->values[i].op;
+        if (maker < 0 || !takes_part(&g->ops[maker]) || g->ops[maker].part != KPAR_FORWARD) continue;
+        const int first = kpar_names_find(&c->layers, g->ops[maker].layer);
+        if (last[i] <= first) continue;
+        change[first + 1]++;
+        change[last[i] + 1]--;
+    }
+    for (int i = 1, tensors = change[0]; i < c->n_units; i++) {
+        tensors += change[i];
+        c->units[i].crossing = same_module(c->units[i - 1].layer, c->units[i].layer) ? UNCUT : tensors;
+    }
+    kpar_free(last);
+    kpar_free(change);
+}
+
 static const char *unit_name(const unit *u) { return *u->layer ? u->layer : "the loss"; }
 
-/* Contiguous partition of the units with the smallest largest stage: dynamic programming over prefixes. */
-static void balance(cutting *c)
+/* Contiguous partition of the units with the smallest largest stage, whose seconds it returns: dynamic programming over
+ * prefixes. At most `crossing` tensors go over each cut; 1e300 and no partition where there are too few such places. */
+static double balance(cutting *c, int crossing)
 {
     const int n = c->n_units, stages = c->options->stages;
     double *best = kpar_alloc((size_t)(n + 1) * (size_t)(stages + 1) * sizeof *best);
@@ -96,18 +135,31 @@ static void balance(cutting *c)
             for (int k = i - 1; k >= s - 1; k--) {
                 last += c->units[k].seconds;
                 if (last >= AT(best, i, s)) break; /* earlier cuts make the last part larger still */
-                if (c->units[k].joined) continue;
+                if (c->units[k].joined || c->units[k].crossing > crossing) continue;
                 double largest = AT(best, k, s - 1) > last ? AT(best, k, s - 1) : last;
                 if (largest >= AT(best, i, s)) continue;
                 AT(best, i, s) = largest;
                 AT(from, i, s) = k;
             }
         }
-    for (int s = stages, end = n; s > 0; end = AT(from, end, s), s--)
+    const double largest = AT(best, n, stages);
+    for (int s = stages, end = n; s > 0 && largest < 1e300; end = AT(from, end, s), s--)
         for (int k = AT(from, end, s); k < end; k++) c->units[k].stage = s - 1;
 #undef AT
     kpar_free(best);
     kpar_free(from);
+    return largest;
+}
+
+/* The fewest tensors that make the largest stage little larger: so blocks and modules stay whole. */
+static void balance_modules(cutting *c)
+{
+    enum { MOST = 8 };
+    const double acceptable = 1.25, largest = balance(c, UNCUT);
+    count_crossings(c);
+    for (int crossing = 1; crossing <= MOST; crossing++)
+        if (balance(c, crossing) <= acceptable * largest) return;
+    balance(c, UNCUT);
 }
 
 static kpar_status cut_where_told(cutting *c)
@@ -204,7 +256,7 @@ static kpar_status choose_stages(cutting *c)
     if (c->options->first_layers)
         KPAR_TRY(cut_where_told(c));
     else
-        balance(c);
+        balance_modules(c);
     keep_map(c);
     return KPAR_OK;
 }

@@ -25,10 +25,12 @@ typedef struct kpar_cut_options {
     const kpar_catalog *catalog; /* which variables are the optimizer's scalars, that every rank keeps */
 } kpar_cut_options;
 
-/* Cuts only between layers; the losses and metrics of the model are a unit of their own, so that a loss may be a stage. Sets
- * the stage of every op of the microbatch phase and inserts send and receive between ranks: a value is sent once to each rank
- * that reads it, and to no other; a guard is passed on to every rank. Returns a new graph. KPAR_EUSAGE when there are fewer
- * layers than stages or a name is not a layer that can begin a stage. */
+/* Cuts only between layers, and between blocks rather than inside: where the fewest tensors go over that leave the stages
+ * nearly as even as any cut would; a model within the model stays whole likewise. The losses and metrics of the model are a
+ * unit of their own, so that a loss may be a stage. Sets the stage of every op of the microbatch phase and inserts send and
+ * receive between ranks: a value is sent once to each rank that reads it, and to no other; a guard is passed on to every
+ * rank. Returns a new graph. KPAR_EUSAGE when there are fewer layers than stages or a name is not a layer that can begin a
+ * stage. */
 kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options,
                      kpar_graph **cut) KPAR_MUST_USE;
 

@@ -780,6 +780,27 @@ START_TEST(stages_are_cut_by_time_not_by_number_of_layers)
 }
 END_TEST
 
+/* Each block of five layers is on one stage, and so is the model within the model. */
+START_TEST(blocks_and_models_within_models_are_not_cut)
+{
+    static const char *const parts[] = {"expand", "norm", "project", "add"};
+    for (int stages = 2; stages <= 3; stages++) {
+        const kpar_plan_options o = options_of(1, stages, 1);
+        planned p = plan_file("tests/cases/data/residual_blocks/model.keras", &o, TRAIN);
+        ASSERT_PLANNED(p);
+        for (int block = 1; block <= 4; block++)
+            for (int i = 1; i < 4; i++) {
+                char first[32], layer[32];
+                snprintf(first, sizeof first, "block_%d_%s", block, parts[0]);
+                snprintf(layer, sizeof layer, "block_%d_%s", block, parts[i]);
+                ck_assert_int_eq(stage_of_layer(&p, layer), stage_of_layer(&p, first));
+            }
+        ck_assert_int_eq(stage_of_layer(&p, "tower/one"), stage_of_layer(&p, "tower/two"));
+        planned_free(&p);
+    }
+}
+END_TEST
+
 START_TEST(every_transfer_has_both_ends_and_values_are_read_on_their_stage)
 {
     static const char *const models[] = {"deep_mlp8", "functional_branches", "two_inputs_two_outputs"};
@@ -1093,6 +1114,7 @@ int main(void)
         stages_begin_where_they_are_told_to,
         names_of_stages_that_cannot_be_are_refused,
         stages_are_cut_by_time_not_by_number_of_layers,
+        blocks_and_models_within_models_are_not_cut,
         every_transfer_has_both_ends_and_values_are_read_on_their_stage,
         names_have_parts_where_modules_end,
         a_block_runs_again_up_to_the_last_value_that_its_backward_reads,
