@@ -28,7 +28,7 @@ on()
 {
     n=$1 && shift
     if command -v taskset >/dev/null; then
-        last=$(($(nproc) - 1))
+        last=$(($(unset OMP_NUM_THREADS && nproc) - 1)) # nproc would tell that number
         set -- taskset -c $((last >= n ? last - n + 1 : 0))-$last "$@"
     fi
     "$@"
