@@ -1,18 +1,10 @@
 #!/bin/sh
 # kpar_bench with real ranks: right results for each collective and algorithm, the table, the JSON, wrong usage.
+. "$(dirname "$0")/assert.sh"
 run=$(dirname "$0")/run.sh
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-failures=0
 
 "$run" 1 true >/dev/null || { echo "no mpirun starts here"; exit 77; }
 
-fail() { # fail SENTENCE EXPECTED FOUND
-    printf 'FAIL: %s\n  expected: %s\n  found:    %s\n' "$1" "$2" "$3"
-    failures=$((failures + 1))
-}
-equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
-contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
 bench() { # bench RANKS ARGUMENT...
     ranks=$1
     shift

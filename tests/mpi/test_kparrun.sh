@@ -1,21 +1,13 @@
 #!/bin/sh
 # kparrun with real ranks: exit codes, the failing rank on the last line, output folders, signals.
+. "$(dirname "$0")/assert.sh"
+shown=err
 run=./kparrun
 rank='rank=${OMPI_COMM_WORLD_RANK:-$PMI_RANK};'
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
 unset SLURM_JOB_ID
-failures=0
 
 $run -np 1 --dry-run true >"$work/out" 2>&1 || { cat "$work/out"; exit 77; } # no mpirun here
 
-fail() { # fail SENTENCE EXPECTED FOUND
-    printf 'FAIL: %s\n  expected: %s\n  found:    %s\n' "$1" "$2" "$3"
-    [ -s "$work/err" ] && sed 's/^/  stderr: /' "$work/err"
-    failures=$((failures + 1))
-}
-equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
-contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
 job() { timeout 60 $run "$@" >"$work/out" 2>"$work/err"; code=$?; last=$(tail -n 1 "$work/err"); }
 
 job -np 3 sh -c "$rank echo out \$rank; echo err \$rank >&2"

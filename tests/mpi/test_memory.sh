@@ -2,26 +2,16 @@
 # A model larger than one rank's memory: refused on one rank, with where it would fit; trained, read and written on four
 # ranks of which each may have as much. By messages alone: RLIMIT_DATA does not count what ranks share. And memory does not
 # grow with the steps.
+. "$(dirname "$0")/assert.sh"
 run=$(dirname "$0")/run.sh
 program=./kpar_train
 LIMIT=100 SHOW=1
 export LIMIT SHOW
-failures=0
 
 "$run" 1 true >/dev/null || { echo "no mpirun starts here"; exit 77; }
 (ulimit -d 400000) 2>/dev/null || { echo "this shell cannot limit data"; exit 77; }
 timeout 20 $program --version >/dev/null || exit 99
 if nm $program 2>/dev/null | grep -q __asan_init; then echo "a sanitizer's shadow takes more than any limit"; exit 77; fi
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-
-fail() { # fail SENTENCE EXPECTED FOUND
-    printf 'FAIL: %s\n  expected: %s\n  found:    %s\n' "$1" "$2" "$3"
-    [ -s "$work/out" ] && sed 's/^/  output: /' "$work/out"
-    failures=$((failures + 1))
-}
-equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
-contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
 
 # 16 layers of 2560 x 2560: 400 MiB of weights, as much of gradients.
 wide=$work/wide.json

@@ -1,24 +1,14 @@
 #!/bin/sh
 # The same bits however a run is laid out, and through what ends it: a killed rank, damaged checkpoints, another mesh on
 # the way, another instruction set.
+. "$(dirname "$0")/assert.sh"
 run=$(dirname "$0")/run.sh
 program=./kpar_train
 cases=${srcdir:-.}/tests/cases/data/opt_adam
 LIMIT=60 SHOW=1
 export LIMIT SHOW
-failures=0
 
 "$run" 1 true >/dev/null || { echo "no mpirun starts here"; exit 77; }
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-
-fail() { # fail SENTENCE EXPECTED FOUND
-    printf 'FAIL: %s\n  expected: %s\n  found:    %s\n' "$1" "$2" "$3"
-    [ -s "$work/out" ] && sed 's/^/  output: /' "$work/out"
-    failures=$((failures + 1))
-}
-equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
-contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
 
 # train RANKS ARGUMENT...: for so many epochs, of 5 steps; sets code, output in $work/out.
 train() {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # kpar_train as people start it: one rank and four, what it writes, how it goes on after a stop, and that bad input ends
 # with one line, a code, and nothing lost.
+. "$(dirname "$0")/assert.sh"
 run=$(dirname "$0")/run.sh
 program=./kpar_train
 cases=${srcdir:-.}/tests/cases/data
@@ -8,19 +9,9 @@ model=$cases/opt_sgd/model.keras
 data=$cases/opt_sgd/data.npz
 LIMIT=60 SHOW=1
 export LIMIT SHOW
-failures=0
 
 "$run" 1 true >/dev/null || { echo "no mpirun starts here"; exit 77; }
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
 
-fail() { # fail SENTENCE EXPECTED FOUND
-    printf 'FAIL: %s\n  expected: %s\n  found:    %s\n' "$1" "$2" "$3"
-    [ -s "$work/out" ] && sed 's/^/  output: /' "$work/out"
-    failures=$((failures + 1))
-}
-equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
-contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
 # job RANKS ARGUMENT...: sets code; output in $work/out.
 job() { ranks=$1; shift; "$run" "$ranks" $program "$@" >"$work/out" 2>&1; code=$?; }
 alone() { timeout 60 $program "$@" >"$work/out" 2>&1; code=$?; }
