@@ -2,6 +2,7 @@
 #include "parallel/cut.h"
 
 #include "base/names.h"
+#include "parallel/homes.h"
 
 #include <string.h>
 
@@ -346,27 +347,12 @@ static int source_home(const cutting *c, const kpar_value *v)
     return v->phase == KPAR_PHASE_STATE ? c->variable_homes[v->index] : -1;
 }
 
-/* A weight and its slots are where the first microbatch is that reads it. */
 static void find_variable_homes(cutting *c)
 {
-    const kpar_catalog *catalog = c->options->catalog;
-    int *stages = kpar_alloc(((size_t)catalog->n + 1) * sizeof *stages);
-    c->variable_homes = kpar_arena_alloc(c->r.graph->arena, ((size_t)catalog->n + 1) * sizeof *stages);
-    for (int i = 0; i < catalog->n; i++) stages[i] = -1;
-    for (size_t i = 0; i < c->old->n_ops; i++) {
-        const kpar_op *op = &c->old->ops[i];
-        for (int k = 0; takes_part(op) && k < op->n_inputs; k++) {
-            const kpar_value *v = &c->old->values[op->inputs[k]];
-            if (v->phase != KPAR_PHASE_STATE) continue;
-            const int stage = unit_of(c, op->layer)->stage;
-            if (stages[v->index] < 0 || stage < stages[v->index]) stages[v->index] = stage;
-        }
-    }
-    for (int i = 0; i < catalog->n; i++) {
-        const kpar_variable *v = &catalog->variables[i];
-        const int stage = kpar_variable_is_optimizer_scalar(v) ? -1 : stages[v->of >= 0 ? v->of : i];
-        c->variable_homes[i] = stage < 0 ? -1 : place_of(c, stage);
-    }
+    int *stages = kpar_alloc_zeroed(c->old->n_ops + 1, sizeof *stages);
+    for (size_t i = 0; i < c->old->n_ops; i++)
+        if (takes_part(&c->old->ops[i])) stages[i] = unit_of(c, c->old->ops[i].layer)->stage;
+    c->variable_homes = kpar_variable_homes(c->old, c->options->catalog, c->options->cost.mesh, stages);
     kpar_free(stages);
 }
 
@@ -480,6 +466,7 @@ kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, k
     kpar_rebuild_end(&c.r);
     if (status == KPAR_OK) status = pass_on_guards(&c);
     kpar_free(c.received);
+    kpar_free(c.variable_homes);
     kpar_free(c.units);
     kpar_names_clear(&c.layers);
     if (status != KPAR_OK)

@@ -1,6 +1,7 @@
 /* Emission: walks the graph in the order of the rank's schedule. */
 #include "plan/emit.h"
 
+#include "parallel/homes.h"
 #include "plan/emit_internal.h"
 
 #include <string.h>
@@ -21,32 +22,10 @@ typedef struct walk {
 
 static int place_of(const kpar_emitter *e, int stage) { return kpar_mesh_of_stage(e->options->mesh, stage); }
 
-/* Where the first stage is whose microbatches read each variable, or the weight that it belongs to; -1: none. Scalars of the
- * optimizer are everywhere. */
-static int *find_variable_homes(const kpar_emitter *e)
-{
-    const kpar_graph *g = e->graph;
-    const kpar_variable *variables = e->catalog->variables;
-    int *homes = kpar_alloc(((size_t)e->catalog->n + 1) * sizeof *homes);
-    for (int i = 0; i < e->catalog->n; i++) homes[i] = -1;
-    for (size_t i = 0; i < g->n_ops; i++) {
-        const kpar_op *op = &g->ops[i];
-        for (int k = 0; op->phase == KPAR_PHASE_MICROBATCH && k < op->n_inputs; k++) {
-            const kpar_value *v = &g->values[op->inputs[k]];
-            if (v->phase != KPAR_PHASE_STATE || kpar_variable_is_optimizer_scalar(&variables[v->index]))
-                continue;
-            if (homes[v->index] < 0 || op->stage < homes[v->index]) homes[v->index] = op->stage;
-        }
-    }
-    for (int i = 0; i < e->catalog->n; i++)
-        homes[i] = place_of(e, homes[variables[i].of >= 0 ? variables[i].of : i]);
-    return homes;
-}
-
 static void find_homes(const kpar_emitter *e, int *home)
 {
     const kpar_graph *g = e->graph;
-    int *variable_homes = find_variable_homes(e);
+    int *variable_homes = kpar_variable_homes(g, e->catalog, e->options->mesh, NULL);
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
         home[i] = place_of(e, op->stage);
