@@ -1,7 +1,6 @@
 /* Names of modules. */
 #include "parallel/module.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 static const char digits[] = "0123456789";
@@ -30,8 +29,14 @@ size_t kpar_module_length(const char *layer, int level)
     return length;
 }
 
-int kpar_module_same(const char *a, const char *b, int level)
+bool kpar_module_same(const char *a, const char *b, int level)
 {
     const size_t x = kpar_module_length(a, level), y = kpar_module_length(b, level);
     return x && y ? x == y && memcmp(a, b, x) == 0 : strcmp(a, b) == 0;
+}
+
+bool kpar_module_nested(const char *a, const char *b)
+{
+    const size_t n = strcspn(a, "/");
+    return a[n] == '/' && strncmp(a, b, n + 1) == 0;
 }

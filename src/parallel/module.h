@@ -2,6 +2,7 @@
 #ifndef KPAR_PARALLEL_MODULE_H
 #define KPAR_PARALLEL_MODULE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bytes of a layer's name up to the end of its first `level` parts; 0 if it has no part beyond them. Parts end at '/' (models
@@ -10,6 +11,9 @@
 size_t kpar_module_length(const char *layer, int level);
 
 /* Whether two layers are of the same module at that level, or the same layer. */
-int kpar_module_same(const char *a, const char *b, int level);
+bool kpar_module_same(const char *a, const char *b, int level);
+
+/* Whether two layers are of one model within the model, or of one layer that has layers: alike up to the first '/'. */
+bool kpar_module_nested(const char *a, const char *b);
 
 #endif
