@@ -218,6 +218,7 @@ static kpar_status finish(fitting *f)
                          "stopped by a signal at step %lld; without --checkpoint nothing was kept",
                          (long long)f->now.step);
     }
+    KPAR_TRY(kpar_trainer_compare_replicas(f->t));
     /* As Keras does after the last epoch of fit, and not after single steps. */
     if (f->now.step > 0 && whole_epochs(f)) KPAR_TRY(kpar_trainer_take_averages(f->t));
     return f->o->output ? kpar_trainer_save(f->t, f->o->output) : KPAR_OK;
@@ -232,6 +233,7 @@ static kpar_status begin(fitting *f)
     KPAR_TRY(kpar_trainer_check_data(f->t, &o->train));
     if (o->validation.dataset) KPAR_TRY(kpar_trainer_check_data(f->t, &o->validation));
     if (o->checkpoint) KPAR_TRY(kpar_checkpointing_begin(f->t, o, f->report, &f->checkpointing, &f->now));
+    KPAR_TRY(kpar_trainer_compare_replicas(f->t));
     return o->begin ? kpar_comm_agree(f->t->comm, o->begin(o->context, f->now.epoch)) : KPAR_OK;
 }
 

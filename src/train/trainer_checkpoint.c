@@ -108,6 +108,7 @@ static kpar_status restore(kpar_checkpointing *c, const char *folder, kpar_progr
         start->epoch = facts->epoch;
         start->batch = facts->batch;
         if (sums) kpar_tally_read(&start->tally, sums);
+        c->t->steps_done = kpar_trainer_iteration(c->t);
     }
     kpar_checkpoint_close(checkpoint);
     return kpar_comm_agree(c->t->comm, status);
@@ -228,6 +229,7 @@ kpar_status kpar_checkpointing_save(kpar_checkpointing *c, const kpar_progress_p
 {
     kpar_comm *comm = c->t->comm;
     kpar_text pieces = {0};
+    KPAR_TRY(kpar_trainer_compare_replicas(c->t));
     KPAR_TRY(
         kpar_comm_agree(comm, is_root(c) ? kpar_checkpoint_begin(c->fit->checkpoint, now->step) : KPAR_OK));
     kpar_status status = kpar_comm_agree(comm, write_own(c, now->step, &pieces));

@@ -55,6 +55,10 @@ const char *kpar_trainer_config(const kpar_trainer *trainer, size_t *length);
  * machine, may still take; with a mesh on which it would. Collective. */
 kpar_status kpar_trainer_check_memory(kpar_trainer *trainer) KPAR_MUST_USE;
 
+/* replicas.c: what several ranks hold of a variable must be the same on all of them; KPAR_EINTERNAL names two ranks and the
+ * variable. Collective. */
+kpar_status kpar_trainer_compare_replicas(kpar_trainer *trainer) KPAR_MUST_USE;
+
 /* trainer_batch.c: fills this rank's input slots of a program. Not collective. */
 kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch) KPAR_MUST_USE;
 

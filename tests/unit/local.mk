@@ -18,6 +18,7 @@ include tests/unit/plan_report.mk
 include tests/unit/executor.mk
 include tests/unit/train.mk
 include tests/unit/guard.mk
+include tests/unit/replicas.mk
 include tests/unit/save.mk
 include tests/unit/launch.mk
 include tests/unit/bench.mk
