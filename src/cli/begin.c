@@ -61,10 +61,10 @@ static const char *mesh_text(const kpar_job *job)
 static const char *mesh_line(const kpar_job *job)
 {
     const int ranks = kpar_comm_size(job->comm), nodes = count_nodes(job->comm);
-    return kpar_arena_printf(job->arena, "%d rank%s on %d node%s: %s, %s with %s each, transport %s", ranks,
-                             ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", mesh_text(job),
+    return kpar_arena_printf(job->arena, "%d rank%s on %d node%s: %s, %s with %s each on %s, transport %s",
+                             ranks, ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s", mesh_text(job),
                              kpar_settings_device(job->settings),
-                             kpar_threads_text(job->arena, &job->threads), transport_text(job));
+                             kpar_threads_text(job->arena, &job->threads), job->cores, transport_text(job));
 }
 
 static bool has_replicas(const kpar_job *job)
@@ -146,6 +146,7 @@ static kpar_status print_lines(kpar_job *job)
     kpar_report *report = job->report;
     KPAR_TRY(kpar_report_message(report, "%s", model_line(job)));
     KPAR_TRY(kpar_report_message(report, "%s", mesh_line(job)));
+    if (job->crowded) KPAR_TRY(kpar_report_message(report, "%s", job->crowded));
     KPAR_TRY(kpar_report_message(report, "%s", batch_line(job)));
     if (job->settings->train && has_replicas(job))
         KPAR_TRY(kpar_report_message(report, "%s", gradients_line(job)));

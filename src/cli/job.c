@@ -159,6 +159,7 @@ static kpar_status do_all(kpar_job *job)
 static kpar_status prepare(kpar_job *job)
 {
     KPAR_TRY(kpar_job_choose_threads(job->comm, job->settings, &job->threads));
+    KPAR_TRY(kpar_job_look_at_cores(job));
     KPAR_TRY(find_windows(job));
     KPAR_TRY(make_trainer(job));
     KPAR_TRY(kpar_comm_agree(job->comm, write_dumps(job)));

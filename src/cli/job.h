@@ -16,6 +16,7 @@ typedef struct kpar_job {
     kpar_comm *comm;
     kpar_arena *arena;
     kpar_threads threads;
+    const char *cores, *crowded; /* which ones ranks run on; who shares one, NULL: nobody */
     bool windows;
     kpar_trainer *trainer;
     kpar_dataset *data, *validation_data; /* validation_data NULL: none of its own */
@@ -35,6 +36,9 @@ kpar_status kpar_job_run(kpar_comm *comm, const kpar_settings *settings) KPAR_MU
 /* threads.c. Collective. */
 kpar_status kpar_job_choose_threads(kpar_comm *comm, const kpar_settings *settings,
                                     kpar_threads *threads) KPAR_MUST_USE;
+
+/* threads.c: what there is to say of the ranks' cores, into job->cores and job->crowded. Collective. */
+kpar_status kpar_job_look_at_cores(kpar_job *job) KPAR_MUST_USE;
 
 /* "3 threads and a progress thread" */
 const char *kpar_threads_text(kpar_arena *arena, const kpar_threads *threads);

@@ -1,6 +1,8 @@
 /* How many threads a rank has, and how they wait for work. */
 #include "cli/job.h"
 
+#include "train/cores.h"
+
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +20,25 @@ const char *kpar_threads_text(kpar_arena *arena, const kpar_threads *threads)
 {
     return kpar_arena_printf(arena, "%d thread%s%s", threads->compute, threads->compute == 1 ? "" : "s",
                              threads->progress ? " and a progress thread" : "");
+}
+
+static const char *take_text(kpar_arena *arena, kpar_text *text)
+{
+    const char *copy = kpar_arena_strdup(arena, kpar_text_get(text));
+    kpar_text_clear(text);
+    return copy;
+}
+
+kpar_status kpar_job_look_at_cores(kpar_job *job)
+{
+    kpar_cores cores;
+    kpar_text text = {0};
+    KPAR_TRY(kpar_cores_gather(job->comm, &cores));
+    kpar_cores_print(&cores, &text);
+    job->cores = take_text(job->arena, &text);
+    job->crowded = kpar_cores_crowded(&cores, &text) ? take_text(job->arena, &text) : NULL;
+    kpar_cores_clear(&cores);
+    return KPAR_OK;
 }
 
 static int own_processors(void)

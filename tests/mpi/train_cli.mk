@@ -9,3 +9,8 @@ dist_check_SCRIPTS += tests/mpi/test_resume.sh
 TESTS += tests/mpi/test_resume.sh
 SLOW_TESTS += tests/mpi/test_resume.sh
 tests/mpi/test_resume.log: kpar_train$(EXEEXT)
+
+# What it finds on the machine.
+dist_check_SCRIPTS += tests/mpi/test_machine.sh
+TESTS += tests/mpi/test_machine.sh
+tests/mpi/test_machine.log: kpar_train$(EXEEXT)
