@@ -60,6 +60,31 @@ static void add_openmpi_sharing(kpar_launch_arguments *arguments, const kpar_lau
     add_mca(arguments, "mpi_yield_when_idle", "1");
 }
 
+static long long most_ranks_of_a_host(const kpar_launch_options *options, const kpar_launch_hosts *hosts)
+{
+    long long most = 0;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i].slots > most) most = hosts->items[i].slots;
+    return hosts->count && most < options->ranks ? most : options->ranks;
+}
+
+/* Open MPI writes to files in /dev/shm that it has reserved no room for: where they do not fit, a rank is killed by a bus
+ * error. */
+static void keep_out_of_shared_memory(long long ranks, const kpar_launch_machine *machine,
+                                      kpar_launch_arguments *arguments)
+{
+    const bool recent = machine->major >= 5;
+    const size_t rank_bytes = (size_t)(recent ? 32 : 8) << 20;
+    const char *folder = getenv("TMPDIR");
+    char words[160];
+    if (ranks < 2 || machine->shared_bytes / rank_bytes >= (size_t)ranks) return;
+    add_mca(arguments, recent ? "btl_sm_backing_directory" : "btl_vader_backing_directory",
+            folder && *folder ? folder : "/tmp");
+    snprintf(words, sizeof words, "/dev/shm has %zu MiB left, so Open MPI's shared files are in %.80s",
+             machine->shared_bytes >> 20, folder && *folder ? folder : "/tmp");
+    note(arguments, words);
+}
+
 static void add_openmpi(const kpar_launch_options *options, const kpar_launch_hosts *hosts,
                         const kpar_launch_machine *machine, bool sharing, kpar_launch_arguments *arguments)
 {
@@ -75,6 +100,7 @@ static void add_openmpi(const kpar_launch_options *options, const kpar_launch_ho
             add_mca(arguments, "btl_vader_single_copy_mechanism", "none");
         note(arguments, "reading another process's memory is not permitted here, so Open MPI's CMA is off");
     }
+    keep_out_of_shared_memory(most_ranks_of_a_host(options, hosts), machine, arguments);
     if (hosts->count && machine->major < 5) {
         snprintf(ssh, sizeof ssh, "-o BatchMode=yes -o ConnectTimeout=%.0f", options->start_timeout);
         add_mca(arguments, "plm_rsh_args", ssh);

@@ -59,7 +59,8 @@ typedef struct kpar_launch_machine {
     char version[64]; /* "Open MPI 4.1.4" */
     int cores;        /* that this process may use */
     bool root;
-    bool cross_memory; /* a process may read another's memory (Open MPI's CMA) */
+    bool cross_memory;   /* a process may read another's memory (Open MPI's CMA) */
+    size_t shared_bytes; /* free in /dev/shm */
 } kpar_launch_machine;
 
 kpar_status kpar_launch_machine_find(const char *mpirun, kpar_launch_machine *machine) KPAR_MUST_USE;

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <sched.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,6 +95,14 @@ static bool may_read_another_process(void)
     return may;
 }
 
+/* As much as one likes where there is no such folder: nobody will use it. */
+static size_t free_in_shared_memory(void)
+{
+    struct statvfs folder;
+    if (statvfs("/dev/shm", &folder) != 0) return SIZE_MAX;
+    return (size_t)folder.f_bavail * folder.f_frsize;
+}
+
 kpar_status kpar_launch_machine_find(const char *mpirun, kpar_launch_machine *machine)
 {
     *machine = (kpar_launch_machine){.cores = 1};
@@ -100,6 +110,7 @@ kpar_status kpar_launch_machine_find(const char *mpirun, kpar_launch_machine *ma
     cpu_set_t mask;
     if (!sched_getaffinity(0, sizeof mask, &mask)) machine->cores = CPU_COUNT(&mask);
     machine->root = geteuid() == 0;
+    machine->shared_bytes = free_in_shared_memory();
     machine->cross_memory = may_read_another_process();
     return KPAR_OK;
 }

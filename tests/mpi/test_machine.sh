@@ -32,4 +32,24 @@ else
     echo "skip: taskset binds nothing here"
 fi
 
+# --- little shared memory ---
+
+# tiny BYTES COMMAND...: with a /dev/shm of so many bytes, which only the command sees.
+tiny() {
+    bytes=$1
+    shift
+    unshare -m sh -c 'mount -t tmpfs -o size=$0 none /dev/shm && exec "$@"' "$bytes" "$@" >"$work/out" 2>&1
+}
+if tiny 64k true; then
+    for transport in auto mpi; do
+        tiny 64k timeout 60 ./kparrun -np 4 $program "$model" --data "$data" --batch-size 8 --verbose 0 --transport $transport
+        equal "four ranks train with a tiny /dev/shm, transport $transport" 0 $?
+        equal "one line says how" "kparrun: /dev/shm has 0 MiB left" "$(cut -d , -f 1 "$work/out" | sed 's/.*\(kparrun: \|; \)/kparrun: /')"
+    done
+    tiny 64k "$run" 2 $program "$model" --data "$data" --batch-size 8 --epochs 20
+    equal "kpar needs none of it under mpirun" 0 $?
+else
+    echo "skip: a folder cannot be mounted here"
+fi
+
 [ $failures -eq 0 ]

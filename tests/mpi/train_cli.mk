@@ -13,4 +13,4 @@ tests/mpi/test_resume.log: kpar_train$(EXEEXT)
 # What it finds on the machine.
 dist_check_SCRIPTS += tests/mpi/test_machine.sh
 TESTS += tests/mpi/test_machine.sh
-tests/mpi/test_machine.log: kpar_train$(EXEEXT)
+tests/mpi/test_machine.log: kpar_train$(EXEEXT) kparrun$(EXEEXT)

@@ -114,28 +114,39 @@ END_TEST
 
 /* ---- arguments ---- */
 
+#define PLENTY ((size_t)1 << 40)
+
 static const struct {
     kpar_launch_machine machine;
     const char *hosts, *line;
 } commands[] = {
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 8, .cross_memory = true},
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 8, .cross_memory = true, .shared_bytes = PLENTY},
      NULL,
      "mpirun -np 4 --bind-to none /k --rank - prog 'a b'"},
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 2, .root = true},
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 2, .root = true, .shared_bytes = PLENTY},
      NULL,
      "mpirun -np 4 --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --bind-to none --mca "
      "btl_vader_single_copy_mechanism none /k --rank - prog 'a b'"},
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2},
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2, .shared_bytes = PLENTY},
      NULL,
      "mpirun -np 4 --map-by :OVERSUBSCRIBE --mca mpi_yield_when_idle 1 --bind-to none --mca smsc ^cma /k "
      "--rank - prog "
      "'a b'"},
-    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2, .cross_memory = true},
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 2, .cross_memory = true, .shared_bytes = PLENTY},
      "x:3,y:1",
      "mpirun -np 4 --host x:3,y:1 --bind-to none /k --rank - prog 'a b'"},
-    {{.flavor = KPAR_LAUNCH_MPICH, .major = 4, .cores = 2, .root = true},
+    {{.flavor = KPAR_LAUNCH_MPICH, .major = 4, .cores = 2, .root = true, .shared_bytes = PLENTY},
      "x:3,y:1",
      "mpirun -np 4 -hosts x:3,y:1 -bind-to none /k --rank - prog 'a b'"},
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 4, .cores = 8, .cross_memory = true, .shared_bytes = 31 << 20},
+     NULL,
+     "mpirun -np 4 --bind-to none --mca btl_vader_backing_directory /tmp /k --rank - prog 'a b'"},
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 8, .cross_memory = true, .shared_bytes = 64 << 20},
+     "x:3,y:1",
+     "mpirun -np 4 --host x:3,y:1 --bind-to none --mca btl_sm_backing_directory /tmp /k --rank - prog 'a b'"},
+    {{.flavor = KPAR_LAUNCH_OPENMPI, .major = 5, .cores = 8, .cross_memory = true},
+     "x:1,y:1,z:1,w:1",
+     "mpirun -np 4 --host x:1,y:1,z:1,w:1 --bind-to none /k --rank - prog 'a b'"},
 };
 
 START_TEST(each_mpirun_gets_its_own_arguments)
@@ -146,6 +157,7 @@ START_TEST(each_mpirun_gets_its_own_arguments)
     kpar_launch_arguments arguments = {0};
     kpar_text text = {0};
     unsetenv("SLURM_JOB_ID");
+    unsetenv("TMPDIR");
     ck_assert_int_eq(read_options(words, &options), KPAR_OK);
     if (commands[_i].hosts) ck_assert_int_eq(kpar_launch_hosts_parse(commands[_i].hosts, &hosts), KPAR_OK);
     kpar_launch_arguments_make(&options, &hosts, &commands[_i].machine, "/k", &arguments);
