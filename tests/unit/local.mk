@@ -20,6 +20,7 @@ include tests/unit/train.mk
 include tests/unit/guard.mk
 include tests/unit/replicas.mk
 include tests/unit/save.mk
+include tests/unit/locks.mk
 include tests/unit/launch.mk
 include tests/unit/bench.mk
 include tests/unit/api.mk
