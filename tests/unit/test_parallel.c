@@ -374,7 +374,8 @@ START_TEST(a_language_model_never_gathers_logits)
         ASSERT_PLANNED(p);
         const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
         tensor_traffic(g, &most, &sum);
-        const int block = 3 * 6 * 8; /* the heads' outputs, gradients of the last and of the first normalization */
+        const int block =
+            3 * 6 * 8; /* the heads' outputs, gradients of the last and of the first normalization */
         ck_assert_int_eq(most, i < 2 ? 6 * 96 : 6 * 8);
         ck_assert_int_eq(sum, block + (i < 2 ? 6 * 96 : 4 * 6 + 6 * 8));
         ck_assert_int_eq(
@@ -837,6 +838,89 @@ START_TEST(every_transfer_has_both_ends_and_values_are_read_on_their_stage)
 }
 END_TEST
 
+/* Two blocks around which a tensor goes that each adds: where stages begin within, both read it from afar. */
+static const char skips[] = "{\"class_name\": \"Functional\", \"config\": {\"name\": \"m\", \"layers\": ["
+                            "{\"class_name\": \"InputLayer\", \"name\": \"in\", \"inbound_nodes\": [], "
+                            "\"config\": {\"name\": \"in\", "
+                            "\"batch_shape\": [null, 8]}}, %s],"
+                            "\"input_layers\": [[\"in\", 0, 0]], \"output_layers\": [[\"e\", 0, 0]]}, "
+                            "\"compile_config\": {\"optimizer\": \"sgd\", \"loss\": \"mse\"}}";
+
+#define DENSE_OF(name, input)                                                                                \
+    "{\"class_name\": \"Dense\", \"name\": \"" name "\", \"inbound_nodes\": [[[\"" input                     \
+    "\", 0, 0, {}]]], \"config\": {\"name\": \"" name "\", \"units\": 8}}"
+#define SUM_OF(name, one, other)                                                                             \
+    "{\"class_name\": \"Add\", \"name\": \"" name "\", \"inbound_nodes\": [[[\"" one                         \
+    "\", 0, 0, {}], [\"" other "\", 0, 0, {}]]], \"config\": {\"name\": \"" name "\"}}"
+
+/* The value that a received one was before it was sent. */
+static kpar_value_id origin_of(const kpar_graph *g, const kpar_op *const *sends, kpar_value_id value)
+{
+    const kpar_op *op;
+    while (g->values[value].op >= 0 && (op = &g->ops[g->values[value].op])->kind == KPAR_OP_RECEIVE)
+        value = sends[op->attributes.channel]->inputs[0];
+    return value;
+}
+
+/* How many sends of a microbatch there are, none of which brings a rank what it was sent before. */
+static int count_sends(const kpar_plan *plan, int ranks)
+{
+    enum { MOST = 256 };
+    const kpar_graph *g = kpar_plan_graph(plan, KPAR_MODE_TRAIN);
+    const kpar_op *sends[MOST] = {0};
+    struct {
+        kpar_value_id value;
+        int rank;
+    } sent[MOST];
+    int n = 0;
+    for (size_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == KPAR_OP_SEND) sends[g->ops[i].attributes.channel] = &g->ops[i];
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        if (op->kind != KPAR_OP_SEND || op->phase != KPAR_PHASE_MICROBATCH) continue;
+        const kpar_value_id value = origin_of(g, sends, op->inputs[0]);
+        const int rank = op->attributes.peer % ranks;
+        for (int k = 0; k < n; k++)
+            ck_assert_msg(sent[k].value != value || sent[k].rank != rank, "value %d is sent to rank %d twice",
+                          value, rank);
+        ck_assert_int_lt(n, MOST);
+        sent[n].value = value;
+        sent[n++].rank = rank;
+    }
+    return n;
+}
+
+START_TEST(a_value_is_sent_once_to_each_rank_that_reads_it)
+{
+    static const char layers[] = DENSE_OF("a", "in") ", " DENSE_OF("b", "a") ", " DENSE_OF(
+        "c", "b") ", " SUM_OF("d", "c", "a") ", " DENSE_OF("e", "d");
+    static const char twice[] = DENSE_OF("a", "in") ", " DENSE_OF("b", "a") ", " SUM_OF(
+        "c", "b", "a") ", " SUM_OF("d", "c", "a") ", " DENSE_OF("e", "d");
+    static const struct {
+        const char *layers, *stages[4], *schedule;
+        int ranks, sends;
+    } cases[] = {
+        /* a to b and to d, c to d; backward to the stage before, which adds its own term */
+        {layers, {"b", "d"}, "1f1b", 3, 3 + 2},
+        {twice, {"b", "c", "d"}, "1f1b", 4, 5 + 2}, /* a to b, c and d */
+        {twice, {"b"}, "1f1b", 2, 1 + 1},           /* a to three readers on one stage */
+        {twice, {"b", "c", "d"}, "interleaved", 2, 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kpar_plan_options o = options_of(1, cases[i].ranks, 1);
+        kpar_text text = {0};
+        o.stages = cases[i].stages;
+        o.schedule = kpar_schedule_find(cases[i].schedule);
+        kpar_text_printf(&text, skips, cases[i].layers);
+        planned p = plan_described((planned){0}, "m", kpar_text_get(&text), text.length, &o, TRAIN);
+        ASSERT_PLANNED(p);
+        ck_assert_int_eq(count_sends(p.plan, cases[i].ranks), cases[i].sends);
+        planned_free(&p);
+        kpar_text_clear(&text);
+    }
+}
+END_TEST
+
 /* --- modules, recomputing --- */
 
 START_TEST(names_have_parts_where_modules_end)
@@ -851,7 +935,8 @@ START_TEST(names_have_parts_where_modules_end)
         {"block_1_expand", {"block_1", ""}},
         {"block1a_se_reduce", {"block1a", ""}},
         {"conv2_block1_1_conv", {"conv2", "conv2_block1", "conv2_block1_1", ""}},
-        {"encoder/layer_10/attention/query_dense", {"encoder", "encoder/layer_10", "encoder/layer_10/attention", ""}},
+        {"encoder/layer_10/attention/query_dense",
+         {"encoder", "encoder/layer_10", "encoder/layer_10/attention", ""}},
         {"", {""}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -895,7 +980,8 @@ START_TEST(a_block_runs_again_up_to_the_last_value_that_its_backward_reads)
     ck_assert_int_eq(count_again(&block, "block_2_expand", KPAR_OP_MATMUL), 3);
     ck_assert_int_eq(count_again(&block, "block_2_project", KPAR_OP_MATMUL), 2);
     ck_assert_int_eq(count_again(&block, "tower/one", KPAR_OP_MATMUL), 3);
-    ck_assert_int_eq(count_again(&block, "stem", KPAR_OP_MATMUL), count_again(&plain, "stem", KPAR_OP_MATMUL));
+    ck_assert_int_eq(count_again(&block, "stem", KPAR_OP_MATMUL),
+                     count_again(&plain, "stem", KPAR_OP_MATMUL));
     planned_free(&plain);
     planned_free(&block);
 }
@@ -912,7 +998,8 @@ static size_t step_bytes(const kpar_plan_options *options)
     rank_programs *all = emit_all(&p);
     ck_assert_msg(check_mode(all, n, KPAR_MODE_TRAIN) == KPAR_OK, "%s", kpar_error_message());
     for (int rank = 0; rank < n; rank++) {
-        const size_t bytes = all[rank][KPAR_MODE_TRAIN]->arena_bytes - all[rank][KPAR_MODE_TRAIN]->state_bytes;
+        const size_t bytes =
+            all[rank][KPAR_MODE_TRAIN]->arena_bytes - all[rank][KPAR_MODE_TRAIN]->state_bytes;
         if (bytes > most) most = bytes;
     }
     programs_free(all, n);
@@ -1116,6 +1203,7 @@ int main(void)
         stages_are_cut_by_time_not_by_number_of_layers,
         blocks_and_models_within_models_are_not_cut,
         every_transfer_has_both_ends_and_values_are_read_on_their_stage,
+        a_value_is_sent_once_to_each_rank_that_reads_it,
         names_have_parts_where_modules_end,
         a_block_runs_again_up_to_the_last_value_that_its_backward_reads,
         recomputing_needs_less_memory,
