@@ -118,6 +118,54 @@ START_TEST(any_optional_pass_may_be_left_out)
 }
 END_TEST
 
+/* --- what is sent --- */
+
+/* The most that a rank sends in a step. */
+static size_t most_sent(const kpar_plan_options *options)
+{
+    static const char layers[] =
+        "{\"class_name\": \"Embedding\", \"config\": {\"name\": \"table\", \"input_dim\": 20000, "
+        "\"output_dim\": 8}},"
+        "{\"class_name\": \"GlobalAveragePooling1D\", \"config\": {\"name\": \"mean\"}}";
+    planned p = plan_layers("50", layers, options);
+    ASSERT_PLANNED(p);
+    const int ranks = kpar_mesh_size(options->mesh);
+    rank_programs *all = emit_all(&p);
+    size_t most = 0;
+    for (int rank = 0; rank < ranks; rank++) {
+        const kpar_program *train = all[rank][KPAR_MODE_TRAIN];
+        size_t sent = 0;
+        for (size_t i = train->n_start; i < train->n_instructions; i++)
+            sent += kpar_program_moved_bytes(train, &train->instructions[i]);
+        if (sent > most) most = sent;
+    }
+    programs_free(all, ranks);
+    planned_free(&p);
+    return most;
+}
+
+/* Rows that a batch reads several times are summed first: what is sent is the table, however many rows are read. */
+START_TEST(gradients_of_tables_are_sent_as_large_as_the_table_at_most)
+{
+    enum { TABLE_BYTES = 20000 * 8 * sizeof(float), SCALARS = 64 };
+    for (int ranks = 2; ranks <= 8; ranks *= 2)
+        for (int zero = 0; zero < 2; zero++)
+            for (int windows = 0; windows < 2; windows++) {
+                kpar_plan_options o = options_of(ranks, 1, 1);
+                o.zero = zero;
+                o.windows = windows;
+                const size_t few = most_sent(&o);
+                o.batch_size = 4096; /* 204800 rows of the table are read */
+                const size_t many = most_sent(&o);
+                ck_assert_uint_eq(few, many);
+                /* summed and given back: 2 (n - 1) / n of it */
+                ck_assert_uint_gt(many, 0);
+                ck_assert_uint_le(many, 2 * TABLE_BYTES * (size_t)(ranks - 1) / (size_t)ranks +
+                                            SCALARS * (size_t)ranks);
+            }
+}
+END_TEST
+
 /* --- damage --- */
 
 static kpar_instruction *find_instruction(kpar_program *program, kpar_instruction_kind kind, int number)
@@ -311,6 +359,7 @@ int main(void)
     tcase_add_loop_test(all, the_programs_of_all_ranks_fit_together_on_every_layout, 0, MODELS);
     tcase_add_loop_test(all, ranks_on_several_nodes_and_without_windows_fit_together, 0, MODELS);
     tcase_add_loop_test(all, any_optional_pass_may_be_left_out, 0, MODELS);
+    tcase_add_test(all, gradients_of_tables_are_sent_as_large_as_the_table_at_most);
     tcase_add_test(all, a_send_and_a_receive_that_are_swapped_are_refused_naming_both_ranks);
     tcase_add_test(all, collectives_in_another_order_are_refused_naming_both_ranks);
     tcase_add_test(all, options_that_cannot_be_served_are_named);
