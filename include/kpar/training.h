@@ -69,6 +69,10 @@ typedef struct kpar_training_options {
     /* What backward runs again instead of keeping its activations: "none", "stage" (all of it) or "block" (block by block);
      * preset NULL: none. */
     const char *recompute;
+
+    /* Go on although the plan seems not to fit in the memory that a rank, or its machine, may take: what the message calls
+     * --no-memory-check; preset false. */
+    bool ignore_memory;
 } kpar_training_options;
 
 /* `bytes` is sizeof *options. */

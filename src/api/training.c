@@ -84,7 +84,6 @@ static kpar_status find_schedule(const char *name, const kpar_schedule **schedul
     return status;
 }
 
-/* -1: there is none of this name. */
 /* Number of the name in the list, -1: it is not there. */
 static int find_name(const char *const *names, const char *name)
 {
@@ -118,7 +117,8 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
     static const unsigned uses[KPAR_MODE_COUNT] = {[KPAR_MODE_TRAIN] = KPAR_USE_FIT,
                                                    [KPAR_MODE_EVALUATE] = KPAR_USE_EVALUATE,
                                                    [KPAR_MODE_PREDICT] = KPAR_USE_PREDICT};
-    *t = (kpar_trainer_options){.executor.stall_seconds = o->stall_seconds};
+    *t = (kpar_trainer_options){.executor.stall_seconds = o->stall_seconds,
+                                .ignore_memory = o->ignore_memory};
     t->plan = (kpar_plan_options){
         .batch_size = o->batch_size,
         .leaves = o->reproducible,

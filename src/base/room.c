@@ -57,26 +57,32 @@ size_t kpar_room_peak(void) { return less(own("VmHWM:"), own("RssFile:") + own("
 
 /* A version of control groups: how its line in /proc/self/cgroup begins, and its files. */
 typedef struct hierarchy {
-    const char *controller, *root, *limit, *used, *cache;
+    const char *controller, *folder, *limit, *used, *cache;
 } hierarchy;
 
 static const hierarchy hierarchies[] = {
-    {"0::", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "},
-    {":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-     "total_inactive_file "},
+    {"0::", "", "memory.max", "memory.current", "inactive_file "},
+    {":memory:", "/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "},
 };
 
-static size_t read_group(const hierarchy *h, const char *group, const char *file, const char *key)
+/* Where a version's groups are. */
+typedef struct tree {
+    const hierarchy *version;
+    const char *root;
+} tree;
+
+static size_t read_group(const tree *t, const char *group, const char *file, const char *key)
 {
-    char path[4096 + 256];
-    snprintf(path, sizeof path, "%s%s/%s", h->root, group, file);
+    char path[4096 + 512];
+    snprintf(path, sizeof path, "%s%s%s/%s", t->root, t->version->folder, group, file);
     return read_bytes(path, key, 1);
 }
 
-static size_t left_in_group(const hierarchy *h, const char *group)
+static size_t left_in_group(const tree *t, const char *group)
 {
-    const size_t limit = read_group(h, group, h->limit, ""), used = read_group(h, group, h->used, ""),
-                 cache = read_group(h, group, "memory.stat", h->cache);
+    const size_t limit = read_group(t, group, t->version->limit, ""),
+                 used = read_group(t, group, t->version->used, ""),
+                 cache = read_group(t, group, "memory.stat", t->version->cache);
     if (limit == SIZE_MAX || used == SIZE_MAX) return limit;
     return less(limit, less(used, cache == SIZE_MAX ? 0 : cache));
 }
@@ -90,22 +96,28 @@ static char *group_of(const hierarchy *h, char *line)
 }
 
 /* A group's limit also holds for the groups in it: up to the root, which in a container is the container's. */
-static void tighten_by_groups(kpar_room *room, const hierarchy *h)
+static void tighten_by_groups(kpar_room *room, const char *groups, const tree *t)
 {
     char line[4096], *group = NULL;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    while (file && !group && fgets(line, sizeof line, file)) group = group_of(h, line);
+    FILE *file = fopen(groups, "re");
+    while (file && !group && fgets(line, sizeof line, file)) group = group_of(t->version, line);
     if (file) fclose(file);
     for (char *end; group && (end = strrchr(group, '/')); *end = '\0')
-        tighten(room, left_in_group(h, group), "the limit of its control group");
-    tighten(room, left_in_group(h, ""), "the limit of its control group");
+        tighten(room, left_in_group(t, group), "the limit of its control group");
+    tighten(room, left_in_group(t, ""), "the limit of its control group");
+}
+
+kpar_room kpar_room_groups(const char *groups, const char *root)
+{
+    kpar_room room = {SIZE_MAX, "nothing"};
+    for (size_t i = 0; i < sizeof hierarchies / sizeof *hierarchies; i++)
+        tighten_by_groups(&room, groups, &(tree){&hierarchies[i], root});
+    return room;
 }
 
 kpar_room kpar_room_machine(void)
 {
-    kpar_room room = {SIZE_MAX, "nothing"};
+    kpar_room room = kpar_room_groups("/proc/self/cgroup", "/sys/fs/cgroup");
     tighten(&room, read_bytes("/proc/meminfo", "MemAvailable:", 1024), "the machine's free memory");
-    for (size_t i = 0; i < sizeof hierarchies / sizeof *hierarchies; i++)
-        tighten_by_groups(&room, &hierarchies[i]);
     return room;
 }

@@ -17,6 +17,10 @@ kpar_room kpar_room_process(void);
  * without swapping; memory that only caches files counts as free. */
 kpar_room kpar_room_machine(void);
 
+/* Of that, what control groups of either version leave: `groups` lists those of a process, like /proc/self/cgroup, and their
+ * files are below `root`. */
+kpar_room kpar_room_groups(const char *groups, const char *root);
+
 /* The most memory of its own that this process had at a time: without files mapped (programs, data) and without memory
  * shared with others. 0 where the system does not say. */
 size_t kpar_room_peak(void);

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <math.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MODEL EXAMPLES "/digits/model.keras"
@@ -250,6 +251,29 @@ static void loading_wrongly(kpar_context *context, char *failure)
 START_TEST(options_that_cannot_be_are_named_on_all_ranks) { run_ranks(2, loading_wrongly); }
 END_TEST
 
+/* Rows of a batch that no rank has memory for. */
+static void loading_too_much(kpar_context *context, char *failure)
+{
+    kpar_training *training;
+    kpar_training_options options = options_of(1);
+    options.batch_size = 1 << 26;
+    EXPECT_ERROR(KPAR_ENOMEM, "memory: rank 0 needs", kpar_training_load(context, MODEL, &options, &training));
+    options.ignore_memory = true;
+    EXPECT_ERROR(KPAR_ENOMEM, "refused", kpar_training_load(context, MODEL, &options, &training));
+}
+
+START_TEST(a_plan_larger_than_memory_is_refused_unless_memory_is_ignored)
+{
+#ifndef __SANITIZE_ADDRESS__ /* its shadow takes more than any limit */
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_DATA, &limit), 0);
+    limit.rlim_cur = 1 << 30;
+    ck_assert_int_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+    run_ranks(1, loading_too_much);
+#endif
+}
+END_TEST
+
 static void calling_wrongly(kpar_context *context, char *failure)
 {
     const kpar_training_options options = options_of(1);
@@ -366,6 +390,7 @@ int main(void)
     tcase_add_test(tests, a_fit_that_goes_on_from_a_checkpoint_ends_as_one_that_never_stopped);
     tcase_add_test(tests, classes_that_are_given_no_weight_have_one);
     tcase_add_test(tests, options_that_cannot_be_are_named_on_all_ranks);
+    tcase_add_test(tests, a_plan_larger_than_memory_is_refused_unless_memory_is_ignored);
     tcase_add_test(tests, calls_that_cannot_be_are_told_and_leave_the_training_usable);
     tcase_add_test(tests, fit_options_that_cannot_be_are_named);
     tcase_add_test(tests, a_null_training_is_no_crash);

@@ -326,6 +326,54 @@ START_TEST(the_clock_does_not_go_back)
 }
 END_TEST
 
+static void put(const char *name, const char *text)
+{
+    char command[PATH_BYTES * 2];
+    snprintf(command, sizeof command, "mkdir -p \"$(dirname '%s')\"", path_of(name));
+    ck_assert_int_eq(system(command), 0);
+    FILE *file = fopen(path_of(name), "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static size_t room_of(const char *groups)
+{
+    put("groups", groups);
+    return kpar_room_groups(path_of("groups"), path_of("sys")).bytes;
+}
+
+/* A group's own limit and those around it; what only caches files is free. */
+START_TEST(the_room_of_a_control_group_is_what_all_around_it_leave)
+{
+    make_folder();
+    put("sys/job/memory.max", "1000000\n");
+    put("sys/job/memory.current", "300000\n");
+    put("sys/job/memory.stat", "anon 150000\nactive_file 50000\ninactive_file 100000\n");
+    put("sys/job/step/memory.max", "max\n");
+    put("sys/job/step/memory.current", "200000\n");
+    put("sys/job/tight/memory.max", "250000\n");
+    put("sys/job/tight/memory.current", "200000\n");
+    put("sys/job/full/memory.max", "100\n");
+    put("sys/job/full/memory.current", "200\n");
+    put("sys/memory/box/memory.limit_in_bytes", "700000\n");
+    put("sys/memory/box/memory.usage_in_bytes", "600000\n");
+    put("sys/memory/box/memory.stat", "inactive_file 1\ntotal_inactive_file 200000\n");
+    ck_assert_uint_eq(room_of("0::/job\n"), 800000);
+    ck_assert_uint_eq(room_of("0::/job/step\n"), 800000);
+    ck_assert_uint_eq(room_of("0::/job/tight\n"), 50000);
+    ck_assert_uint_eq(room_of("0::/job/full\n"), 0);
+    ck_assert_uint_eq(room_of("10:cpu:/job/full\n4:memory:/box/unknown\n0::/\n"), 300000);
+    ck_assert_uint_eq(room_of("4:memory:/\n0::/\n"), SIZE_MAX);
+    put("sys/memory/memory.limit_in_bytes",
+        "1234\n"); /* of a container, which knows itself as another group */
+    ck_assert_uint_eq(room_of("4:memory:/outside/of/it\n"), 1234);
+    ck_assert_str_eq(kpar_room_groups(path_of("groups"), path_of("sys")).limit,
+                     "the limit of its control group");
+    remove_folder();
+}
+END_TEST
+
 START_TEST(the_room_of_a_process_is_what_its_limits_leave)
 {
     struct rlimit before, limit;
@@ -422,6 +470,7 @@ int main(void)
         keys_tell_seeds_and_names_apart,
         the_hash_is_fnv_1a_and_can_be_continued,
         the_clock_does_not_go_back,
+        the_room_of_a_control_group_is_what_all_around_it_leave,
         the_room_of_a_process_is_what_its_limits_leave,
         the_peak_grows_with_memory_that_is_touched,
         log_lines_begin_with_the_program_and_end_once,
