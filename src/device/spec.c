@@ -190,6 +190,7 @@ static double scalar_cost(kpar_scalar_op op)
     case KPAR_SCALAR_ERF:
     case KPAR_SCALAR_SINE:
     case KPAR_SCALAR_COSINE:
+    case KPAR_SCALAR_ARC_TANGENT:
         return 8;
     case KPAR_SCALAR_POWER:
         return 30;

@@ -59,12 +59,16 @@ double kpar_scalar_evaluate(kpar_scalar_op op, double a, double b, double c)
         return sin(a);
     case KPAR_SCALAR_COSINE:
         return cos(a);
+    case KPAR_SCALAR_ARC_TANGENT:
+        return atan(a);
     case KPAR_SCALAR_FLOOR:
         return floor(a);
     case KPAR_SCALAR_SIGN:
         return (a > 0) - (a < 0);
     case KPAR_SCALAR_RELU:
         return a > 0 || isnan(a) ? a : 0;
+    case KPAR_SCALAR_STOP:
+        return a;
     case KPAR_SCALAR_LESS:
         return a < b;
     case KPAR_SCALAR_LESS_EQUAL:

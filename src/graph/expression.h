@@ -34,9 +34,11 @@
     X(ERF, "erf", 1)                                                                                         \
     X(SINE, "sin", 1)                                                                                        \
     X(COSINE, "cos", 1)                                                                                      \
+    X(ARC_TANGENT, "atan", 1)                                                                                \
     X(FLOOR, "floor", 1)                                                                                     \
     X(SIGN, "sign", 1) /* -1, 0, 1 */                                                                        \
     X(RELU, "relu", 1) /* max(a, 0), NaN stays NaN */                                                        \
+    X(STOP, "stop", 1) /* a, whose derivative is 0 */                                                        \
     X(LESS, "lt", 2)                                                                                         \
     X(LESS_EQUAL, "le", 2)                                                                                   \
     X(EQUAL, "eq", 2)                                                                                        \
@@ -95,8 +97,8 @@ const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_aren
 /* clang-format off */
 #define KPAR_X_UNARY_LIST(X)                                                                                 \
     X(neg, NEGATE) X(abs, ABSOLUTE) X(square, SQUARE) X(sqrt, SQUARE_ROOT) X(exp, EXP) X(log, LOG)           \
-    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(sin, SINE) X(cos, COSINE) X(floor, FLOOR) X(sign, SIGN)              \
-    X(relu, RELU)
+    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(sin, SINE) X(cos, COSINE) X(atan, ARC_TANGENT) X(floor, FLOOR) X(sign, SIGN)              \
+    X(relu, RELU) X(stop, STOP)
 #define KPAR_X_BINARY_LIST(X)                                                                                \
     X(add, ADD) X(sub, SUBTRACT) X(mul, MULTIPLY) X(div, DIVIDE) X(max, MAXIMUM) X(min, MINIMUM)             \
     X(pow, POWER) X(lt, LESS) X(le, LESS_EQUAL) X(eq, EQUAL)
@@ -123,7 +125,7 @@ KPAR_X_BINARY_LIST(KPAR_X_BINARY)
  * inputs it does not need.
  *
  * Where a function has a kink the derivative is TensorFlow's: relu'(0) = 0, abs'(0) = 0, a tie of max or min
- * goes to the first operand, select passes to the branch taken, floor, sign and comparisons give 0, and the
+ * goes to the first operand, select passes to the branch taken, floor, sign, stop and comparisons give 0, and the
  * derivative of pow by its exponent is 0 where the base is not positive. A factor that is the constant 0
  * makes a term 0 here, even times infinity: that term is absent from the sum, not computed. */
 const kpar_expression *kpar_expression_derivative(const kpar_expression *e, kpar_arena *arena, int output,

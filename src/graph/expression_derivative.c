@@ -219,6 +219,14 @@ static void rule_cosine(derivation *d, int i, const kpar_scalar *s, kpar_x g)
     pass_to(d, s->a, kpar_x_neg(d->e, kpar_x_mul(d->e, g, kpar_x_sin(d->e, value_of(d, s->a)))));
 }
 
+/* atan'(a) = 1 / (1 + a^2). */
+static void rule_arc_tangent(derivation *d, int i, const kpar_scalar *s, kpar_x g)
+{
+    (void)i;
+    kpar_x square = kpar_x_square(d->e, value_of(d, s->a));
+    pass_to(d, s->a, kpar_x_div(d->e, g, kpar_x_add(d->e, square, kpar_x_constant(d->e, 1))));
+}
+
 static void rule_relu(derivation *d, int i, const kpar_scalar *s, kpar_x g)
 {
     kpar_x zero = kpar_x_constant(d->e, 0);
@@ -246,6 +254,7 @@ static void (*const rules[KPAR_SCALAR_COUNT])(derivation *d, int i, const kpar_s
     [KPAR_SCALAR_ERF] = rule_erf,
     [KPAR_SCALAR_SINE] = rule_sine,
     [KPAR_SCALAR_COSINE] = rule_cosine,
+    [KPAR_SCALAR_ARC_TANGENT] = rule_arc_tangent,
     [KPAR_SCALAR_RELU] = rule_relu,
     [KPAR_SCALAR_SELECT] = rule_select,
 };

@@ -78,7 +78,7 @@ static kpar_status check_arguments(const char *owner, const kpar_arguments *argu
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)arguments->kwargs, key, value)
     {
-        const bool understood = json_is_true(value) || is_named(arguments, key);
+        const bool understood = json_is_true(value) || is_named(arguments, key) || arguments->args;
         if (json_is_null(value) || json_is_false(value) || strcmp(key, "training") == 0) continue;
         if (kpar_has_word(kpar_layer_positions(row), key)) continue; /* among the inputs */
         if (understood && kpar_has_word(known, key)) continue;

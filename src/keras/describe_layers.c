@@ -16,7 +16,8 @@ const char *kpar_layer_owner(const kpar_description *d, const kpar_layer *layer)
 static const char *supported(const kpar_description *d, bool operations)
 {
     int n;
-    const kpar_layer_row *rows = operations ? kpar_operation_rows(&n) : kpar_layer_rows(&n);
+    if (operations) return kpar_operation_names(d->model->arena);
+    const kpar_layer_row *rows = kpar_layer_rows(&n);
     return kpar_table_names(d->model->arena, rows, n, sizeof *rows);
 }
 

@@ -100,28 +100,38 @@ static kpar_x tanh_shrink(kpar_expression_builder *e, kpar_x x)
     return kpar_x_sub(e, x, kpar_x_tanh(e, x));
 }
 
-static kpar_x squareplus(kpar_expression_builder *e, kpar_x x)
+kpar_x kpar_x_squareplus(kpar_expression_builder *e, kpar_x x, double b)
 {
-    return times(e, kpar_x_add(e, x, kpar_x_sqrt(e, plus(e, kpar_x_square(e, x), 4))), 0.5);
+    return times(e, kpar_x_add(e, x, kpar_x_sqrt(e, plus(e, kpar_x_square(e, x), b))), 0.5);
 }
 
+static kpar_x squareplus(kpar_expression_builder *e, kpar_x x) { return kpar_x_squareplus(e, x, 4); }
+
 /* Barron, "Continuously differentiable exponential linear units" (2017). */
-static kpar_x celu(kpar_expression_builder *e, kpar_x x)
+kpar_x kpar_x_celu(kpar_expression_builder *e, kpar_x x, double alpha)
 {
-    kpar_x zero = constant(e, 0), below = plus(e, kpar_x_exp(e, kpar_x_min(e, x, zero)), -1);
+    kpar_x zero = constant(e, 0), share = times(e, kpar_x_min(e, x, zero), 1 / alpha);
+    kpar_x below = times(e, plus(e, kpar_x_exp(e, share), -1), alpha);
     return kpar_x_add(e, kpar_x_max(e, x, zero), below);
 }
 
-static kpar_x hard_shrink(kpar_expression_builder *e, kpar_x x)
+static kpar_x celu(kpar_expression_builder *e, kpar_x x) { return kpar_x_celu(e, x, 1); }
+
+kpar_x kpar_x_hard_shrink(kpar_expression_builder *e, kpar_x x, double threshold)
 {
-    return kpar_x_select(e, kpar_x_lt(e, constant(e, 0.5), kpar_x_abs(e, x)), x, constant(e, 0));
+    return kpar_x_select(e, kpar_x_lt(e, constant(e, threshold), kpar_x_abs(e, x)), x, constant(e, 0));
 }
 
-static kpar_x soft_shrink(kpar_expression_builder *e, kpar_x x)
+static kpar_x hard_shrink(kpar_expression_builder *e, kpar_x x) { return kpar_x_hard_shrink(e, x, 0.5); }
+
+kpar_x kpar_x_soft_shrink(kpar_expression_builder *e, kpar_x x, double threshold)
 {
-    kpar_x below = kpar_x_select(e, kpar_x_lt(e, x, constant(e, -0.5)), plus(e, x, 0.5), constant(e, 0));
-    return kpar_x_select(e, kpar_x_lt(e, constant(e, 0.5), x), plus(e, x, -0.5), below);
+    kpar_x low = kpar_x_lt(e, x, constant(e, -threshold)), high = kpar_x_lt(e, constant(e, threshold), x);
+    kpar_x below = kpar_x_select(e, low, plus(e, x, threshold), constant(e, 0));
+    return kpar_x_select(e, high, plus(e, x, -threshold), below);
 }
+
+static kpar_x soft_shrink(kpar_expression_builder *e, kpar_x x) { return kpar_x_soft_shrink(e, x, 0.5); }
 
 static kpar_x sparse_plus(kpar_expression_builder *e, kpar_x x)
 {

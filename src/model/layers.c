@@ -5,8 +5,7 @@
 
 #define CONV_ARGUMENTS "kernel_size strides padding dilation_rate activation use_bias bias_initializer"
 
-#define HEADS_ARGUMENTS                                                                                      \
-    "use_bias use_gate sliding_window dropout seed kernel_initializer bias_initializer"
+#define HEADS_ARGUMENTS "use_bias use_gate sliding_window dropout seed kernel_initializer bias_initializer"
 
 #define HEADS_CALL_ARGUMENTS                                                                                 \
     "query_mask value_mask key_mask attention_mask use_causal_mask return_attention_scores"
@@ -39,8 +38,8 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_p_re_lu, .mask = kpar_mask_first},
     {"ELU", "x, or alpha (exp(x) - 1) below 0", "alpha", "", .lower = kpar_layer_elu,
      .mask = kpar_mask_first},
-    {"Softmax", "softmax over dimensions", "axis", "", .lower = kpar_layer_softmax,
-     .mask = kpar_mask_first, .call_arguments = "mask"},
+    {"Softmax", "softmax over dimensions", "axis", "", .lower = kpar_layer_softmax, .mask = kpar_mask_first,
+     .call_arguments = "mask"},
     {"Dropout", "zeroes a share of its input while training", "rate seed noise_shape", "",
      .lower = kpar_layer_dropout, .mask = kpar_mask_first},
     {"SpatialDropout1D", "zeroes a share of the channels while training", "rate seed", "",
@@ -72,11 +71,11 @@ static const kpar_layer_row rows[] = {
     {"UpSampling2D", "each pixel several times, or between them", "size interpolation", "",
      .lower = kpar_layer_up_sampling, .images = true},
     {"UpSampling3D", "each voxel several times", "size", "", .lower = kpar_layer_up_sampling, .images = true},
-    {"Resizing", "images of another size", "height width interpolation",
-     "crop_to_aspect_ratio=false pad_to_aspect_ratio=false fill_mode=\"constant\" fill_value=0.0 "
-     "antialias=false",
-     .lower = kpar_layer_resizing, .images = true},
-    {"CenterCrop", "the middle of images", "height width", "", .lower = kpar_layer_center_crop, .images = true},
+    {"Resizing", "images of another size",
+     "height width interpolation antialias crop_to_aspect_ratio pad_to_aspect_ratio fill_value",
+     "fill_mode=\"constant\"", .lower = kpar_layer_resizing, .images = true},
+    {"CenterCrop", "the middle of images", "height width", "", .lower = kpar_layer_center_crop,
+     .images = true},
     {"ZeroPadding1D", "zeros around", "padding", "", .lower = kpar_layer_zero_padding, .images = true},
     {"Cropping1D", "without its margins", "cropping", "", .lower = kpar_layer_cropping, .images = true},
     {"GlobalAveragePooling1D", "mean over the spatial dimensions", "keepdims", "",
@@ -95,14 +94,13 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_global_average_pooling, .images = true},
     {"GlobalMaxPooling3D", "largest over the spatial dimensions", "keepdims", "",
      .lower = kpar_layer_global_max_pooling, .images = true},
-    {"Embedding", "rows of a table by their numbers",
-     "input_dim output_dim mask_zero embeddings_initializer", "", .lower = kpar_layer_embedding,
-     .mask = kpar_mask_embedding},
+    {"Embedding", "rows of a table by their numbers", "input_dim output_dim mask_zero embeddings_initializer",
+     "", .lower = kpar_layer_embedding, .mask = kpar_mask_embedding},
     {"Masking", "steps whose features all have a value count for nothing", "mask_value", "",
      .lower = kpar_layer_masking, .mask = kpar_mask_masking},
     {"SimpleRNN", "activation of products with input and state, step by step",
-     RECURRENT_ARGUMENTS " " CELL_ARGUMENTS, "", .lower = kpar_layer_recurrent,
-     .mask = kpar_mask_recurrent, .parts = "cell=simple_rnn_cell", .call_arguments = "mask initial_state"},
+     RECURRENT_ARGUMENTS " " CELL_ARGUMENTS, "", .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent,
+     .parts = "cell=simple_rnn_cell", .call_arguments = "mask initial_state"},
     {"LSTM", "long short-term memory, step by step",
      RECURRENT_ARGUMENTS " " CELL_ARGUMENTS " recurrent_activation unit_forget_bias", "",
      .lower = kpar_layer_recurrent, .mask = kpar_mask_recurrent, .parts = "cell=lstm_cell",
@@ -135,8 +133,8 @@ static const kpar_layer_row rows[] = {
      .inner = "layer=forward_layer backward_layer=backward_layer", .call_arguments = "mask initial_state"},
     {"TimeDistributed", "a layer for each step", "layer", "", .lower = kpar_layer_time_distributed,
      .mask = kpar_mask_time_distributed, .inner = "layer=layer", .call_arguments = "mask"},
-    {"Attention", "attention of query to key and value in one head", "use_scale score_mode dropout seed",
-     "", .lower = kpar_layer_attention, .mask = kpar_mask_first,
+    {"Attention", "attention of query to key and value in one head", "use_scale score_mode dropout seed", "",
+     .lower = kpar_layer_attention, .mask = kpar_mask_first,
      .call_arguments = "mask use_causal_mask return_attention_scores"},
     {"AdditiveAttention", "attention by sums of query and key", "use_scale dropout seed", "",
      .lower = kpar_layer_additive_attention, .mask = kpar_mask_first,
@@ -247,8 +245,7 @@ const char *kpar_layer_positions(const kpar_layer_row *row)
     return row && row->positions ? row->positions : "inputs";
 }
 
-bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group,
-                     const char **name)
+bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const char **group, const char **name)
 {
     const char *at = layer->row && layer->row->parts ? layer->row->parts : "";
     for (; i > 0 && *at; i--) at += strcspn(at, " ") + strspn(at + strcspn(at, " "), " ");
@@ -264,10 +261,10 @@ bool kpar_layer_part(kpar_arena *arena, const kpar_layer *layer, int i, const ch
 
 const kpar_layer_row *kpar_layer_row_find(const char *class_name, bool is_operation)
 {
-    int n;
-    const kpar_layer_row *all = is_operation ? kpar_operation_rows(&n) : kpar_layer_rows(&n);
+    const int n = sizeof rows / sizeof rows[0];
+    if (is_operation) return kpar_operation_row_find(class_name);
     for (int i = 0; i < n; i++)
-        if (strcmp(all[i].class_name, class_name) == 0) return &all[i];
+        if (strcmp(rows[i].class_name, class_name) == 0) return &rows[i];
     return NULL;
 }
 
@@ -282,9 +279,9 @@ const char *kpar_layer_companion(kpar_arena *arena, const char *initializer, siz
 const char *kpar_layer_arguments(kpar_arena *arena, const kpar_layer_row *row)
 {
     /* Where a layer has parts the penalty would be on what these give. */
-    const char *all = kpar_arena_printf(arena, "name trainable dtype %s%s%s",
-                                        row->parts ? "" : "activity_regularizer ",
-                                        row->images ? "data_format " : "", row->arguments);
+    const char *all =
+        kpar_arena_printf(arena, "name trainable dtype %s%s%s", row->parts ? "" : "activity_regularizer ",
+                          row->images ? "data_format " : "", row->arguments);
     for (const char *word = row->arguments; *word; word += strspn(word, " ")) {
         const size_t length = strcspn(word, " ");
         const char *regularizer = kpar_layer_companion(arena, word, length, "regularizer");

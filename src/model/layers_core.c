@@ -230,8 +230,9 @@ static kpar_status gather_axes(kpar_lowering *lowering, unsigned axes, kpar_valu
     return kpar_build_reshape(lowering->graph, flat, *out, out);
 }
 
-/* Over other dimensions than the last, or over several. */
-static kpar_status softmax_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *output)
+/* By transposing, over other dimensions than the last, or over several. */
+static kpar_status softmax_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x,
+                                kpar_value_id *output)
 {
     int order[KPAR_MAX_RANK], back[KPAR_MAX_RANK];
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
@@ -246,6 +247,14 @@ static kpar_status softmax_over(kpar_lowering *lowering, unsigned axes, kpar_val
     return kpar_build_transpose(lowering->graph, back, *output, output);
 }
 
+kpar_status kpar_lower_softmax(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *output)
+{
+    if (axes != 1u << (kpar_lower_shape(lowering, x)->rank - 1))
+        return softmax_over(lowering, axes, x, output);
+    lowering->call_logits[lowering->call] = x;
+    return kpar_build_softmax(lowering->graph, x, output);
+}
+
 KPAR_LAYER(softmax)
 {
     unsigned axes;
@@ -256,12 +265,7 @@ KPAR_LAYER(softmax)
     KPAR_TRY(kpar_lower_axes(lowering, rank, &axes));
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
     if (mask >= 0) KPAR_TRY(kpar_lower_kept_where(lowering, mask, x, -1e9, &x)); /* as in Keras */
-    if (axes != 1u << (rank - 1))
-        KPAR_TRY(softmax_over(lowering, axes, x, output));
-    else {
-        lowering->call_logits[lowering->call] = x;
-        KPAR_TRY(kpar_build_softmax(lowering->graph, x, output));
-    }
+    KPAR_TRY(kpar_lower_softmax(lowering, axes, x, output));
     return mask >= 0 ? kpar_lower_kept_where(lowering, mask, *output, 0, output) : KPAR_OK;
 }
 

@@ -1,8 +1,8 @@
 /* Pooling of windows. Over whole images: layers_spatial.c. */
 #include "model/lower_internal.h"
 
-static kpar_status pooling(kpar_lowering *lowering, int dims, kpar_reduction reduction,
-                           const kpar_value_id *inputs, int n_inputs, kpar_value_id *output)
+kpar_status kpar_lower_pooling(kpar_lowering *lowering, int dims, kpar_reduction reduction,
+                               const kpar_value_id *inputs, int n_inputs, kpar_value_id *output)
 {
     static const int64_t twos[] = {2, 2, 2};
     int64_t window[KPAR_MAX_RANK];
@@ -16,12 +16,30 @@ static kpar_status pooling(kpar_lowering *lowering, int dims, kpar_reduction red
     return kpar_build_pool(lowering->graph, &attributes, x, output);
 }
 
-KPAR_LAYER(max_pooling_1d) { return pooling(lowering, 1, KPAR_REDUCE_MAX, inputs, n_inputs, output); }
-KPAR_LAYER(max_pooling_2d) { return pooling(lowering, 2, KPAR_REDUCE_MAX, inputs, n_inputs, output); }
-KPAR_LAYER(max_pooling_3d) { return pooling(lowering, 3, KPAR_REDUCE_MAX, inputs, n_inputs, output); }
-KPAR_LAYER(average_pooling_1d) { return pooling(lowering, 1, KPAR_REDUCE_SUM, inputs, n_inputs, output); }
-KPAR_LAYER(average_pooling_2d) { return pooling(lowering, 2, KPAR_REDUCE_SUM, inputs, n_inputs, output); }
-KPAR_LAYER(average_pooling_3d) { return pooling(lowering, 3, KPAR_REDUCE_SUM, inputs, n_inputs, output); }
+KPAR_LAYER(max_pooling_1d)
+{
+    return kpar_lower_pooling(lowering, 1, KPAR_REDUCE_MAX, inputs, n_inputs, output);
+}
+KPAR_LAYER(max_pooling_2d)
+{
+    return kpar_lower_pooling(lowering, 2, KPAR_REDUCE_MAX, inputs, n_inputs, output);
+}
+KPAR_LAYER(max_pooling_3d)
+{
+    return kpar_lower_pooling(lowering, 3, KPAR_REDUCE_MAX, inputs, n_inputs, output);
+}
+KPAR_LAYER(average_pooling_1d)
+{
+    return kpar_lower_pooling(lowering, 1, KPAR_REDUCE_SUM, inputs, n_inputs, output);
+}
+KPAR_LAYER(average_pooling_2d)
+{
+    return kpar_lower_pooling(lowering, 2, KPAR_REDUCE_SUM, inputs, n_inputs, output);
+}
+KPAR_LAYER(average_pooling_3d)
+{
+    return kpar_lower_pooling(lowering, 3, KPAR_REDUCE_SUM, inputs, n_inputs, output);
+}
 
 /* Dimension `dim` in `n` parts that overlap where it does not divide: reduced each, side by side. */
 static kpar_status reduce_parts(kpar_lowering *lowering, int dim, int64_t n, bool mean, kpar_value_id x,

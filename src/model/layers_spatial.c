@@ -1,25 +1,19 @@
 /* Layers over the spatial dimensions of (batch, spatial ..., channels): repeated, interpolated, padded, cropped, pooled. */
-#include "model/lower_internal.h"
+#include "model/resize.h"
 
-#include <math.h>
 #include <string.h>
 
-/* Each element along `dim` `times` times, one after the other. */
-static kpar_status repeat(kpar_lowering *lowering, kpar_value_id x, int dim, int64_t times,
-                          kpar_value_id *out)
+kpar_status kpar_lower_repeat(kpar_lowering *lowering, int dim, int64_t times, bool whole, kpar_value_id x,
+                              kpar_value_id *out)
 {
-    kpar_graph *g = lowering->graph;
-    const kpar_shape shape = *kpar_lower_shape(lowering, x);
-    kpar_shape wide = shape, repeated = shape;
-    if (shape.rank == KPAR_MAX_RANK)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: more than %d dimensions", lowering->owner, KPAR_MAX_RANK);
-    for (int i = wide.rank++; i > dim + 1; i--) wide.dims[i] = wide.dims[i - 1];
-    wide.dims[dim + 1] = (kpar_dim){1, false};
-    KPAR_TRY(kpar_build_reshape(g, wide, x, out));
-    wide.dims[dim + 1].size = times;
-    KPAR_TRY(kpar_build_broadcast(g, wide, *out, out));
+    const int copies = whole ? dim : dim + 1;
+    kpar_shape repeated = *kpar_lower_shape(lowering, x);
     repeated.dims[dim].size *= times;
-    return kpar_build_reshape(g, repeated, *out, out);
+    KPAR_TRY(kpar_lower_insert(lowering, copies, x, out));
+    kpar_shape wide = *kpar_lower_shape(lowering, *out);
+    wide.dims[copies].size = times;
+    KPAR_TRY(kpar_build_broadcast(lowering->graph, wide, *out, out));
+    return kpar_build_reshape(lowering->graph, repeated, *out, out);
 }
 
 KPAR_LAYER(repeat_vector)
@@ -33,52 +27,7 @@ KPAR_LAYER(repeat_vector)
         return kpar_fail(KPAR_EFORMAT, "%s: expected an input of rank 2 and a number of times, found %lld",
                          lowering->owner, (long long)n);
     KPAR_TRY(kpar_build_reshape(lowering->graph, one, inputs[0], output));
-    return repeat(lowering, *output, 1, n, output);
-}
-
-/* Rows of the matrix that makes `size` points of n by half-pixel centres: the nearest, or linearly between two with
- * edges held. */
-static json_t *interpolation(int64_t n, int64_t size, bool nearest)
-{
-    json_t *rows = json_array();
-    for (int64_t i = 0; i < size; i++) {
-        json_t *row = json_array();
-        double at = ((double)i + 0.5) * (double)n / (double)size - (nearest ? 0 : 0.5);
-        if (nearest) at = floor(at);
-        at = at < 0 ? 0 : at > (double)(n - 1) ? (double)(n - 1) : at;
-        const int64_t low = (int64_t)at, high = low + 1 < n ? low + 1 : low;
-        for (int64_t k = 0; k < n; k++) {
-            const double share = at - (double)low;
-            json_array_append_new(row, json_real((k == low ? 1 - share : 0) + (k == high ? share : 0)));
-        }
-        json_array_append_new(rows, row);
-    }
-    return rows;
-}
-
-/* Dimension `dim` of x times the matrix of interpolation, as a product of matrices. */
-static kpar_status interpolate(kpar_lowering *lowering, kpar_value_id x, int dim, int64_t size, bool nearest,
-                               kpar_value_id *out)
-{
-    kpar_graph *g = lowering->graph;
-    const kpar_shape shape = *kpar_lower_shape(lowering, x);
-    int last_first[KPAR_MAX_RANK], back[KPAR_MAX_RANK];
-    json_t *rows = interpolation(shape.dims[dim].size, size, nearest);
-    kpar_value_id matrix;
-    kpar_status status = kpar_lower_array(lowering, rows, &matrix);
-    json_decref(rows);
-    KPAR_TRY(status);
-    for (int i = 0; i < shape.rank; i++) last_first[i] = i < dim ? i : i + 1 < shape.rank ? i + 1 : dim;
-    for (int i = 0; i < shape.rank; i++) back[last_first[i]] = i;
-    KPAR_TRY(kpar_build_transpose(g, last_first, x, out));
-    kpar_shape moved = *kpar_lower_shape(lowering, *out);
-    const kpar_shape flat = {
-        .rank = 2, .dims = {{kpar_lower_elements(&moved, 0) / shape.dims[dim].size, true}, shape.dims[dim]}};
-    KPAR_TRY(kpar_build_reshape(g, flat, *out, out));
-    KPAR_TRY(kpar_build_matmul(g, *out, false, matrix, true, out));
-    moved.dims[moved.rank - 1].size = size;
-    KPAR_TRY(kpar_build_reshape(g, moved, *out, out));
-    return kpar_build_transpose(g, back, *out, out);
+    return kpar_lower_repeat(lowering, 1, n, false, *output, output);
 }
 
 KPAR_LAYER(up_sampling)
@@ -89,21 +38,18 @@ KPAR_LAYER(up_sampling)
     (void)n_inputs;
     KPAR_TRY(kpar_config_string(lowering->owner, config, "interpolation", "nearest", &method));
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], output));
-    const bool nearest = strcmp(method, "nearest") == 0;
-    if (spatial < 1 || (!nearest && strcmp(method, "bilinear") != 0))
-        return kpar_fail(
-            KPAR_EUNSUPPORTED,
-            "%s: expected an input of rank 3 or more and interpolation nearest or bilinear, found '%s'",
-            lowering->owner, method);
+    if (spatial < 1)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected an input of rank 3 or more", lowering->owner);
     for (int i = 0; i < spatial; i++) {
         const int64_t times =
             json_integer_value(json_is_array(size) ? json_array_get(size, (size_t)i) : size);
         if (times < 1)
             return kpar_fail(KPAR_EFORMAT, "%s: argument 'size': expected positive numbers", lowering->owner);
         const int64_t points = kpar_lower_shape(lowering, *output)->dims[i + 1].size;
-        if (times > 1 && nearest) KPAR_TRY(repeat(lowering, *output, i + 1, times, output));
-        if (times > 1 && !nearest)
-            KPAR_TRY(interpolate(lowering, *output, i + 1, points * times, false, output));
+        if (times > 1 && strcmp(method, "nearest") == 0)
+            KPAR_TRY(kpar_lower_repeat(lowering, i + 1, times, false, *output, output));
+        else
+            KPAR_TRY(kpar_lower_interpolate(lowering, i + 1, points * times, method, false, *output, output));
     }
     return KPAR_OK;
 }
@@ -120,36 +66,23 @@ static kpar_status read_target(kpar_lowering *lowering, const kpar_value_id *inp
 KPAR_LAYER(resizing)
 {
     int64_t size[2];
-    const char *method;
     KPAR_TRY(read_target(lowering, inputs, n_inputs, size, output));
-    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "interpolation", "bilinear",
-                                &method));
-    const bool nearest = strcmp(method, "nearest") == 0;
-    if (!nearest && strcmp(method, "bilinear") != 0)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: argument 'interpolation' is \"%s\"; supported: nearest, bilinear",
-                         lowering->owner, method);
-    for (int i = 0; i < 2; i++)
-        if (size[i] != kpar_lower_shape(lowering, *output)->dims[i + 1].size)
-            KPAR_TRY(interpolate(lowering, *output, i + 1, size[i], nearest, output));
-    return KPAR_OK;
+    return kpar_lower_resize(lowering, size, *output, output);
 }
 
+/* Smaller images are cropped to the ratio of the sides and then enlarged. */
 KPAR_LAYER(center_crop)
 {
-    int64_t size[2], start[KPAR_MAX_RANK] = {0}, stop[KPAR_MAX_RANK];
+    int64_t size[2], margin[2];
     KPAR_TRY(read_target(lowering, inputs, n_inputs, size, output));
-    const kpar_shape *shape = kpar_lower_shape(lowering, *output);
-    for (int i = 0; i < shape->rank; i++) stop[i] = KPAR_TO_END;
-    for (int i = 0; i < 2; i++) {
-        const int64_t margin = shape->dims[i + 1].size - size[i];
-        if (margin < 0)
-            return kpar_fail(KPAR_EUNSUPPORTED, "%s: its images are smaller than what is cropped from them",
-                             lowering->owner);
-        start[i + 1] = margin / 2;
-        stop[i + 1] = margin / 2 + size[i];
-    }
-    return kpar_build_slice(lowering->graph, start, stop, *output, output);
+    for (int i = 0; i < 2; i++) margin[i] = kpar_lower_shape(lowering, *output)->dims[i + 1].size - size[i];
+    const bool larger = margin[0] >= 0 && margin[1] >= 0;
+    if (!larger) KPAR_TRY(kpar_lower_crop_to_ratio(lowering, size, *output, output));
+    for (int i = 0; i < 2; i++)
+        KPAR_TRY(
+            larger ? kpar_lower_cut(lowering, i + 1, margin[i] / 2, margin[i] / 2 + size[i], *output, output)
+                   : kpar_lower_interpolate(lowering, i + 1, size[i], "bilinear", false, *output, output));
+    return KPAR_OK;
 }
 
 /* Elements before and after each spatial dimension, by the argument `key`: a number, a number for each dimension, or two

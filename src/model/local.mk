@@ -6,6 +6,10 @@ libkpar_core_la_SOURCES += \
 	src/model/layers_recurrent.c src/model/layers_wrapped.c src/model/layers.c src/model/layers_core.c \
 	src/model/layers_shape.c src/model/layers_merge.c src/model/layers_norm.c src/model/layers_spatial.c \
 	src/model/attention.c src/model/attention.h src/model/layers_attention.c src/model/layers_multi_head.c \
-	src/model/heads.h src/model/heads_masks.c src/model/operations.c src/model/layers_conv.c \
+	src/model/heads.h src/model/heads_masks.c src/model/operations.c src/model/operations.h \
+	src/model/operations_element.c src/model/operations_activation.c src/model/operations_dims.c \
+	src/model/operations_shape.c src/model/operations_parts.c src/model/operations_index.c \
+	src/model/operations_product.c src/model/operations_image.c src/model/einsum.c src/model/einsum.h \
+	src/model/pick.c src/model/resize.c src/model/resize.h src/model/layers_conv.c \
 	src/model/layers_conv_transpose.c src/model/layers_einsum.c src/model/layers_pool.c src/model/layers_random.c \
 	src/model/activations.c src/model/losses.c src/model/metrics.c src/model/optimizers.c src/model/schedules.c

@@ -190,19 +190,6 @@ static kpar_status call_inputs(kpar_lowering *lowering, const kpar_call *call, k
     return given_masks(lowering, call, masks);
 }
 
-/* Moves dimension `from` of a value to `to`. */
-static kpar_status move_dim(kpar_lowering *lowering, int from, int to, kpar_value_id *value)
-{
-    int order[KPAR_MAX_RANK], n = 0;
-    const int rank = kpar_lower_shape(lowering, *value)->rank;
-    for (int i = 0; i < rank; i++) {
-        if (n == to) order[n++] = from;
-        if (i != from) order[n++] = i;
-    }
-    if (n == to) order[n] = from;
-    return kpar_build_transpose(lowering->graph, order, *value, value);
-}
-
 static kpar_status channels_first(const kpar_lowering *lowering, bool *first)
 {
     const char *format;
@@ -223,10 +210,10 @@ static kpar_status lower_images(kpar_lowering *lowering, const kpar_value_id *in
     kpar_value_id images = inputs[0];
     const int rank = kpar_lower_shape(lowering, images)->rank;
     KPAR_TRY(channels_first(lowering, &first));
-    if (first && rank > 2) KPAR_TRY(move_dim(lowering, 1, rank - 1, &images));
+    if (first && rank > 2) KPAR_TRY(kpar_lower_move(lowering, 1, rank - 1, images, &images));
     KPAR_TRY(lowering->layer->row->lower(lowering, n_inputs == 1 ? &images : inputs, n_inputs, output));
     if (!first || rank <= 2 || kpar_lower_shape(lowering, *output)->rank != rank) return KPAR_OK;
-    return move_dim(lowering, rank - 1, 1, output);
+    return kpar_lower_move(lowering, rank - 1, 1, *output, output);
 }
 
 kpar_status kpar_lower_layer(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,

@@ -46,6 +46,9 @@ kpar_status kpar_lower_mean(kpar_lowering *lowering, unsigned axes, bool keep, k
 /* x over its length along `axes`, a length of less than `least` counting as that. */
 kpar_status kpar_lower_unit_length(kpar_lowering *lowering, unsigned axes, double least, kpar_value_id x,
                                    kpar_value_id *out) KPAR_MUST_USE;
+/* layers_core.c: softmax over the dimensions `axes`. Over the last alone the call's logits are x. */
+kpar_status kpar_lower_softmax(kpar_lowering *lowering, unsigned axes, kpar_value_id x,
+                               kpar_value_id *output) KPAR_MUST_USE;
 /* Over the last dimension: the sum, the largest, and the mean, which is removed. */
 kpar_status kpar_lower_max_last(kpar_lowering *lowering, bool keep, kpar_value_id a,
                                 kpar_value_id *out) KPAR_MUST_USE;
@@ -112,6 +115,8 @@ kpar_status kpar_lower_hoisted_map(kpar_lowering *lowering, const kpar_expressio
  * 'axis', a number or a list of them, names. */
 kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank, int *dim) KPAR_MUST_USE;
 kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes) KPAR_MUST_USE;
+kpar_status kpar_lower_axes_of(const kpar_lowering *lowering, const char *key, int rank,
+                               unsigned *axes) KPAR_MUST_USE;
 /* An array that the config holds, as nested lists of numbers. */
 kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value) KPAR_MUST_USE;
 /* Output of a call: kpar_tensor_ref to value, and to its mask. */
@@ -119,6 +124,42 @@ kpar_value_id kpar_lower_output(const kpar_lowering *lowering, kpar_tensor_ref t
 kpar_value_id kpar_lower_output_mask(const kpar_lowering *lowering, kpar_tensor_ref tensor);
 /* The `number`-th tensor that the current call is given as `name`; -1: there is none. */
 kpar_value_id kpar_lower_named(const kpar_lowering *lowering, const char *name, int number);
+
+/* pick.c: elements of a dimension by their numbers. */
+/* A slice of it. */
+kpar_status kpar_lower_cut(kpar_lowering *lowering, int dim, int64_t start, int64_t stop, kpar_value_id x,
+                           kpar_value_id *out) KPAR_MUST_USE;
+/* The elements `numbers`, in this order; any may come again. */
+kpar_status kpar_lower_pick(kpar_lowering *lowering, int dim, const int64_t *numbers, int64_t n,
+                            kpar_value_id x, kpar_value_id *out) KPAR_MUST_USE;
+/* Those that a value of whole numbers says, whose dimensions take the place of `dim`. */
+kpar_status kpar_lower_take(kpar_lowering *lowering, int dim, kpar_value_id x, kpar_value_id numbers,
+                            kpar_value_id *out) KPAR_MUST_USE;
+/* 1 where the number is that of the element, which is the last dimension: (..., n). */
+kpar_status kpar_lower_one_hot(kpar_lowering *lowering, kpar_value_id numbers, int64_t n,
+                               kpar_value_id *out) KPAR_MUST_USE;
+/* operations_index.c: for each element of x the number of `bounds` that are at most it, or only those below it. */
+kpar_status kpar_lower_count_bounds(kpar_lowering *lowering, kpar_value_id x, kpar_value_id bounds,
+                                    bool below, kpar_value_id *out) KPAR_MUST_USE;
+/* A dimension of 1 more; or less. */
+kpar_status kpar_lower_insert(kpar_lowering *lowering, int dim, kpar_value_id x,
+                              kpar_value_id *out) KPAR_MUST_USE;
+kpar_status kpar_lower_drop(kpar_lowering *lowering, int dim, kpar_value_id x,
+                            kpar_value_id *out) KPAR_MUST_USE;
+/* Dimension `from` in the place `to`. */
+kpar_status kpar_lower_move(kpar_lowering *lowering, int from, int to, kpar_value_id x,
+                            kpar_value_id *out) KPAR_MUST_USE;
+/* layers_spatial.c: each element of a dimension `times` times; one after the other, or the whole dimension again. */
+kpar_status kpar_lower_repeat(kpar_lowering *lowering, int dim, int64_t times, bool whole, kpar_value_id x,
+                              kpar_value_id *out) KPAR_MUST_USE;
+
+/* operations_parts.c: `value` before and after each dimension, in the place of x. */
+kpar_status kpar_lower_pad(kpar_lowering *lowering, const int64_t *before, const int64_t *after, double value,
+                           kpar_value_id *x) KPAR_MUST_USE;
+/* layers_pool.c: the largest or (of KPAR_REDUCE_SUM) the mean of windows, by the arguments of pooling. */
+kpar_status kpar_lower_pooling(kpar_lowering *lowering, int dims, kpar_reduction reduction,
+                               const kpar_value_id *inputs, int n_inputs,
+                               kpar_value_id *output) KPAR_MUST_USE;
 
 /* layers_wrapped.c: layers within layers. */
 /* What of the lowering belongs to the layer around while one within is lowered. */
@@ -164,10 +205,6 @@ kpar_status kpar_lower_kept_where(kpar_lowering *lowering, kpar_value_id mask, k
  * facts about rows, which is current. */
 kpar_status kpar_lower_masked(kpar_lowering *lowering, int output, bool fact,
                               kpar_value_id *weights) KPAR_MUST_USE;
-
-#define KPAR_OPERATION(name)                                                                                 \
-    kpar_status name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,                     \
-                     kpar_value_id *output)
 
 /* layers_conv.c, for layers of images (batch, one to three dimensions, channels). */
 

@@ -55,7 +55,12 @@ kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank
 
 kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
 {
-    const json_t *json = json_object_get(lowering->layer->config, "axis");
+    return kpar_lower_axes_of(lowering, "axis", rank, axes);
+}
+
+kpar_status kpar_lower_axes_of(const kpar_lowering *lowering, const char *key, int rank, unsigned *axes)
+{
+    const json_t *json = json_object_get(lowering->layer->config, key);
     int64_t axis;
     int dim;
     *axes = 0;
@@ -64,7 +69,7 @@ kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *a
         *axes |= 1u << dim;
     }
     if (*axes) return KPAR_OK;
-    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
+    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, key, -1, &axis));
     KPAR_TRY(kpar_lower_dim(lowering, axis, rank, &dim));
     *axes = 1u << dim;
     return KPAR_OK;

@@ -23,6 +23,10 @@ struct kpar_layer_row {
     bool mixes_rows;   /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
     bool images; /* has the argument data_format: it is lowered as for channels last, whichever it is */
+    /* Of operations element by element, and of activations with a number: the formula that `lower` applies. */
+    kpar_x (*unary)(kpar_expression_builder *e, kpar_x x);
+    kpar_x (*binary)(kpar_expression_builder *e, kpar_x a, kpar_x b);
+    kpar_x (*with_number)(kpar_expression_builder *e, kpar_x x, double number);
 };
 /* The names of the arguments that are a layer's inputs; `row` may be NULL. */
 const char *kpar_layer_positions(const kpar_layer_row *row);
@@ -36,8 +40,10 @@ const char *kpar_layer_arguments(kpar_arena *arena, const kpar_layer_row *row);
 /* "kernel_regularizer" of the first `length` bytes of "kernel_initializer", for the kind "regularizer"; NULL: they are no
  * initializer's key. */
 const char *kpar_layer_companion(kpar_arena *arena, const char *initializer, size_t length, const char *kind);
-/* Operations on tensors (operations.c), rows of the same form; a call may give up to KPAR_CALL_OUTPUTS outputs. */
-const kpar_layer_row *kpar_operation_rows(int *n);
+/* Operations on tensors (operations.c), rows of the same form; a call may give up to KPAR_CALL_OUTPUTS outputs. The row of a
+ * class, or NULL; the names of all. */
+const kpar_layer_row *kpar_operation_row_find(const char *class_name);
+const char *kpar_operation_names(kpar_arena *arena);
 /* The row of a layer's class, or of an operation's; NULL: not supported. */
 const kpar_layer_row *kpar_layer_row_find(const char *class_name, bool is_operation);
 
@@ -61,6 +67,10 @@ kpar_x kpar_x_silu(kpar_expression_builder *e, kpar_x x);
 kpar_x kpar_x_softplus(kpar_expression_builder *e, kpar_x x);
 kpar_x kpar_x_leaky_relu(kpar_expression_builder *e, kpar_x x, double negative_slope);
 kpar_x kpar_x_elu(kpar_expression_builder *e, kpar_x x, double alpha);
+kpar_x kpar_x_celu(kpar_expression_builder *e, kpar_x x, double alpha);
+kpar_x kpar_x_hard_shrink(kpar_expression_builder *e, kpar_x x, double threshold);
+kpar_x kpar_x_soft_shrink(kpar_expression_builder *e, kpar_x x, double threshold);
+kpar_x kpar_x_squareplus(kpar_expression_builder *e, kpar_x x, double b);
 
 /* Initializers (initializers.c). */
 struct kpar_initializer_row {

@@ -348,10 +348,13 @@ static bool rule_concat(kpar_rule *r)
     return true;
 }
 
-/* Of a table that is cut by rows each rank has some; the others' are zeros, so that the rows picked are a sum. */
+/* Of a table that is cut by rows each rank has some; the others' are zeros, so that the rows picked are a sum. One that is cut
+ * within its rows gives parts of what is picked. */
 static bool rule_gather(kpar_rule *r)
 {
-    const kpar_placement p = r->given[1];
+    const kpar_placement p = r->given[1], table = r->given[0];
+    if (table.kind == KPAR_SPLIT && table.dim > 0)
+        return place_two(r, table, whole, kpar_split_on(shape_of(r, 1)->rank + table.dim - 1));
     const kpar_dim rows = shape_of(r, 0)->dims[0];
     const bool large = r->vocabulary > 0 && rows.size >= r->vocabulary && divides(r, rows);
     if (is_split(r->given[0], 0) || (r->axis == KPAR_AXIS_TENSOR && r->open[0] && large))
@@ -363,7 +366,11 @@ static bool rule_gather(kpar_rule *r)
 
 static bool rule_scatter_add(kpar_rule *r)
 {
+    const kpar_placement rows = r->given[0];
+    const int within =
+        rows.dim - shape_of(r, 1)->rank + 1; /* the table's dimension, where it is one within rows */
     if (is_split(r->wish, 0)) return place_two(r, whole, whole, kpar_split_on(0));
+    if (rows.kind == KPAR_SPLIT && within > 0) return place_two(r, rows, whole, kpar_split_on(within));
     if (!is_split(r->given[0], 0) || !is_split(r->given[1], 0)) return false;
     r->wanted[0] = r->wanted[1] = kpar_split_on(0);
     r->result = (kpar_placement){.kind = KPAR_PARTIAL};

@@ -563,16 +563,84 @@ def models_in_time(rng):
                 x={"image": features(rng, 3, 6, 6, 2), "words": of_lengths(rng, 3, rng.integers(1, 12, size=(ROWS, 3)).astype("int32"))})
 
 
+def summed(branches):
+    """All elements of the branches, which are real numbers or become so, in one Dense layer of classes"""
+    flat = [layers.Flatten()(keras.ops.cast(branch, "float32")) for branch in branches]
+    return layers.Dense(4, activation="softmax")(layers.Concatenate()(flat))
+
+
+def operations_element(rng):
+    """operations element by element: angles, logarithms, whole numbers, choices, activations with their numbers"""
+    ops, x = keras.ops, layers.Input((5,))
+    a, b = layers.Dense(3, activation="tanh")(x), layers.Dense(3)(x)
+    c = 0.5 + ops.sigmoid(b)
+    one = [ops.arcsin(0.9 * a), ops.arccos(0.9 * a), ops.arctanh(0.9 * a), ops.arctan(b), ops.arcsinh(b), ops.arccosh(c + 1), ops.sinh(a), ops.cosh(a),
+           ops.tan(a), ops.sinc(b), ops.expm1(a), ops.exp2(a), ops.log2(c), ops.log10(c), ops.cbrt(c), ops.deg2rad(b), ops.rad2deg(0.01 * b),
+           a * ops.ceil(b), a * ops.trunc(b), a * ops.round(b, 1), ops.stop_gradient(a) * b, ops.nan_to_num(b), ops.full_like(a, 0.5) * b, ops.signbit(a)]
+    two = [ops.arctan2(a, b), ops.hypot(a, b), ops.logaddexp(a, b), ops.logaddexp2(a, b), b % 0.7, b // 0.7, ops.fmax(a, b), ops.fmin(a, b), ops.divide_no_nan(a, c),
+           ops.select([a > 0.5, b > 0], [a, 2 * b], 0.25), ops.isclose(a, b, rtol=0.1), ops.heaviside(a, b), a + np.arange(3, dtype="float32"), ops.isfinite(b)]
+    kinds = [ops.elu(b, 0.5), ops.celu(b, 0.5), ops.leaky_relu(b, 0.1), ops.hard_shrink(b, 0.3), ops.soft_shrink(b, 0.3), ops.threshold(b, 0.2, 0.7), ops.squareplus(b, 2),
+             ops.relu6(4 * b), ops.selu(b), ops.hard_silu(b), ops.log_sigmoid(b), ops.sparse_plus(b), ops.log_softmax(b), ops.glu(ops.concatenate([a, b], axis=-1))]
+    return dict(model=compiled(keras.Model(x, summed(one + two + kinds)), "sparse_categorical_crossentropy"), x=features(rng, 5), y=classes(rng, 4))
+
+
+def operations_dims(rng):
+    """operations over dimensions of a sample: moments, norms, weighted means, order, places"""
+    ops, x = keras.ops, layers.Input((4, 3))
+    h, w = layers.Dense(6)(x), layers.Dense(6, activation="sigmoid")(x)
+    values, places = ops.top_k(h, 2)
+    branches = [ops.var(h, axis=(1, 2)), ops.std(h, axis=1, keepdims=True), *ops.moments(h, axes=[1]), ops.ptp(h, axis=-1), ops.max(h, axis=1, initial=0.3),
+                ops.average(h, axis=1, weights=np.array([1.0, 2.0, 3.0, 4.0])), ops.average(h, axis=-1, weights=w), ops.logsumexp(h, axis=1), ops.norm(h, axis=1),
+                ops.norm(h, ord=1, axis=-1), ops.norm(h, ord=3, axis=-1, keepdims=True), ops.norm(h, ord="fro", axis=(1, 2)), ops.normalize(h, axis=1),
+                ops.normalize(w, order=3), ops.count_nonzero(h > 0, axis=1), ops.argmin(h, axis=1, keepdims=True), ops.argmax(h, axis=-1), values, places,
+                ops.sort(h, axis=1), ops.argsort(w), ops.median(h, axis=1), ops.log_softmax(h, axis=1), ops.softmax(w, axis=1)]
+    return dict(model=compiled(keras.Model(x, summed(branches)), "sparse_categorical_crossentropy"), x=features(rng, 4, 3), y=classes(rng, 4))
+
+
+def operations_parts(rng):
+    """operations on shapes and parts: order, repetition, margins, triangles, indices of all kinds, one-hot numbers"""
+    ops, x, words = keras.ops, layers.Input((4, 3), name="x"), layers.Input((3,), dtype="int32", name="words")
+    h = layers.Dense(6)(x)
+    shapes = [ops.swapaxes(h, 1, 2), ops.moveaxis(ops.expand_dims(h, (1, -1)), (1, 2), (3, 1)), ops.hstack([h, h[:, :1]]), ops.dstack([h, 2 * h]), *ops.array_split(h, 3, axis=1),
+              *ops.hsplit(h, 2), *ops.unstack(h, axis=1)]
+    parts = [ops.flip(h, axis=(1, 2)), ops.roll(h, (1, -2), axis=(1, 2)), ops.rot90(h, 3, axes=(1, 2)), ops.repeat(h, 2, axis=1), ops.repeat(h, [1, 0, 2, 1], axis=1),
+             ops.tile(h, (1, 2, 1)), ops.pad(h, ((0, 0), (1, 0), (0, 2)), constant_values=1.5), ops.pad(h, ((0, 0), (2, 1), (3, 0)), mode="reflect"),
+             ops.pad(h, ((0, 0), (2, 1), (0, 0)), mode="symmetric"), ops.tril(h, k=1), ops.triu(h, k=-1), ops.diagonal(h, offset=1, axis1=1, axis2=2),
+             ops.trace(h, axis1=1, axis2=2)[:, None], ops.diff(h, n=2, axis=1)]
+    picked = [h[:, ::-2], h[..., -1], h[:, None, -1, ...], h[:, -1:0:-2, 1:5:3], ops.take(h, np.array([2, 0, -1]), axis=1), ops.take(h, np.array([[2, 0], [1, 1]]), axis=2),
+              ops.take(np.arange(10, dtype="float32").reshape(5, 2), words, axis=0), ops.take_along_axis(h, ops.argsort(h, axis=1), axis=1), ops.one_hot(words, 4, axis=1),
+              ops.multi_hot(words, 5), ops.digitize(h, np.array([-1.0, 0.0, 0.5]))]
+    model = keras.Model({"x": x, "words": words}, summed(shapes + parts + picked))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x={"x": features(rng, 4, 3), "words": classes(rng, 5, 3)}, y=classes(rng, 4))
+
+
+def operations_products(rng):
+    """operations that are sums of products, and operations on images"""
+    ops, x, image = keras.ops, layers.Input((4, 3), name="x"), layers.Input((6, 4, 2), name="image")
+    h, k, kernel = layers.Dense(6)(x), layers.Dense(6, activation="tanh")(x), np.arange(12, dtype="float32").reshape(6, 2) / 9
+    cube = np.arange(48, dtype="float32").reshape(6, 2, 4) / 99
+    products = [h @ kernel, ops.matmul(h, kernel[:, 0]), ops.matmul(np.ones((3, 4), "float32"), h), ops.dot(h, kernel),
+                ops.tensordot(h, kernel, axes=1), ops.tensordot(h, cube, axes=[[1, 2], [2, 0]]), ops.einsum("btc,bsd->bcd", h, k),
+                ops.einsum("btc,cd,dt->bd", h, kernel, np.ones((2, 4), "float32")), ops.einsum("...c,...c->...", h, k), ops.einsum("btc->bct", h),
+                ops.einsum("bic,bjc->bijc", h, k), ops.cdist(h, k)]
+    y = layers.Conv2D(8, 1)(image)
+    images = [ops.nn.depth_to_space(y, 2), ops.nn.space_to_depth(y, 2), ops.image.extract_patches(y, (4, 3)), ops.max_pool(y, 2), ops.average_pool(y, 3, strides=2, padding="same"),
+              ops.image.resize(y, (9, 3)), ops.image.resize(y, (9, 3), interpolation="nearest"), ops.image.resize(y, (4, 7), interpolation="lanczos5"),
+              ops.image.resize(y, (3, 3), antialias=True), ops.image.resize(y, (3, 4), crop_to_aspect_ratio=True), ops.image.resize(y, (3, 4), pad_to_aspect_ratio=True, fill_value=0.5)]
+    model = keras.Model({"x": x, "image": image}, summed(products + images))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"x": features(rng, 4, 3), "image": features(rng, 6, 4, 2)}, y=classes(rng, 4))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
-         alike_gradients, masked_blocks, scalar_weights]
+         alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.

@@ -21,8 +21,10 @@ static void add_layer(kpar_model *m, size_t call, const json_t *item)
         .config = config,
         .group = groupless ? NULL : kpar_arena_printf(m->arena, "layers/%s", name),
         .trainable = !json_is_false(json_object_get(config, "trainable")),
-        .row = kpar_layer_row_find(class_name, false),
+        .is_operation = json_object_get(item, "args") != NULL,
+        .row = kpar_layer_row_find(class_name, json_object_get(item, "args") != NULL),
     };
+    m->calls[call].args = json_object_get(item, "args");
     if (strcmp(class_name, "InputLayer") == 0) m->inputs[m->n_inputs++] = (kpar_port){name, {(int)call, 0}};
 }
 
@@ -46,7 +48,7 @@ static void add_named(kpar_model *m, size_t index, const json_t *named)
         (kpar_named_input){name, {(int)json_integer_value(from), 0}};
 }
 
-/* {"layers": [{"class_name", "config", "from": [call ...], "named": {argument: call}} or {"again": call, "from"} for another call of its layer ...],
+/* {"layers": [{"class_name", "config", "from": [call ...], "named": {argument: call}, "args" of an operation} or {"again": call, "from"} for another call of its layer ...],
  *  "outputs": [call ...], "optimizer", and a list with an entry an output of "losses", "loss_weights", "metrics", "weighted_metrics"} */
 static kpar_model *model_from(json_t *root)
 {

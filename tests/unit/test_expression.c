@@ -107,6 +107,7 @@ START_TEST(derivative_of_every_op_agrees_with_central_differences)
     static const double negative[][3] = {{-0.3, 0.7, 1}, {-1.7, -2.4, 3}, {-3.2, 1.1, -0.5}};
     for (int op = 0; op < KPAR_SCALAR_COUNT; op++) {
         const kpar_expression *e = single((kpar_scalar_op)op);
+        if (op == KPAR_SCALAR_STOP) continue; /* it differs from them on purpose */
         for (size_t i = 0; i < sizeof points / sizeof *points; i++)
             check_against_differences(e, 0, points[i]);
         bool positive_only = op == KPAR_SCALAR_LOG || op == KPAR_SCALAR_LOG1P ||
@@ -478,6 +479,18 @@ START_TEST(nan_stays_nan_through_max_min_and_relu)
 }
 END_TEST
 
+START_TEST(what_is_stopped_passes_on_and_has_no_derivative)
+{
+    double slopes[1];
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x x = kpar_x_input(e, 0), y = kpar_x_mul(e, x, kpar_x_stop(e, x));
+    const kpar_expression *made = kpar_expression_end(e, arena, &y, 1);
+    ck_assert_double_eq(evaluate_one(made, (double[]){3}), 9);
+    derivatives(made, 0, 1, (double[]){3}, slopes);
+    ck_assert_double_eq(slopes[0], 3);
+}
+END_TEST
+
 START_TEST(a_long_expression_is_evaluated_and_differentiated)
 {
     kpar_expression_builder *e = kpar_expression_begin(1);
@@ -495,6 +508,7 @@ int main(void)
     const TTest *const tests[] = {
         derivative_of_every_op_agrees_with_central_differences,
         derivatives_of_formulas_agree_with_central_differences,
+        what_is_stopped_passes_on_and_has_no_derivative,
         derivative_of_any_output_may_read_the_other_outputs,
         second_derivative_agrees_with_central_differences,
         derivative_is_written_in_terms_of_the_output_where_that_is_shorter,

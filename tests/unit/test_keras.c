@@ -198,9 +198,9 @@ START_TEST(what_is_not_supported_is_named_with_what_is)
     refused(WITH_ARGUMENTS("ReLU", "{\"name\": \"r\"}", "\"mask\": " TENSOR("a", 0)), KPAR_EUNSUPPORTED, "'r'",
             "mask");
     refused(FEED(LAYER("Lambda", "{\"name\": \"l\"}")), KPAR_EUNSUPPORTED, "layer 'l' (Lambda)", "Rescaling");
-    refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Sort\", \"config\": {\"name\": "
+    refused(FEED("{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"Bincount\", \"config\": {\"name\": "
                  "\"order\"}}"),
-            KPAR_EUNSUPPORTED, "layer 'order' (Sort): this operation", "TrueDivide");
+            KPAR_EUNSUPPORTED, "layer 'order' (Bincount): this operation", "TrueDivide");
     refused(FEED("{\"module\": null, \"class_name\": \"Mine\", \"config\": {\"name\": \"m\"}, "
                  "\"registered_name\": \"p>Mine\"}"),
             KPAR_EUNSUPPORTED, "layer 'm' (Mine)", "Python");

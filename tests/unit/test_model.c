@@ -656,8 +656,9 @@ END_TEST
 
 #define STEPS INPUT("2, 2") LAYER("Masking", "{\"mask_value\": 9}", "0")
 #define MASKED_SOFTMAX                                                                                       \
-    INPUT("2") LAYER("Rescaling", "{\"scale\": 0}", "0") ", {\"class_name\": \"Softmax\", \"config\": {}, "      \
-    "\"from\": [1], \"named\": {\"mask\": 0}}"
+    INPUT("2")                                                                                               \
+    LAYER("Rescaling", "{\"scale\": 0}", "0") ", {\"class_name\": \"Softmax\", \"config\": {}, "             \
+                                              "\"from\": [1], \"named\": {\"mask\": 0}}"
 
 /* Channels of an image come first: 2 channels of 1 x 3 cells. */
 START_TEST(layers_of_images_take_channels_first_or_last)
@@ -665,10 +666,10 @@ START_TEST(layers_of_images_take_channels_first_or_last)
     const double x[] = {1, 2, 3, 40, 50, 60};
     assert_predicts(INPUT("2, 1, 3") LAYER("Flatten", "{\"data_format\": \"channels_first\"}", "0"), 1, x,
                     (const double[]){1, 40, 2, 50, 3, 60}, 6);
-    assert_predicts(INPUT("2, 1, 3")
-                        LAYER("Cropping2D",
-                              "{\"data_format\": \"channels_first\", \"cropping\": [[0, 0], [1, 0]]}", "0"),
-                    1, x, (const double[]){2, 3, 50, 60}, 4);
+    assert_predicts(
+        INPUT("2, 1, 3")
+            LAYER("Cropping2D", "{\"data_format\": \"channels_first\", \"cropping\": [[0, 0], [1, 0]]}", "0"),
+        1, x, (const double[]){2, 3, 50, 60}, 4);
     assert_predicts(INPUT("2, 1, 3")
                         LAYER("GlobalMaxPooling2D", "{\"data_format\": \"channels_first\"}", "0"),
                     1, x, (const double[]){3, 60}, 2);
@@ -684,10 +685,10 @@ START_TEST(masks_say_which_steps_count)
 {
     const double steps[] = {9, 9, 1, 9, 2, 4, 4, 8}, pairs[] = {0, 5, 3, 0};
     assert_predicts(STEPS, 2, steps, (const double[]){0, 0, 1, 9, 2, 4, 4, 8}, 8);
-    assert_predicts(STEPS LAYER("GlobalAveragePooling1D", "{}", "1"), 2, steps,
-                    (const double[]){1, 9, 3, 6}, 4);
-    assert_predicts(STEPS LAYER("Activation", "{\"activation\": \"relu\"}", "1")
-                        LAYER("Add", "{}", "1, 2") LAYER("GlobalAveragePooling1D", "{}", "3"),
+    assert_predicts(STEPS LAYER("GlobalAveragePooling1D", "{}", "1"), 2, steps, (const double[]){1, 9, 3, 6},
+                    4);
+    assert_predicts(STEPS LAYER("Activation", "{\"activation\": \"relu\"}", "1") LAYER("Add", "{}", "1, 2")
+                        LAYER("GlobalAveragePooling1D", "{}", "3"),
                     2, steps, (const double[]){2, 18, 6, 12}, 4);
     assert_predicts(STEPS LAYER("Reshape", "{\"target_shape\": [2, 2]}", "1")
                         LAYER("GlobalAveragePooling1D", "{}", "2"),
@@ -751,8 +752,9 @@ static void train_moments(const char *layer, double *mean, double *variance, dou
     for (int i = 0; i < ALL; i++) ones[i] = 1;
     char text[512];
     snprintf(text, sizeof text,
-             "{\"layers\": [" INPUT("20, 50") "%s" LAYER("GlobalAveragePooling1D", "{}", "1")
-                 "], \"outputs\": [1, 2], \"losses\": [null, \"mse\"], " ADAM "}",
+             "{\"layers\": [" INPUT("20, 50") "%s" LAYER(
+                 "GlobalAveragePooling1D", "{}",
+                 "1") "], \"outputs\": [1, 2], \"losses\": [null, \"mse\"], " ADAM "}",
              layer);
     lowered l = lower_ok(text, KPAR_MODE_TRAIN);
     feed f = {.l = &l, .features = ones, .labels = ones, .more_labels = ones};
@@ -797,7 +799,7 @@ END_TEST
 
 #define ATTENTIONS(rate)                                                                                     \
     "{\"layers\": [" INPUT("6, 4") LAYER("Attention", "{\"dropout\": " rate "}", "0, 0")                     \
-        LAYER("MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"dropout\": " rate "}", "1, 1")       \
+        LAYER("MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"dropout\": " rate "}", "1, 1")     \
             LAYER("Dense", "{\"units\": 2}", "2") "], \"outputs\": [3], \"losses\": [\"mse\"], " ADAM "}"
 
 START_TEST(weights_of_attention_are_dropped_only_while_training)
@@ -942,7 +944,8 @@ END_TEST
 
 #define ONE_DENSE(config) "{\"layers\": [" INPUT("2") LAYER("Dense", config, "0") "], \"outputs\": [1], "
 #define ONE_OF(shape, name, config)                                                                          \
-    "{\"layers\": [" INPUT(shape) LAYER(name, config, "0") "], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}"
+    "{\"layers\": [" INPUT(shape)                                                                            \
+        LAYER(name, config, "0") "], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}"
 #define PLAIN ONE_DENSE("{\"units\": 2}")
 
 START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
@@ -960,8 +963,9 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {ONE_DENSE("{\"units\": 2, \"gamma_regularizer\": {\"class_name\": \"L2\"}}") "\"losses\": "
                                                                                       "[\"mse\"], " ADAM "}",
          "m.keras|layer_1|Dense|gamma_regularizer", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("3, 2") LAYER("Dense", "{\"units\": 2}", "0") LAYER("Masking", "{}", "1") "]"
-             ", \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
+        {"{\"layers\": [" INPUT("3, 2") LAYER("Dense", "{\"units\": 2}", "0")
+             LAYER("Masking", "{}", "1") "]"
+                                         ", \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_2|mask|depends on weights", KPAR_EUNSUPPORTED},
         {ONE_OF("3, 2", "LSTM", "{\"units\": 2, \"stateful\": true}"), "m.keras|layer_1|stateful",
          KPAR_EUNSUPPORTED},
@@ -970,11 +974,12 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {ONE_OF("3, 2", "SimpleRNN", "{\"units\": 0}"), "layer_1|units", KPAR_EFORMAT},
         {ONE_OF("3", "SimpleRNN", "{\"units\": 2}"), "layer_1|(batch, 3)|time", KPAR_EUNSUPPORTED},
         {ONE_OF("3, 4, 2", "LSTM", "{\"units\": 2}"), "layer_1|4 dimensions, expected 3", KPAR_EUNSUPPORTED},
-        {ONE_OF("3, 4, 2", "ConvLSTM1D", "{\"filters\": 2, \"kernel_size\": 5}"), "layer_1|smaller than its kernel",
-         KPAR_EFORMAT},
+        {ONE_OF("3, 4, 2", "ConvLSTM1D", "{\"filters\": 2, \"kernel_size\": 5}"),
+         "layer_1|smaller than its kernel", KPAR_EFORMAT},
         {ONE_OF("3, 2", "LSTMCell", "{\"units\": 2}"), "layer_1|LSTMCell|RNN", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0") LAYER("BatchNormalization", "{\"axis\": 1}", "1")
-         "], \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
+        {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0")
+             LAYER("BatchNormalization", "{\"axis\": 1}",
+                   "1") "], \"outputs\": [2], \"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_2|mask", KPAR_EUNSUPPORTED},
         {ONE_DENSE("{\"units\": 2, \"dtype\": \"mixed_float16\"}") "\"losses\": [\"mse\"], " ADAM "}",
          "m.keras|layer_1|dtype|mixed_float16", KPAR_EUNSUPPORTED},
@@ -994,13 +999,12 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {"{\"layers\": [" INPUT("2, 3") LAYER("Softmax", "{\"axis\": 3}", "0") "], \"outputs\": [1]}",
          "layer_1|axis", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("2, 3")
-             LAYER("EinsumDense", "{\"equation\": \"abc,bcd->abd\", \"output_shape\": 3}",
+             LAYER("EinsumDense", "{\"equation\": \"abc,cde->abd\", \"output_shape\": 3}",
                    "0") "], \"outputs\": [1]}",
-         "layer_1|EinsumDense|equation|abc,bcd->abd", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("2, 3")
-             LAYER("EinsumDense", "{\"equation\": \"ab,bc->ac\", \"output_shape\": 3}",
-                   "0") "], \"outputs\": [1]}",
-         "layer_1|EinsumDense|ab,bc->ac|3 dimensions", KPAR_EFORMAT},
+         "layer_1|EinsumDense|equation|abc,cde->abd", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("2, 3") LAYER(
+             "EinsumDense", "{\"equation\": \"ab,bc->ac\", \"output_shape\": 3}", "0") "], \"outputs\": [1]}",
+         "layer_1|EinsumDense|ab,bc->ac|3 dimensions", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("2, 3")
              LAYER("EinsumDense", "{\"equation\": \"...b,bc->...c\", \"output_shape\": null}",
                    "0") "], \"outputs\": [1]}",
@@ -1026,10 +1030,9 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
              LAYER("Conv2D", "{\"filters\": 2, \"kernel_size\": 3, \"data_format\": \"sideways\"}",
                    "0") "], \"outputs\": [1]}",
          "layer_1|Conv2D|data_format|sideways", KPAR_EFORMAT},
-        {"{\"layers\": [" INPUT("6, 3")
-             LAYER("Conv1DTranspose",
-                   "{\"filters\": 2, \"kernel_size\": 3, \"strides\": 2, \"output_padding\": 2}",
-                   "0") "], \"outputs\": [1]}",
+        {"{\"layers\": [" INPUT("6, 3") LAYER(
+             "Conv1DTranspose", "{\"filters\": 2, \"kernel_size\": 3, \"strides\": 2, \"output_padding\": 2}",
+             "0") "], \"outputs\": [1]}",
          "layer_1|Conv1DTranspose|output_padding|below the stride", KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("6, 3")
              LAYER("Conv2D", "{\"filters\": 2, \"kernel_size\": 3}", "0") "], \"outputs\": [1]}",
@@ -1046,33 +1049,35 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {"{\"layers\": [" INPUT("6, 3")
              LAYER("MaxPooling1D", "{\"padding\": \"full\"}", "0") "], \"outputs\": [1]}",
          "layer_1|padding|full", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("6, 4") LAYER("MultiHeadAttention", "{\"num_heads\": 0, \"key_dim\": 2}",
-                                              "0, 0") "], \"outputs\": [1]}",
+        {"{\"layers\": [" INPUT("6, 4")
+             LAYER("MultiHeadAttention", "{\"num_heads\": 0, \"key_dim\": 2}", "0, 0") "], \"outputs\": [1]}",
          "layer_1|MultiHeadAttention|positive numbers of heads", KPAR_EFORMAT},
-        {"{\"layers\": [" INPUT("6, 4") LAYER(
-             "MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [1, 2]}",
-             "0, 0") "], \"outputs\": [1]}",
+        {"{\"layers\": [" INPUT("6, 4")
+             LAYER("MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [1, 2]}",
+                   "0, 0") "], \"outputs\": [1]}",
          "layer_1|attention_axes|before the features", KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("6, 3, 4")
              LAYER("MultiHeadAttention",
                    "{\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [2], \"sliding_window\": 2}",
                    "0, 0") "], \"outputs\": [1]}",
          "layer_1|sliding_window|attention_axes [1]", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("1, 1, 1, 1, 1, 1, 4") LAYER(
-             "MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2}", "0, 0") "], \"outputs\": [1]}",
+        {"{\"layers\": [" INPUT("1, 1, 1, 1, 1, 1, 4")
+             LAYER("MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2}", "0, 0") "], \"outputs\": [1]}",
          "layer_1|one rank, 3 to 7", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("6, 4") ", {\"class_name\": \"MultiHeadAttention\", \"config\": {\"num_heads\": "
-                                        "2, \"key_dim\": 2}, \"from\": [0, 0], \"named\": "
-                                        "{\"attention_mask\": 0}}], \"outputs\": [1]}",
+        {"{\"layers\": [" INPUT(
+             "6, 4") ", {\"class_name\": \"MultiHeadAttention\", \"config\": {\"num_heads\": "
+                     "2, \"key_dim\": 2}, \"from\": [0, 0], \"named\": "
+                     "{\"attention_mask\": 0}}], \"outputs\": [1]}",
          "layer_1|attention_mask (batch, queries, keys)", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("6, 4") ", {\"class_name\": \"GroupQueryAttention\", \"config\": "
-                                        "{\"num_query_heads\": 2, \"num_key_value_heads\": 1, \"head_dim\": 2}, "
-                                        "\"from\": [0, 0], \"named\": {\"query_mask\": 0}}], \"outputs\": [1]}",
+        {"{\"layers\": [" INPUT(
+             "6, 4") ", {\"class_name\": \"GroupQueryAttention\", \"config\": "
+                     "{\"num_query_heads\": 2, \"num_key_value_heads\": 1, \"head_dim\": 2}, "
+                     "\"from\": [0, 0], \"named\": {\"query_mask\": 0}}], \"outputs\": [1]}",
          "layer_1|masks (batch, steps)", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("6, 4") LAYER(
-             "GroupQueryAttention",
-             "{\"num_query_heads\": 3, \"num_key_value_heads\": 2, \"head_dim\": 2}", "0, 0") "], \"outputs\": "
-                                                                                            "[1]}",
+             "GroupQueryAttention", "{\"num_query_heads\": 3, \"num_key_value_heads\": 2, \"head_dim\": 2}",
+             "0, 0") "], \"outputs\": "
+                     "[1]}",
          "layer_1|GroupQueryAttention|multiple|3 and 2 heads", KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("6, 4")
              LAYER("Attention", "{\"score_mode\": \"cosine\"}", "0, 0") "], \"outputs\": [1]}",
@@ -1124,6 +1129,64 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
 }
 END_TEST
 
+/* An operation on an input of this shape, and other arguments. */
+#define TENSOR "{\"class_name\": \"__keras_tensor__\"}"
+#define OPERATION(shape, name, config, args)                                                                 \
+    "{\"layers\": [" INPUT(shape) ", {\"class_name\": \"" name "\", \"config\": " config                     \
+                                  ", \"from\": [0], \"args\": [" TENSOR args "]}], \"outputs\": [1]}"
+
+START_TEST(operations_that_are_not_supported_so_are_refused_with_their_reason)
+{
+    static const struct {
+        const char *text, *words;
+        kpar_status status;
+    } cases[] = {
+        {OPERATION("4", "Sum", "{\"axis\": null}", ""), "layer_1|Sum|the batch too", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Max", "{\"axis\": 0}", ""), "axis|after the batch", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Cast", "{\"dtype\": \"uint8\"}", ""), "dtype|uint8|int32", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Add", "{}", ", \"word\""), "argument 2|a tensor or a number", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Elu", "{}", ""), "alpha|a number", KPAR_EFORMAT},
+        {OPERATION("3", "Glu", "{\"axis\": -1}", ""), "axis|3 is odd", KPAR_EFORMAT},
+        {OPERATION("4", "Norm", "{\"axis\": 1, \"ord\": 0}", ""), "ord|positive", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "TopK", "{\"k\": 5}", ""), "5 elements|of 4", KPAR_EUNSUPPORTED},
+        {OPERATION("99", "Sort", "{\"axis\": 1}", ""), "99 elements|up to 64", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Flip", "{\"axis\": null}", ""), "axis|after the batch", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Tile", "{\"repeats\": [2, 1]}", ""), "repeats|after the batch", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Repeat", "{\"repeats\": [1, 2], \"axis\": 1}", ""), "repeats|each of 4",
+         KPAR_EFORMAT},
+        {OPERATION("4", "Pad", "{\"pad_width\": [[1, 1], [0, 0]]}", ""), "pad_width|zeros for the batch",
+         KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Pad", "{\"pad_width\": [[0, 0], [1, 0]], \"mode\": \"maximum\"}", ""),
+         "mode|maximum|reflect", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "Tril", "{\"k\": 0}", ""), "matrices", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "GetItem", "{}", ", [0]"), "after the whole batch", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "GetItem", "{}", ", [{\"class_name\": \"__ellipsis__\"}, 4]"), "index 4|of 4",
+         KPAR_EFORMAT},
+        {OPERATION("4", "Take", "{\"axis\": 0}", ", [1, 2]"), "axis|not the batch", KPAR_EUNSUPPORTED},
+        {OPERATION("4", "TakeAlongAxis", "{\"axis\": 1}", ", [1, 2]"), "as many dimensions",
+         KPAR_EUNSUPPORTED},
+        {OPERATION("4", "MultiHot", "{\"num_classes\": 0}", ""), "num_classes", KPAR_EFORMAT},
+        {OPERATION("4", "Dot", "{}", ", [[1], [2], [3]]"), "4 and 3", KPAR_EFORMAT},
+        {OPERATION("4", "Tensordot", "{\"axes\": [[2], [0]]}", ", [1, 2]"), "axes|not there", KPAR_EFORMAT},
+        {OPERATION("4", "Einsum", "{\"subscripts\": \"bb->b\"}", ""), "bb->b|btc,bsc->bts",
+         KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT(
+             "4") ", {\"class_name\": \"Einsum\", \"config\": {\"subscripts\": \"ac,bc->ab\"}, "
+                  "\"from\": [0, 0], \"args\": [" TENSOR ", " TENSOR "]}], \"outputs\": [1]}",
+         "every row of the batch with every other", KPAR_EUNSUPPORTED},
+        {OPERATION("4, 4, 3", "DepthToSpace", "{\"block_size\": 2}", ""), "block_size|2 does not divide",
+         KPAR_EFORMAT},
+        {OPERATION("4, 4, 3", "ExtractPatches", "{\"size\": 2, \"strides\": 1}", ""), "side by side",
+         KPAR_EUNSUPPORTED},
+        {OPERATION("4, 4, 3", "Resize", "{\"size\": [2, 2], \"interpolation\": \"area\"}", ""),
+         "interpolation|area|bicubic", KPAR_EUNSUPPORTED},
+        {OPERATION("9, 2", "Unstack", "{\"axis\": 1}", ""), "9 elements|up to 8", KPAR_EUNSUPPORTED},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_refused(cases[i].text, KPAR_MODE_PREDICT, cases[i].status, cases[i].words);
+}
+END_TEST
+
 START_TEST(a_layer_called_with_inputs_of_two_sizes_is_refused)
 {
     assert_refused("{\"layers\": [" INPUT("2") LAYER(
@@ -1172,6 +1235,7 @@ static Suite *suite(void)
     tcase_add_test(t, calls_of_one_layer_share_its_weights);
     tcase_add_test(t, the_gradient_belongs_to_the_layer_and_the_optimizer_state_follows_it);
     tcase_add_test(t, what_is_not_supported_is_named_with_file_layer_and_argument);
+    tcase_add_test(t, operations_that_are_not_supported_so_are_refused_with_their_reason);
     tcase_add_test(t, a_layer_called_with_inputs_of_two_sizes_is_refused);
     suite_add_tcase(s, t);
     return s;

@@ -37,6 +37,7 @@ static const struct {
     {"sigmoid", kpar_sigmoid_f32, sigmoid, 3, INFINITY},
     {"sin", kpar_sin_f32, sin, 1, 1e8f},
     {"cos", kpar_cos_f32, cos, 1, 1e8f},
+    {"atan", kpar_atan_f32, atan, 1, INFINITY},
 };
 
 static void check_unary(size_t f, float x)

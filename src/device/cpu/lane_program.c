@@ -247,6 +247,7 @@ static bool is_slow(int op)
     case KPAR_SCALAR_ERF:
     case KPAR_SCALAR_SINE:
     case KPAR_SCALAR_COSINE:
+    case KPAR_SCALAR_ARC_TANGENT:
     case KPAR_LANE_ADD_DIVIDE:
     case KPAR_LANE_ADD_REVERSE_DIVIDE:
     case KPAR_LANE_SUBTRACT_DIVIDE:

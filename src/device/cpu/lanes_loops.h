@@ -73,6 +73,7 @@ KPAR_CLONES static void CLONES(const kpar_lane_code *code, int n, const kpar_lan
                 SCALAR(ERF, FUNCTION(erf)(a[j]))
                 SCALAR(SINE, FUNCTION(sin)(a[j]))
                 SCALAR(COSINE, FUNCTION(cos)(a[j]))
+                SCALAR(ARC_TANGENT, FUNCTION(atan)(a[j]))
                 SCALAR(FLOOR, FUNCTION(floor)(a[j]))
                 SCALAR(SIGN, (REAL)((a[j] > 0) - (a[j] < 0)))
                 SCALAR(RELU, ((a[j] > 0) | (a[j] != a[j])) ? a[j] : 0)
@@ -80,6 +81,7 @@ KPAR_CLONES static void CLONES(const kpar_lane_code *code, int n, const kpar_lan
                 SCALAR(LESS_EQUAL, (REAL)(a[j] <= b[j]))
                 SCALAR(EQUAL, (REAL)(a[j] == b[j]))
                 SCALAR(SELECT, choose(a[j] != 0, b[j], c[j]))
+            case KPAR_SCALAR_STOP:
             case KPAR_LANE_COPY:
                 FOR_LANES(a[j])
                 KPAR_LANE_PAIR_LIST(PAIR)

@@ -147,6 +147,26 @@ static inline float kpar_sine_quarters(float x, uint64_t quarters)
 static inline float kpar_sin_f32(float x) { return kpar_sine_quarters(x, 0); }
 static inline float kpar_cos_f32(float x) { return kpar_sine_quarters(x, 1); }
 
+/* In double: atan(1 / t) = pi / 2 - atan(t) and atan(t) = pi / 4 + atan((t - 1) / (t + 1)) leave arguments up to tan(pi / 8) to
+ * the series. */
+static inline float kpar_atan_f32(float x)
+{
+    const double size = (double)kpar_absolute_f32(x), t = size > 1.0 ? 1.0 / size : size;
+    const double r = t > 0.41421356237309503 ? (t - 1.0) / (t + 1.0) : t, u = r * r;
+    double p = -1.0 / 19;
+    p = p * u + 1.0 / 17;
+    p = p * u - 1.0 / 15;
+    p = p * u + 1.0 / 13;
+    p = p * u - 1.0 / 11;
+    p = p * u + 1.0 / 9;
+    p = p * u - 1.0 / 7;
+    p = p * u + 1.0 / 5;
+    p = p * u - 1.0 / 3;
+    p = p * u * r + r;
+    const double angle = t > 0.41421356237309503 ? p + 0.78539816339744831 : p;
+    return kpar_copysign_f32((float)(size > 1.0 ? 1.57079632679489662 - angle : angle), x);
+}
+
 /* log2 of a positive number in double: exponent plus 2 atanh((m - 1) / (m + 1)) / ln 2. */
 static inline double kpar_log2_of_f32(float x)
 {
