@@ -14,3 +14,8 @@ tests/mpi/test_resume.log: kpar_train$(EXEEXT)
 dist_check_SCRIPTS += tests/mpi/test_machine.sh
 TESTS += tests/mpi/test_machine.sh
 tests/mpi/test_machine.log: kpar_train$(EXEEXT) kparrun$(EXEEXT)
+
+# How jobs of many ranks end.
+dist_check_SCRIPTS += tests/mpi/test_ends.sh
+TESTS += tests/mpi/test_ends.sh
+tests/mpi/test_ends.log: kpar_train$(EXEEXT) kparrun$(EXEEXT)
