@@ -115,13 +115,20 @@ void kpar_arena_destroy(kpar_arena *arena)
     kpar_free(arena);
 }
 
+/* Chunks double, so that an arena takes little where it holds little: each kernel has one. */
+static size_t next_chunk_bytes(const kpar_arena *arena)
+{
+    enum { LEAST = 1 << 10, MOST = 1 << 16 };
+    if (!arena->first) return LEAST;
+    return arena->first->size < MOST / 2 ? 2 * arena->first->size : MOST;
+}
+
 void *kpar_arena_alloc(kpar_arena *arena, size_t bytes)
 {
-    enum { CHUNK_BYTES = 1 << 16 };
     size_t rounded = (bytes + 15) / 16 * 16;
     chunk *c = arena->first;
     if (!c || c->size - c->used < rounded) {
-        size_t size = rounded > CHUNK_BYTES ? rounded : CHUNK_BYTES;
+        const size_t wish = next_chunk_bytes(arena), size = rounded > wish ? rounded : wish;
         c = kpar_alloc(sizeof *c + size);
         c->used = 0;
         c->size = size;

@@ -49,7 +49,7 @@ size_t kpar_keras_bytes_read(const kpar_keras_file *file);
 
 /* Gives the values of a slice of variable `variable` to the writer. The writer asks for each variable in
  * catalog order, slices in row order, each at most `KPAR_SAVE_SLICE_BYTES` large. */
-enum { KPAR_SAVE_SLICE_BYTES = 8 << 20 };
+enum { KPAR_SAVE_SLICE_BYTES = 2 << 20 };
 typedef kpar_status (*kpar_fetch)(void *context, int variable, const kpar_slice *slice, void *values);
 
 /* Writes a .keras archive that Keras loads: config text as it is, weights by `fetch`, optimizer variables too

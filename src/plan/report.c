@@ -99,7 +99,7 @@ static kpar_plan_rank describe(const kpar_plan *plan, const kpar_plan_report *re
     row.stage = kpar_mesh_coordinate(mesh, p->rank).pipeline;
     count_variables(plan, p, &row);
     find_layers(plan, report, &row);
-    row.memory_bytes = kpar_rank_memory(&p, 1, kpar_plan_options_get(plan)->device);
+    row.memory_bytes = kpar_rank_memory(plan, &p, 1);
     for (size_t i = p->n_start; i < p->n_instructions; i++) {
         const kpar_instruction *in = &p->instructions[i];
         row.sent_bytes += kpar_program_moved_bytes(p, in);

@@ -24,7 +24,7 @@ typedef struct shortage {
 static need find_need(const kpar_trainer *t)
 {
     const kpar_room own = kpar_room_process(), machine = kpar_room_machine();
-    need n = {.bytes = kpar_rank_memory(t->programs, KPAR_MODE_COUNT, t->options.plan.device),
+    need n = {.bytes = kpar_rank_memory(t->plan, t->programs, KPAR_MODE_COUNT),
               .own_room = own.bytes,
               .machine_room = machine.bytes};
     snprintf(n.own_limit, sizeof n.own_limit, "%s", own.limit);

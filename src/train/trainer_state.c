@@ -129,10 +129,12 @@ static void own_share(kpar_trainer *t, const request *r, const kpar_slice *part,
 {
     const kpar_slot *slot = owned_slot(t, r->variable);
     const kpar_dtype dtype = t->catalog->variables[r->variable].dtype;
-    const size_t count = (size_t)kpar_count(part->rank, part->size);
-    char *raw = kpar_alloc(count * kpar_dtype_bytes(slot->tensor.dtype) + 1);
-    copy_part(&slot->slice, part, kpar_dtype_bytes(slot->tensor.dtype),
-              kpar_executor_memory(t->executor, &slot->place), raw, false);
+    const size_t count = (size_t)kpar_count(part->rank, part->size),
+                 bytes = kpar_dtype_bytes(slot->tensor.dtype);
+    const bool direct = slot->tensor.dtype == dtype;
+    char *raw = direct ? dense : kpar_alloc(count * bytes + 1);
+    copy_part(&slot->slice, part, bytes, kpar_executor_memory(t->executor, &slot->place), raw, false);
+    if (direct) return;
     kpar_convert(dense, dtype, raw, slot->tensor.dtype, count);
     kpar_free(raw);
 }
