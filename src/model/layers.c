@@ -5,7 +5,7 @@
 
 #define CONV_ARGUMENTS "kernel_size strides padding dilation_rate activation use_bias bias_initializer"
 
-#define HEADS_ARGUMENTS "use_bias use_gate sliding_window dropout seed kernel_initializer bias_initializer"
+#define HEADS_ARGUMENTS "use_bias use_gate sliding_window dropout seed kernel_initializer bias_initializer activity_regularizer"
 
 #define HEADS_CALL_ARGUMENTS                                                                                 \
     "query_mask value_mask key_mask attention_mask use_causal_mask return_attention_scores"
@@ -21,6 +21,12 @@
     "filters kernel_size strides padding dilation_rate activation recurrent_activation use_bias "            \
     "unit_forget_bias kernel_initializer recurrent_initializer bias_initializer dropout "                    \
     "recurrent_dropout seed"
+
+/* What layers that change images at random have, each some of it. */
+#define AUGMENT_ARGUMENTS                                                                                    \
+    "factor height_factor width_factor fill_mode fill_value interpolation seed value_range scale alpha "     \
+    "x_factor y_factor kernel_size sigma brightness_factor contrast_factor saturation_factor hue_factor "    \
+    "num_ops num_chains chain_depth all_ops interpolation alpha_stddev bounding_box_format"
 
 static const kpar_layer_row rows[] = {
     {"InputLayer", "an input of the model", "batch_shape dtype", "sparse=false ragged=false optional=false",
@@ -66,7 +72,7 @@ static const kpar_layer_row rows[] = {
     {"Permute", "dimensions in another order", "dims", "", .lower = kpar_layer_permute},
     {"RepeatVector", "its input n times", "n", "", .lower = kpar_layer_repeat_vector},
     {"Normalization", "mean 0 and variance 1 by given statistics or those it was adapted to",
-     "axis mean variance", "", .lower = kpar_layer_normalization, .mask = kpar_mask_first},
+     "axis mean variance invert", "", .lower = kpar_layer_normalization, .mask = kpar_mask_first},
     {"UpSampling1D", "each step several times", "size", "", .lower = kpar_layer_up_sampling},
     {"UpSampling2D", "each pixel several times, or between them", "size interpolation", "",
      .lower = kpar_layer_up_sampling, .images = true},
@@ -76,6 +82,60 @@ static const kpar_layer_row rows[] = {
      "fill_mode=\"constant\"", .lower = kpar_layer_resizing, .images = true},
     {"CenterCrop", "the middle of images", "height width", "", .lower = kpar_layer_center_crop,
      .images = true},
+    {"RandomFlip", "flips images at random while training", "mode seed", "", .lower = kpar_layer_random_flip,
+     .images = true},
+    {"RandomBrightness", "makes images brighter or darker at random while training", "factor value_range seed",
+     "", .lower = kpar_layer_random_brightness, .images = true},
+    {"RandomContrast", "changes the contrast of images at random while training", "factor value_range seed", "",
+     .lower = kpar_layer_random_contrast, .images = true},
+    {"RandomInvert", "makes negatives of images at random while training", "factor value_range seed", "",
+     .lower = kpar_layer_random_invert, .images = true},
+    {"RandomRotation", "turns images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomZoom", "enlarges or shrinks images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomTranslation", "moves images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomShear", "slants images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomPerspective", "tilts images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomElasticTransform", "warps images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomErasing", "erases parts of images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomGaussianBlur", "blurs images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomGrayscale", "takes colours away at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomHue", "shifts colours at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomSaturation", "strengthens or weakens colours at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomSharpness", "sharpens or blurs images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomPosterization", "takes shades away at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomColorDegeneration", "takes colours away at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandomColorJitter", "changes colours in several ways at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"RandAugment", "changes images in several ways at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"AugMix", "mixes changed images at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"MixUp", "mixes images of the batch at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"CutMix", "puts parts of images into others at random while training (not supported there)", AUGMENT_ARGUMENTS, "",
+     .lower = kpar_layer_random_other, .images = true},
+    {"CategoryEncoding", "numbers of categories as vectors", "num_tokens output_mode", "sparse=false",
+     .lower = kpar_layer_category_encoding, .call_arguments = "count_weights"},
+    {"Discretization", "the number of the interval between given bounds",
+     "bin_boundaries num_bins epsilon output_mode", "sparse=false", .lower = kpar_layer_discretization},
+    {"IntegerLookup", "places in a vocabulary of whole numbers",
+     "vocabulary vocabulary_size num_oov_indices oov_token mask_token output_mode max_tokens vocabulary_dtype "
+     "oov_method",
+     "sparse=false invert=false pad_to_max_tokens=false", .lower = kpar_layer_integer_lookup},
     {"ZeroPadding1D", "zeros around", "padding", "", .lower = kpar_layer_zero_padding, .images = true},
     {"Cropping1D", "without its margins", "cropping", "", .lower = kpar_layer_cropping, .images = true},
     {"GlobalAveragePooling1D", "mean over the spatial dimensions", "keepdims", "",
@@ -96,6 +156,9 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_global_max_pooling, .images = true},
     {"Embedding", "rows of a table by their numbers", "input_dim output_dim mask_zero embeddings_initializer",
      "", .lower = kpar_layer_embedding, .mask = kpar_mask_embedding},
+    {"ReversibleEmbedding", "rows of a table by their numbers, or products with all rows",
+     "input_dim output_dim mask_zero embeddings_initializer tie_weights logit_soft_cap", "",
+     .lower = kpar_layer_reversible_embedding, .mask = kpar_mask_reversible_embedding, .call_arguments = "reverse"},
     {"Masking", "steps whose features all have a value count for nothing", "mask_value", "",
      .lower = kpar_layer_masking, .mask = kpar_mask_masking},
     {"SimpleRNN", "activation of products with input and state, step by step",
@@ -144,7 +207,7 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_multi_head_attention, .mask = kpar_mask_multi_head_attention,
      .parts = "query_dense=query key_dense=key _gate_dense=gate?use_gate value_dense=value "
               "output_dense=attention_output _softmax=softmax _dropout_layer=dropout",
-     .positions = "query value key", .call_arguments = HEADS_CALL_ARGUMENTS},
+     .parts_penalized = true, .positions = "query value key", .call_arguments = HEADS_CALL_ARGUMENTS},
     {"GroupQueryAttention", "attention in several heads, of which some share keys and values",
      "head_dim num_query_heads num_key_value_heads " HEADS_ARGUMENTS, "",
      .lower = kpar_layer_group_query_attention, .mask = kpar_mask_first,
@@ -160,7 +223,7 @@ static const kpar_layer_row rows[] = {
     {"Average", "mean of its inputs", "", "", .lower = kpar_layer_average, .mask = kpar_mask_either},
     {"Maximum", "largest of its inputs", "", "", .lower = kpar_layer_maximum, .mask = kpar_mask_either},
     {"Minimum", "smallest of its inputs", "", "", .lower = kpar_layer_minimum, .mask = kpar_mask_either},
-    {"Dot", "scalar products along a dimension of two inputs", "axes", "", .lower = kpar_layer_dot},
+    {"Dot", "scalar products along a dimension of two inputs", "axes normalize", "", .lower = kpar_layer_dot},
     {"Concatenate", "its inputs side by side", "axis", "", .lower = kpar_layer_concatenate,
      .mask = kpar_mask_concatenate},
     {"BatchNormalization", "mean 0 and variance 1 over the batch, then scale and offset",

@@ -1,17 +1,16 @@
 /* Embedding and attention. */
 #include "model/attention.h"
+#include "model/einsum.h"
 
 #include <string.h>
 
-KPAR_LAYER(embedding)
+/* The layer's first weight, a row for each number. */
+static kpar_status embeddings(kpar_lowering *lowering, int64_t *rows, int64_t *columns, kpar_value_id *table)
 {
     const json_t *config = lowering->layer->config;
-    int64_t rows, columns;
-    kpar_value_id table, indices;
-    (void)n_inputs;
-    KPAR_TRY(kpar_config_integer(lowering->owner, config, "input_dim", 0, &rows));
-    KPAR_TRY(kpar_config_integer(lowering->owner, config, "output_dim", 0, &columns));
-    if (rows <= 0 || columns <= 0)
+    KPAR_TRY(kpar_config_integer(lowering->owner, config, "input_dim", 0, rows));
+    KPAR_TRY(kpar_config_integer(lowering->owner, config, "output_dim", 0, columns));
+    if (*rows <= 0 || *columns <= 0)
         return kpar_fail(KPAR_EFORMAT,
                          "%s: arguments 'input_dim' and 'output_dim': expected positive numbers",
                          lowering->owner);
@@ -19,11 +18,72 @@ KPAR_LAYER(embedding)
                                 .initializer = "embeddings_initializer",
                                 .by_default = "RandomUniform",
                                 .rank = 2,
-                                .dims = {rows, columns}};
-    KPAR_TRY(kpar_lower_weight(lowering, &weight, &table));
+                                .dims = {*rows, *columns}};
+    return kpar_lower_weight(lowering, &weight, table);
+}
+
+KPAR_LAYER(embedding)
+{
+    int64_t rows, columns;
+    kpar_value_id table, indices;
+    (void)n_inputs;
+    KPAR_TRY(embeddings(lowering, &rows, &columns, &table));
     const kpar_dtype given = kpar_graph_value(lowering->graph, inputs[0])->dtype;
     KPAR_TRY(kpar_build_cast(lowering->graph, given == KPAR_I64 ? KPAR_I64 : KPAR_I32, inputs[0], &indices));
     return kpar_build_gather(lowering->graph, table, indices, output);
+}
+
+static bool is_reversed(const kpar_lowering *lowering)
+{
+    return json_is_true(json_object_get(lowering->model->calls[lowering->call].kwargs, "reverse"));
+}
+
+/* Between -cap and cap, where argument 'logit_soft_cap' is given. */
+static kpar_status cap_softly(kpar_lowering *lowering, kpar_value_id *logits)
+{
+    double cap;
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "logit_soft_cap", 0, &cap));
+    if (cap == 0) return KPAR_OK;
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x limit = kpar_x_constant(e, cap);
+    kpar_x y = kpar_x_mul(e, kpar_x_tanh(e, kpar_x_div(e, kpar_x_input(e, 0), limit)), limit);
+    return kpar_lower_apply(lowering, e, y, logits, 1, logits);
+}
+
+/* Reversed: products with the rows of the table, or with columns of a weight of its own. */
+KPAR_LAYER(reversible_embedding)
+{
+    int64_t rows, columns;
+    bool tied;
+    kpar_value_id table, x;
+    KPAR_TRY(
+        kpar_config_boolean(lowering->owner, lowering->layer->config, "tie_weights", true, &tied));
+    KPAR_TRY(embeddings(lowering, &rows, &columns, &table));
+    if (!tied) {
+        const kpar_weight reverse = {.name = "reverse_embeddings",
+                                     .initializer = "embeddings_initializer",
+                                     .by_default = "RandomUniform",
+                                     .rank = 2,
+                                     .dims = {columns, rows}};
+        KPAR_TRY(kpar_lower_weight(lowering, &reverse, &table));
+    }
+    if (!is_reversed(lowering)) {
+        kpar_lower_part(lowering, NULL);
+        return kpar_layer_embedding(lowering, inputs, n_inputs, output);
+    }
+    KPAR_TRY(kpar_lower_real(lowering, inputs[0], &x));
+    const int rank = kpar_lower_shape(lowering, x)->rank;
+    char letters[KPAR_EINSUM_LETTERS] = "", result[KPAR_EINSUM_LETTERS] = "";
+    for (int i = 0; i < rank; i++) letters[i] = result[i] = (char)('a' + i);
+    const char summed = letters[rank - 1], other[] = {tied ? 'V' : summed, tied ? summed : 'V', '\0'};
+    result[rank - 1] = 'V';
+    KPAR_TRY(kpar_lower_product(lowering, letters, x, other, table, result, output));
+    return cap_softly(lowering, output);
+}
+
+KPAR_MASK(reversible_embedding)
+{
+    return is_reversed(lowering) ? KPAR_OK : kpar_mask_embedding(lowering, inputs, n_inputs, masks);
 }
 
 /* Attention of one head, without projections. */

@@ -1,5 +1,5 @@
 /* Layers that merge several inputs, element by element or side by side. */
-#include "model/lower_internal.h"
+#include "model/einsum.h"
 
 /* Inputs as real values of one rank. `expected` 0: two or more. */
 static kpar_status real_inputs(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
@@ -40,22 +40,44 @@ KPAR_LAYER(average) { return fold(lowering, KPAR_SCALAR_ADD, 0, inputs, n_inputs
 KPAR_LAYER(maximum) { return fold(lowering, KPAR_SCALAR_MAXIMUM, 0, inputs, n_inputs, 1, output); }
 KPAR_LAYER(minimum) { return fold(lowering, KPAR_SCALAR_MINIMUM, 0, inputs, n_inputs, 1, output); }
 
-/* Matrix products of samples along the dimensions that 'axes' names: (batch, m, k) and (batch, k, n), either transposed. */
+/* The dimension of each input that 'axes' names. */
+static kpar_status read_dot_axes(kpar_lowering *lowering, const int *ranks, int *dims)
+{
+    const json_t *axes = json_object_get(lowering->layer->config, "axes");
+    for (size_t i = 0; i < 2; i++)
+        KPAR_TRY(kpar_lower_dim(lowering,
+                                json_integer_value(json_is_array(axes) ? json_array_get(axes, i) : axes), ranks[i],
+                                &dims[i]));
+    return KPAR_OK;
+}
+
+/* Sums of products along a dimension of each input, for each sample; of the other dimensions all pairs. */
 KPAR_LAYER(dot)
 {
-    kpar_value_id *real;
-    int64_t axes[2];
-    const json_t *list = json_object_get(lowering->layer->config, "axes");
-    KPAR_TRY(real_inputs(lowering, inputs, n_inputs, 2, &real));
-    const int rank = kpar_lower_shape(lowering, real[0])->rank;
+    char letters[2][KPAR_EINSUM_LETTERS] = {"", ""}, result[2 * KPAR_EINSUM_LETTERS] = "*";
+    kpar_value_id real[2];
+    int ranks[2], dims[2], n = 1;
+    bool normalize;
+    if (n_inputs != 2)
+        return kpar_fail(KPAR_EFORMAT, "%s: expected two inputs, found %d", lowering->owner, n_inputs);
     for (int i = 0; i < 2; i++) {
-        axes[i] = json_integer_value(json_is_array(list) ? json_array_get(list, (size_t)i) : list);
-        if (axes[i] < 0) axes[i] += rank;
+        KPAR_TRY(kpar_lower_real(lowering, inputs[i], &real[i]));
+        ranks[i] = kpar_lower_shape(lowering, real[i])->rank;
     }
-    if (rank != 3 || axes[0] < 1 || axes[1] < 1 || axes[0] > 2 || axes[1] > 2)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: supported are two inputs of rank 3 and axes 1 and 2",
-                         lowering->owner);
-    return kpar_build_matmul(lowering->graph, real[0], axes[0] == 1, real[1], axes[1] == 2, output);
+    KPAR_TRY(read_dot_axes(lowering, ranks, dims));
+    KPAR_TRY(
+        kpar_config_boolean(lowering->owner, lowering->layer->config, "normalize", false, &normalize));
+    for (int i = 0; i < 2; i++) {
+        if (normalize) KPAR_TRY(kpar_lower_unit_length(lowering, 1u << dims[i], 1e-6, real[i], &real[i]));
+        for (int k = 0; k < ranks[i]; k++) {
+            letters[i][k] = (char)(k == 0 ? '*' : k == dims[i] ? '+' : (i ? 'A' : 'a') + k);
+            if (k > 0 && k != dims[i]) result[n++] = letters[i][k];
+        }
+    }
+    if (n > KPAR_MAX_RANK)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: more than %d dimensions", lowering->owner, KPAR_MAX_RANK);
+    KPAR_TRY(kpar_lower_product(lowering, letters[0], real[0], letters[1], real[1], result, output));
+    return n == 1 ? kpar_lower_insert(lowering, 1, *output, output) : KPAR_OK;
 }
 
 KPAR_LAYER(concatenate)

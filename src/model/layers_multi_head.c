@@ -110,6 +110,13 @@ static kpar_status project(kpar_lowering *lowering, const kpar_heads *a, const c
     return kpar_build_binary(g, KPAR_SCALAR_ADD, *out, weight, out);
 }
 
+/* The activity regularizer is one of each projection. */
+static kpar_status penalize(kpar_lowering *lowering, kpar_value_id value)
+{
+    return kpar_lower_activity_penalty(lowering, json_object_get(lowering->layer->config, "activity_regularizer"),
+                                       value);
+}
+
 /* x (batch, ..., features) in heads of `size`. */
 static kpar_status to_heads(kpar_lowering *lowering, const kpar_heads *a, const char *part, kpar_value_id x,
                             int64_t heads, int64_t size, kpar_value_id *out)
@@ -117,7 +124,8 @@ static kpar_status to_heads(kpar_lowering *lowering, const kpar_heads *a, const 
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
     const int64_t dims[] = {shape.dims[shape.rank - 1].size, heads, size};
     KPAR_TRY(project(lowering, a, part, 3, dims, 1, x, out));
-    return split_heads(lowering, a, &shape, heads, size, out);
+    KPAR_TRY(split_heads(lowering, a, &shape, heads, size, out));
+    return penalize(lowering, *out);
 }
 
 /* All heads of a step to its outputs. */
@@ -129,7 +137,8 @@ static kpar_status from_heads(kpar_lowering *lowering, const kpar_heads *a, cons
     for (int i = 0; i < a->outputs.rank; i++) dims[2 + i] = a->outputs.dims[i].size;
     KPAR_TRY(join_heads(lowering, a, &x));
     KPAR_TRY(project(lowering, a, part, 2 + a->outputs.rank, dims, 2, x, out));
-    return kpar_build_reshape(lowering->graph, result, *out, out);
+    KPAR_TRY(kpar_build_reshape(lowering->graph, result, *out, out));
+    return penalize(lowering, *out);
 }
 
 /* --- attention --- */

@@ -7,9 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Uniform numbers of a shape of rows of the batch, or of several parts of each row. */
-static kpar_status uniform(kpar_lowering *lowering, const char *stream, kpar_shape shape,
-                           kpar_value_id *random)
+kpar_status kpar_lower_uniform(kpar_lowering *lowering, const char *stream, kpar_shape shape,
+                               kpar_value_id *random)
 {
     kpar_graph *g = lowering->graph;
     const kpar_call *call = &lowering->model->calls[lowering->call];
@@ -59,7 +58,7 @@ static kpar_status drop(kpar_lowering *lowering, const char *stream, double rate
     *out = x;
     if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
     KPAR_TRY(kpar_lower_real(lowering, x, &x));
-    KPAR_TRY(uniform(lowering, stream, noise, &random));
+    KPAR_TRY(kpar_lower_uniform(lowering, stream, noise, &random));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x zero = kpar_x_constant(e, 0), dropped = kpar_x_lt(e, kpar_x_input(e, 1), kpar_x_constant(e, rate));
     kpar_x kept = rate < 1 ? kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_constant(e, 1 / (1 - rate))) : zero;
@@ -119,8 +118,8 @@ static kpar_status add_noise(kpar_lowering *lowering, double deviation, noise_fo
     if (deviation == 0 || lowering->mode != KPAR_MODE_TRAIN) return passed_on(lowering, x, out);
     KPAR_TRY(kpar_lower_real(lowering, x, &inputs[0]));
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
-    KPAR_TRY(uniform(lowering, "", shape, &inputs[1]));
-    KPAR_TRY(uniform(lowering, "/angle", shape, &inputs[2]));
+    KPAR_TRY(kpar_lower_uniform(lowering, "", shape, &inputs[1]));
+    KPAR_TRY(kpar_lower_uniform(lowering, "/angle", shape, &inputs[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x one = kpar_x_constant(e, 1);
     kpar_x radius = kpar_x_sqrt(e, kpar_x_mul(e, kpar_x_constant(e, -2 * deviation * deviation),
@@ -168,7 +167,7 @@ KPAR_LAYER(alpha_dropout)
     KPAR_TRY(read_noise_shape(lowering, &noise));
     if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return passed_on(lowering, inputs[0], output);
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &both[0]));
-    KPAR_TRY(uniform(lowering, "", noise, &both[1]));
+    KPAR_TRY(kpar_lower_uniform(lowering, "", noise, &both[1]));
     const double low = -1.6732632423543772 * 1.0507009873554805;
     const double factor = 1 / sqrt((1 - rate) * (1 + rate * low * low)), offset = -factor * low * rate;
     kpar_expression_builder *e = kpar_expression_begin(2);

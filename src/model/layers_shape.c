@@ -130,7 +130,7 @@ static kpar_status along_axes(kpar_lowering *lowering, unsigned axes, const kpar
                      lowering->owner, (long long)expected, (long long)found);
 }
 
-/* (x - mean) / max(sqrt(variance), 1e-7), with statistics that the config holds or that are weights. */
+/* (x - mean) / max(sqrt(variance), 1e-7) or its inverse, with statistics that the config holds or that are weights. */
 KPAR_LAYER(normalization)
 {
     const json_t *config = lowering->layer->config, *mean = json_object_get(config, "mean"),
@@ -139,7 +139,10 @@ KPAR_LAYER(normalization)
     kpar_value_id terms[3];
     const kpar_shape x = *kpar_lower_shape(lowering, inputs[0]);
     (void)n_inputs;
-    if (axis && !json_is_null(axis)) KPAR_TRY(kpar_lower_axes(lowering, x.rank, &axes));
+    bool invert;
+    const bool none = !axis || json_is_null(axis) || (json_is_array(axis) && json_array_size(axis) == 0);
+    if (!none) KPAR_TRY(kpar_lower_axes(lowering, x.rank, &axes));
+    KPAR_TRY(kpar_config_boolean(lowering->owner, config, "invert", false, &invert));
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &terms[0]));
     if (!mean || json_is_null(mean))
         KPAR_TRY(adapted(lowering, axes, &x, &terms[1], &terms[2]));
@@ -150,7 +153,9 @@ KPAR_LAYER(normalization)
     for (int i = 1; i < 3; i++) KPAR_TRY(along_axes(lowering, axes, &x, &terms[i]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x deviation = kpar_x_max(e, kpar_x_sqrt(e, kpar_x_input(e, 2)), kpar_x_constant(e, 1e-7));
-    kpar_x y = kpar_x_div(e, kpar_x_sub(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), deviation);
+    kpar_x given = kpar_x_input(e, 0), center = kpar_x_input(e, 1);
+    kpar_x y = invert ? kpar_x_add(e, center, kpar_x_mul(e, given, deviation))
+                      : kpar_x_div(e, kpar_x_sub(e, given, center), deviation);
     return kpar_lower_apply(lowering, e, y, terms, 3, output);
 }
 

@@ -241,7 +241,7 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
         KPAR_TRY(row->mask(lowering, inputs, call->n_inputs,
                            &lowering->call_masks[index * KPAR_CALL_OUTPUTS]));
     const json_t *regularizer = json_object_get(lowering->layer->config, "activity_regularizer");
-    for (int i = 0; i < KPAR_CALL_OUTPUTS && outputs[i] >= 0; i++)
+    for (int i = 0; i < KPAR_CALL_OUTPUTS && outputs[i] >= 0 && !row->parts_penalized; i++)
         KPAR_TRY(kpar_lower_activity_penalty(lowering, regularizer, outputs[i]));
     return KPAR_OK;
 }

@@ -161,6 +161,13 @@ kpar_status kpar_lower_pooling(kpar_lowering *lowering, int dims, kpar_reduction
                                const kpar_value_id *inputs, int n_inputs,
                                kpar_value_id *output) KPAR_MUST_USE;
 
+/* layers_random.c: numbers in [0, 1) of a shape of rows of the batch, or of several parts of each row, of their own for each
+ * `stream` of a layer. */
+kpar_status kpar_lower_uniform(kpar_lowering *lowering, const char *stream, kpar_shape shape,
+                               kpar_value_id *random) KPAR_MUST_USE;
+/* operations_parts.c: the dimension from its end. */
+kpar_status kpar_lower_flip(kpar_lowering *lowering, int dim, kpar_value_id *x) KPAR_MUST_USE;
+
 /* layers_wrapped.c: layers within layers. */
 /* What of the lowering belongs to the layer around while one within is lowered. */
 typedef struct kpar_frame {
@@ -192,6 +199,7 @@ KPAR_MASK(multi_head_attention);
 KPAR_MASK(either);      /* where one of the inputs counts */
 KPAR_MASK(concatenate); /* side by side as the inputs are */
 KPAR_MASK(embedding);   /* where the number is not 0 */
+KPAR_MASK(reversible_embedding);
 KPAR_MASK(masking);     /* where not all features have the value of the mask */
 KPAR_MASK(recurrent);   /* that of its first input, of a sequence */
 KPAR_MASK(bidirectional);
@@ -267,6 +275,7 @@ KPAR_LAYER(resizing);
 KPAR_LAYER(center_crop);
 KPAR_LAYER(dot);
 KPAR_LAYER(embedding);
+KPAR_LAYER(reversible_embedding);
 KPAR_LAYER(attention);
 KPAR_LAYER(additive_attention);
 KPAR_LAYER(multi_head_attention);
@@ -277,6 +286,14 @@ KPAR_LAYER(cell);
 KPAR_LAYER(bidirectional);
 KPAR_LAYER(time_distributed);
 KPAR_LAYER(zero_padding);
+KPAR_LAYER(random_flip);
+KPAR_LAYER(random_brightness);
+KPAR_LAYER(random_contrast);
+KPAR_LAYER(random_invert);
+KPAR_LAYER(random_other);
+KPAR_LAYER(category_encoding);
+KPAR_LAYER(discretization);
+KPAR_LAYER(integer_lookup);
 KPAR_LAYER(cropping);
 KPAR_LAYER(global_average_pooling);
 KPAR_LAYER(global_max_pooling);

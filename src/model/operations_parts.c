@@ -49,7 +49,7 @@ static int64_t mirrored(int64_t i, int64_t n, int64_t before)
 
 /* --- order --- */
 
-static kpar_status flip_dim(kpar_lowering *lowering, int dim, kpar_value_id *x)
+kpar_status kpar_lower_flip(kpar_lowering *lowering, int dim, kpar_value_id *x)
 {
     return pick_by(lowering, dim, from_the_end, 0, kpar_lower_shape(lowering, *x)->dims[dim].size, x);
 }
@@ -62,7 +62,7 @@ static KPAR_OPERATION(flip)
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
     for (size_t i = 0; i < entries(axis); i++) { /* null stands for the batch too */
         KPAR_TRY(kpar_lower_dim(lowering, entry(axis, i), kpar_lower_shape(lowering, *output)->rank, &dim));
-        KPAR_TRY(flip_dim(lowering, dim, output));
+        KPAR_TRY(kpar_lower_flip(lowering, dim, output));
     }
     return KPAR_OK;
 }
@@ -71,7 +71,7 @@ static KPAR_OPERATION(flip_columns)
 {
     (void)n_inputs;
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
-    return flip_dim(lowering, 1, output);
+    return kpar_lower_flip(lowering, 1, output);
 }
 
 static KPAR_OPERATION(roll)
@@ -102,10 +102,10 @@ static KPAR_OPERATION(rotate)
     for (size_t i = 0; i < 2; i++) KPAR_TRY(kpar_lower_dim(lowering, entry(axes, i), rank, &dims[i]));
     for (int i = 0; i < rank; i++) order[i] = i == dims[0] ? dims[1] : i == dims[1] ? dims[0] : i;
     k = (k % 4 + 4) % 4;
-    if (k == 1 || k == 2) KPAR_TRY(flip_dim(lowering, dims[1], output));
-    if (k == 2) return flip_dim(lowering, dims[0], output);
+    if (k == 1 || k == 2) KPAR_TRY(kpar_lower_flip(lowering, dims[1], output));
+    if (k == 2) return kpar_lower_flip(lowering, dims[0], output);
     if (k != 0) KPAR_TRY(kpar_build_transpose(lowering->graph, order, *output, output));
-    return k == 3 ? flip_dim(lowering, dims[1], output) : KPAR_OK;
+    return k == 3 ? kpar_lower_flip(lowering, dims[1], output) : KPAR_OK;
 }
 
 /* --- repeated --- */

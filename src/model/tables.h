@@ -20,6 +20,7 @@ struct kpar_layer_row {
                   that argument is true; NULL: none */
     const char *positions; /* arguments that are its inputs, in order, by whatever way given; NULL: "inputs" */
     const char *inner; /* arguments that are layers, "backward_layer=backward_layer": in that group; NULL: none */
+    bool parts_penalized; /* its activity_regularizer is of what its parts give, and not of its own outputs */
     bool mixes_rows;   /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
     bool images; /* has the argument data_format: it is lowered as for channels last, whichever it is */

@@ -631,16 +631,49 @@ def operations_products(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"x": features(rng, 4, 3), "image": features(rng, 6, 4, 2)}, y=classes(rng, 4))
 
 
+def categories_and_sizes(rng):
+    """numbers of categories and intervals as vectors and for tables; normalization undone; images of other sizes by all interpolations that
+    backends agree on, cropped or padded before; images smaller than their crop"""
+    words, signal, image = layers.Input((3,), dtype="int32", name="words"), layers.Input((3,), name="signal"), layers.Input((6, 4, 2), name="image")
+    bounds, vocabulary = [-0.5, 0.0, 1.0], [4, 1, 3]
+    vectors = [layers.CategoryEncoding(6, output_mode="count")(words), layers.CategoryEncoding(6)(words), layers.Discretization(bounds, output_mode="multi_hot")(signal),
+               layers.Discretization(bounds, output_mode="one_hot")(signal), layers.IntegerLookup(vocabulary=vocabulary, output_mode="count")(words),
+               layers.Embedding(4, 3)(layers.Discretization(bounds)(signal)), layers.Embedding(6, 3)(layers.IntegerLookup(vocabulary=vocabulary, mask_token=0)(words)),
+               layers.Normalization(mean=[0.5, 0.1, 0.2], variance=[2.0, 1.0, 0.5], invert=True)(signal), layers.Normalization(axis=None, mean=0.5, variance=2.0)(signal)]
+    y = layers.Conv2D(3, 1)(image)
+    images = [layers.Resizing(4, 7, interpolation=name)(y) for name in ("nearest", "lanczos3")]
+    images += [layers.UpSampling2D((1, 2), interpolation=name)(y) for name in ("bilinear", "lanczos5")]
+    images += [layers.Resizing(3, 3, antialias=True)(y), layers.Resizing(5, 9, crop_to_aspect_ratio=True)(y), layers.Resizing(5, 9, pad_to_aspect_ratio=True, fill_value=2.0)(y),
+               layers.CenterCrop(3, 6)(y), layers.CenterCrop(3, 3)(y)]
+    model = keras.Model({"words": words, "signal": signal, "image": image}, summed(vectors + [layers.GlobalAveragePooling2D()(i) for i in images]))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 4),
+                x={"words": classes(rng, 5, 3), "signal": features(rng, 3), "image": features(rng, 6, 4, 2)})
+
+
+def tables_and_pairs(rng):
+    """a table that is read by numbers and multiplied with, tied or not; penalties on the projections of attention; Dot of all kinds;
+    EinsumDense with a letter in all parts and one that is summed alone"""
+    words, signal = layers.Input((4,), dtype="int32", name="words"), layers.Input((4, 3), name="signal")
+    tied, untied = layers.ReversibleEmbedding(6, 4, logit_soft_cap=2.0), layers.ReversibleEmbedding(6, 4, tie_weights=False, mask_zero=True)
+    a, b, h = tied(words), untied(words), layers.Dense(4)(signal)
+    heads = [layers.MultiHeadAttention(2, 3, activity_regularizer="l2")(h, a), layers.GroupQueryAttention(3, 4, 2, activity_regularizer="l2")(h, h)]
+    flat = layers.Flatten()(h)
+    pairs = [layers.Dot(2)([h, a]), layers.Dot(1, normalize=True)([h, a]), layers.Dot((2, 1))([h, layers.Dense(4)(flat)]), layers.Dot(1, normalize=True)([flat, layers.Flatten()(a)])]
+    sums = [layers.EinsumDense("abc,bcd->abd", output_shape=(4, 3), bias_axes="bd")(h), layers.EinsumDense("abc,cd->ad", output_shape=3)(h)]
+    model = keras.Model({"words": words, "signal": signal}, summed([tied(h, reverse=True), untied(b, reverse=True)] + heads + pairs + sums))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x={"words": classes(rng, 6, 4), "signal": features(rng, 4, 3)}, y=classes(rng, 4))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
-         alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products]
+         alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.

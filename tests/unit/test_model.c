@@ -32,7 +32,10 @@ static void fill(void *context, const kpar_value *v, double *elements, int64_t c
     for (int64_t i = 0; i < count; i++) {
         switch (v->source) {
         case KPAR_FROM_VARIABLE:
-            elements[i] = f->given[v->index] ? f->variables[v->index][i] : sin(v->index * 31.0 + (double)i);
+            if (f->l->catalog->variables[v->index].kind == KPAR_VARIABLE_CONSTANT)
+                elements[i] = f->l->catalog->variables[v->index].values[i];
+            else
+                elements[i] = f->given[v->index] ? f->variables[v->index][i] : sin(v->index * 31.0 + (double)i);
             break;
         case KPAR_FROM_FEATURE:
             elements[i] = v->index == 9 ? f->gradient[i] : f->features[i];
@@ -797,6 +800,77 @@ START_TEST(layers_of_noise_have_the_moments_that_they_say)
 }
 END_TEST
 
+/* Images of the pixels 1, 2 / 3, 4, or what the layer makes of them. */
+enum { IMAGES = 32, PIXELS = 4 };
+static void change_images(const char *layer, kpar_mode mode, double (*changed)[PIXELS])
+{
+    static double pixels[IMAGES][PIXELS];
+    char text[512];
+    for (int i = 0; i < IMAGES * PIXELS; i++) pixels[i / PIXELS][i % PIXELS] = i % PIXELS + 1;
+    snprintf(text, sizeof text,
+             "{\"layers\": [" INPUT("2, 2, 1") "%s], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}", layer);
+    lowered l = lower_ok(text, mode);
+    feed f = {.l = &l, .features = pixels[0], .labels = pixels[0]};
+    evaluation e = run(&f, IMAGES);
+    memcpy(changed, e.values[l.lowering.call_values[1 * KPAR_CALL_OUTPUTS]], sizeof pixels);
+    evaluation_free(&e);
+    lowered_free(&l);
+}
+
+static bool same_pixels(const double *a, const double *b)
+{
+    for (int k = 0; k < PIXELS; k++)
+        if (fabs(a[k] - b[k]) > 1e-9) return false;
+    return true;
+}
+
+START_TEST(images_are_changed_only_while_training)
+{
+    static const double whole[] = {1, 2, 3, 4};
+    static const struct {
+        const char *layer;
+        double change[PIXELS];
+        bool all; /* else some images stay as they are */
+    } cases[] = {
+        {LAYER("RandomFlip", "{\"mode\": \"horizontal\"}", "0"), {2, 1, 4, 3}, false},
+        {LAYER("RandomFlip", "{\"mode\": \"vertical\"}", "0"), {3, 4, 1, 2}, false},
+        {LAYER("RandomFlip", "{}", "0"), {4, 3, 2, 1}, false},
+        {LAYER("RandomBrightness", "{\"factor\": [0.7, 0.7], \"value_range\": [0, 10]}", "0"), {8, 9, 10, 10}, true},
+        {LAYER("RandomContrast", "{\"factor\": [-1, 1], \"value_range\": [0, 10]}", "0"), {0, 1.5, 3.5, 5.5}, true},
+        {LAYER("RandomInvert", "{\"factor\": [0.5, 0.5], \"value_range\": [0, 10]}", "0"), {9, 8, 7, 6}, false},
+    };
+    double changed[IMAGES][PIXELS];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int n = 0;
+        change_images(cases[i].layer, KPAR_MODE_TRAIN, changed);
+        for (int k = 0; k < IMAGES; k++) {
+            const bool is_changed = same_pixels(changed[k], cases[i].change);
+            ck_assert_msg(is_changed || same_pixels(changed[k], whole), "%s: image %d is %g %g %g %g", cases[i].layer, k, changed[k][0], changed[k][1], changed[k][2], changed[k][3]);
+            n += is_changed;
+        }
+        ck_assert_msg(n > 0 && (n == IMAGES) == cases[i].all, "%s: %d images changed", cases[i].layer, n);
+        change_images(cases[i].layer, KPAR_MODE_EVALUATE, changed);
+        ck_assert_msg(same_pixels(changed[0], whole), "%s: evaluated", cases[i].layer);
+    }
+}
+END_TEST
+
+START_TEST(changes_of_images_without_a_formula_are_refused_while_training_alone)
+{
+    static const char *const names[] = {"RandomRotation", "RandomZoom", "RandomTranslation", "MixUp", "RandAugment"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "{\"layers\": [" INPUT("2, 2, 1") LAYER("%s", "{}", "0") "], \"outputs\": [1], \"losses\": "
+                                                                      "[\"mse\"], " ADAM "}",
+                 names[i]);
+        assert_refused(text, KPAR_MODE_TRAIN, KPAR_EUNSUPPORTED, "layer_1|while training|RandomFlip");
+        lowered l = lower_ok(text, KPAR_MODE_PREDICT);
+        lowered_free(&l);
+    }
+}
+END_TEST
+
 #define ATTENTIONS(rate)                                                                                     \
     "{\"layers\": [" INPUT("6, 4") LAYER("Attention", "{\"dropout\": " rate "}", "0, 0")                     \
         LAYER("MultiHeadAttention", "{\"num_heads\": 2, \"key_dim\": 2, \"dropout\": " rate "}", "1, 1")     \
@@ -1009,6 +1083,21 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
              LAYER("EinsumDense", "{\"equation\": \"...b,bc->...c\", \"output_shape\": null}",
                    "0") "], \"outputs\": [1]}",
          "layer_1|EinsumDense|output_shape|'c'", KPAR_EFORMAT},
+        {ONE_OF("3", "Discretization", "{\"num_bins\": 4}"), "layer_1|bin_boundaries|adapt", KPAR_EUNSUPPORTED},
+        {ONE_OF("3", "CategoryEncoding", "{\"num_tokens\": 4, \"output_mode\": \"tf_idf\"}"),
+         "layer_1|output_mode|tf_idf|multi_hot", KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 2", "CategoryEncoding", "{\"num_tokens\": 4}"), "layer_1|(batch, numbers)", KPAR_EUNSUPPORTED},
+        {ONE_OF("3", "IntegerLookup", "{\"vocabulary\": null}"), "layer_1|vocabulary|beside the config",
+         KPAR_EUNSUPPORTED},
+        {ONE_OF("3", "IntegerLookup", "{\"vocabulary\": [1, 2], \"num_oov_indices\": 2}"), "layer_1|one number",
+         KPAR_EUNSUPPORTED},
+        {ONE_OF("3", "Hashing", "{\"num_bins\": 4}"), "layer_1|Hashing|not supported|IntegerLookup",
+         KPAR_EUNSUPPORTED},
+        {ONE_OF("4, 4, 1", "Resizing", "{\"height\": 2, \"width\": 2, \"interpolation\": \"area\"}"),
+         "layer_1|interpolation|area|lanczos3", KPAR_EUNSUPPORTED},
+        {ONE_OF("2, 2, 1", "RandomBrightness", "{\"factor\": 1}"), "layer_1|factor|two numbers", KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("4") ", " INPUT("4") LAYER("Dot", "{\"axes\": 2}", "0, 1") "], \"outputs\": [2]}",
+         "layer_2|axis|rank 2", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("4, 3")
              LAYER("AdaptiveMaxPooling1D", "{\"output_size\": [5]}", "0") "], \"outputs\": [1]}",
          "layer_1|AdaptiveMaxPooling1D|output_size|larger", KPAR_EUNSUPPORTED},
@@ -1226,6 +1315,8 @@ static Suite *suite(void)
     tcase_add_test(t, masks_say_which_steps_count);
     tcase_add_test(t, integer_inputs_become_real_where_a_layer_computes_with_them);
     tcase_add_test(t, layers_of_noise_have_the_moments_that_they_say);
+    tcase_add_test(t, images_are_changed_only_while_training);
+    tcase_add_test(t, changes_of_images_without_a_formula_are_refused_while_training_alone);
     tcase_add_test(t, weights_of_attention_are_dropped_only_while_training);
     tcase_add_test(t, dropout_draws_by_layer_and_call_and_only_while_training);
     tcase_add_test(t, variables_have_the_paths_and_the_order_of_keras);
