@@ -124,6 +124,9 @@ static kpar_status run(kpar_comm *comm, const kpar_settings *s, const launcher *
     return s->plan ? plan(comm, s) : kpar_job_run(comm, s);
 }
 
+/* Between steps ranks may be at long work of their own, as when one reads a whole file. */
+enum { STALLS_OF_PATIENCE = 10 };
+
 static int run_together(const kpar_settings *s, const launcher *by, kpar_status status)
 {
     const kpar_mpi_options options = {.ranks_per_node = s->ranks_per_node,
@@ -135,6 +138,7 @@ static int run_together(const kpar_settings *s, const launcher *by, kpar_status 
     if (made == KPAR_OK && status != KPAR_OK) status = kpar_fail(status, "%s", message);
     kpar_free(message);
     if (made != KPAR_OK) return say_failure(s, by, made);
+    kpar_comm_set_patience(comm, STALLS_OF_PATIENCE * s->stall_timeout);
     status = run(comm, s, by, status);
     const int code = kpar_comm_rank(comm) == 0 ? say_failure(s, by, status) : exit_code(s, status);
     kpar_comm_destroy(comm);

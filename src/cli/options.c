@@ -75,8 +75,9 @@ static const kpar_option rows[] = {
      .doc = "What BatchNormalization takes mean and variance of; microbatch: another result than Keras's"},
     {"schedule", FIELD(schedule), .choices = schedules, .preset = "1f1b",
      .doc = "Order of a pipeline's forward and backward passes"},
-    {"virtual-stages", FIELD(virtual_stages), .placeholder = "V", .preset_doc = "2 with --schedule interleaved",
-     .least = 1, .most = 1 << 16, .doc = "Stages of each rank of a pipeline, which take turns",
+    {"virtual-stages", FIELD(virtual_stages), .placeholder = "V",
+     .preset_doc = "2 with --schedule interleaved", .least = 1, .most = 1 << 16,
+     .doc = "Stages of each rank of a pipeline, which take turns",
      .sought_as = "num-layers-per-virtual-pipeline-stage model-chunks"},
     {"recompute", FIELD(recompute), .choices = kpar_recompute_names, .preset = "none",
      .doc = "What backward runs again instead of keeping its activations: all of a stage, or block by block",
@@ -86,8 +87,9 @@ static const kpar_option rows[] = {
     {"split-features", FIELD(split_features), .doc = "Each tensor rank reads its own columns of the inputs"},
     {"split-vocabulary", FIELD(split_vocabulary), .placeholder = "N", .preset = "4096", .least = 0,
      .most = 9e15,
-     .doc = "Tables of N rows or more are cut by rows over tensor ranks, and losses and softmax over N classes "
-            "or more are computed where the classes are; 0: none"},
+     .doc =
+         "Tables of N rows or more are cut by rows over tensor ranks, and losses and softmax over N classes "
+         "or more are computed where the classes are; 0: none"},
     {"zero", FIELD(zero), .placeholder = "0|1", .preset = "1", .least = 0, .most = 1,
      .doc = "1: the replicas share out the optimizer's state"},
     {"reproducible", FIELD(reproducible), .placeholder = "L", .least = 1, .most = 65536,
@@ -114,7 +116,9 @@ static const kpar_option rows[] = {
     {"memory-check", FIELD(memory_check), .preset = "true", .negatable = true,
      .doc = "Refuse a plan that does not fit in the memory that ranks and machines may take"},
     {"stall-timeout", FIELD(stall_timeout), .placeholder = "SECONDS", .preset = "60", .least = 0.1,
-     .most = INFINITY, .doc = "End, saying who waits for whom, when a rank waits for so long"},
+     .most = INFINITY,
+     .doc = "End, saying who waits for whom, when a rank waits for so long in a step, or 10 times as long "
+            "between steps"},
 
     {"evaluate", FIELD(evaluate),
      .group = "Instead of training, or after it where --epochs or --steps is given",
@@ -132,7 +136,8 @@ static const kpar_option rows[] = {
     {"dump-program", FIELD(dump_program), .placeholder = "FILE",
      .doc = "Write rank 0's program, or each rank's where FILE has %r"},
     {"profile", FIELD(profile), .placeholder = "FILE",
-     .doc = "Write what rank 0's kernels took, or each rank's where FILE has %r: a line each, the slowest first",
+     .doc =
+         "Write what rank 0's kernels took, or each rank's where FILE has %r: a line each, the slowest first",
      .sought_as = "timeline trace"},
     {"without-pass", FIELD(without_pass), .placeholder = "NAME,...",
      .doc = "Leave out optional passes: simplify, fuse, bucket"},
@@ -169,10 +174,10 @@ const kpar_options kpar_train_options = {
     .program = "kpar_train",
     .synopsis = "MODEL --data FILE [OPTION]...",
     .summary = "train a Keras model on a cluster",
-    .description =
-        "Trains MODEL, a .keras file, a whole model in HDF5 (.h5) or a model's JSON, on FILE, alone or as one "
-        "rank of an MPI job: all ranks train one model. Optimizer, loss, metrics and "
-        "learning rate are those that MODEL was compiled with.",
+    .description = "Trains MODEL, a .keras file, a whole model in HDF5 (.h5) or a model's JSON, on FILE, "
+                   "alone or as one "
+                   "rank of an MPI job: all ranks train one model. Optimizer, loss, metrics and "
+                   "learning rate are those that MODEL was compiled with.",
     .rows = rows,
     .n_rows = COUNT(rows),
     .exit_codes = exit_codes,

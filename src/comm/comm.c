@@ -1,6 +1,7 @@
 /* What all communicators have in common: agreeing, sums in rank order, blocking messages, windows. */
 #include "comm/transport.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <sched.h>
@@ -116,15 +117,37 @@ void kpar_comm_abort(kpar_comm *comm, kpar_status status)
     comm->transport->abort(comm, status, message, agreed && comm->agreed_rank != comm->rank);
 }
 
+void kpar_comm_set_patience(kpar_comm *comm, double seconds) { comm->patience = seconds; }
+
+kpar_status kpar_comm_be_patient(kpar_comm *comm, kpar_patience *patience, const char *what)
+{
+    enum { TURNS_A_LOOK = 64 };
+    char host[256] = "unknown";
+    if (comm->patience <= 0 || patience->turns++ % TURNS_A_LOOK != 0) return KPAR_OK;
+    const double now = kpar_seconds();
+    if (patience->began == 0) patience->began = now;
+    if (now - patience->began <= comm->patience) return KPAR_OK;
+    (void)gethostname(host, sizeof host - 1);
+    kpar_status status = kpar_fail(
+        KPAR_ESTALL,
+        "rank %d on %s has waited %.3g s for %s: another rank hangs, was stopped, or works for longer than "
+        "10 times --stall-timeout",
+        comm->rank, host, now - patience->began, what);
+    kpar_comm_abort(comm, status);
+    return status;
+}
+
 /* Waits for a message of the control plane: first in a hurry, then, as the peer may be busy for long, at
  * leisure. */
 static kpar_status finish(kpar_comm *comm, kpar_request *request)
 {
     enum { HURRY = 2000 };
     const struct timespec nap = {.tv_nsec = 50000};
+    kpar_patience patience = {0};
     bool done = false;
     for (int turn = 0; !done; turn++) {
         KPAR_TRY(kpar_comm_progress(comm, &request, &done));
+        KPAR_TRY(kpar_comm_be_patient(comm, &patience, "a message"));
         if (turn < HURRY)
             kpar_comm_yield(comm);
         else if (!done)

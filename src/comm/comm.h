@@ -78,6 +78,10 @@ kpar_status kpar_comm_start_collective(kpar_comm *comm, int group, kpar_collecti
  * request NULL: only moves, `done` may be NULL. KPAR_ECOMM also says that another rank ended the job. */
 kpar_status kpar_comm_progress(kpar_comm *comm, kpar_request **request, bool *done) KPAR_MUST_USE;
 
+/* Ends the job where a wait of the control plane takes longer (0, at first: waits for ever). Other ranks may be at long work
+ * of their own meanwhile, reading or planning: it is a limit against those that never come. Not collective. */
+void kpar_comm_set_patience(kpar_comm *comm, double seconds);
+
 /* Gives the core away when there are more ranks than cores: to be called in every loop that waits. */
 void kpar_comm_yield(kpar_comm *comm);
 

@@ -24,9 +24,11 @@ kpar_status kpar_mpi_check(int code, const char *what)
 
 kpar_status kpar_mpi_finish(kpar_comm *comm, int code, MPI_Request *request, const char *what)
 {
+    kpar_patience patience = {0};
     KPAR_TRY(kpar_mpi_check(code, what));
     for (int done = 0; !done;) {
         KPAR_TRY(kpar_mpi_check(MPI_Test(request, &done, MPI_STATUS_IGNORE), what));
+        KPAR_TRY(kpar_comm_be_patient(comm, &patience, what));
         if (!done) kpar_comm_yield(comm);
     }
     return KPAR_OK;

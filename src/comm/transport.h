@@ -76,6 +76,7 @@ struct kpar_comm {
     bool shares;         /* ranks of a node reach each other's memory */
     bool oversubscribed; /* more ranks than cores */
     bool any_thread;     /* may make its calls, one at a time */
+    double patience;     /* seconds that a wait of the control plane may take; 0: for ever */
     kpar_known_group *groups;
     size_t n_groups, groups_capacity;
 
@@ -87,6 +88,15 @@ struct kpar_comm {
     int agreed_rank; /* whose failure was agreed upon last; -1: nobody's */
     char agreed_message[KPAR_MESSAGE_BYTES];
 };
+
+/* One wait of the control plane; begins as zeros. */
+typedef struct kpar_patience {
+    double began;
+    unsigned turns;
+} kpar_patience;
+
+/* A turn of it: ends the job with KPAR_ESTALL where it has taken too long. `what` is waited for: "a broadcast". */
+kpar_status kpar_comm_be_patient(kpar_comm *comm, kpar_patience *patience, const char *what) KPAR_MUST_USE;
 
 /* For transports: sets up what comm.c owns, given rank, size and each rank's node (copied); and frees it. */
 void kpar_comm_begin(kpar_comm *comm, const kpar_transport *transport, int rank, int size, const int *nodes);

@@ -1,6 +1,8 @@
 /* The message of a rank that waits for too long: for whom, and for what. */
 #include "run/executor_internal.h"
 
+#include <unistd.h>
+
 static const kpar_instruction *instruction_at(const kpar_loaded *loaded, int index)
 {
     return &loaded->program->instructions[index];
@@ -33,9 +35,13 @@ static void append_reason(kpar_text *text, const kpar_loaded *loaded, int index,
 kpar_status kpar_executor_stalled(const kpar_executor *executor, const kpar_loaded *loaded,
                                   const int heads[KPAR_LANE_COUNT], double seconds)
 {
+    char host[256] = "unknown";
     kpar_text text = {0};
     int n = 0;
-    kpar_text_printf(&text, "rank %d has waited %.3g s", kpar_comm_rank(executor->comm), seconds);
+    (void)gethostname(host, sizeof host - 1);
+    kpar_text_printf(&text, "rank %d on %s has waited %.3g s in step %llu of this run",
+                     kpar_comm_rank(executor->comm), host, seconds,
+                     (unsigned long long)loaded->lists[KPAR_LIST_RUN].runs);
     for (int lane = 0; lane < KPAR_LANE_COUNT; lane++)
         if (heads[lane] >= 0 && instruction_at(loaded, heads[lane])->kind == KPAR_INSTRUCTION_WAIT)
             append_reason(&text, loaded, heads[lane], &n);

@@ -34,7 +34,7 @@ ends() {
 }
 plan() { start "$large" --data random:64 --batch-size 64 --pipeline 8; until_true are_started; }
 save() {
-    start "$small/model.keras" --data "$small/data.npz" --epochs 1000000000 --checkpoint "$work/saved" --checkpoint-every 1
+    start "$small/model.keras" --data "$small/data.npz" --epochs 1000000000 --checkpoint "$work/saved" --checkpoint-every 1 "$@"
     until_true is_saving
 }
 
@@ -47,5 +47,8 @@ contains "a rank killed while all save: it is named" "failed first: signal 9" "$
 save
 ends "an interrupt while all save" INT $launcher
 equal "an interrupt while all save: its code says that a checkpoint was kept" 75 $code
+save --stall-timeout 0.5
+ends "a rank stopped while all save" STOP "$(tail -n 1 "$work/pids")"
+contains "a rank stopped while all save: one that waits says so" " has waited " "$(tail -n 1 "$work/out")"
 
 [ $failures -eq 0 ]

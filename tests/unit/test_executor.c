@@ -482,7 +482,8 @@ START_TEST(a_stalled_rank_says_for_whom_it_waits)
     j.idle = 1; /* rank 0 sends nothing */
     run_job(&j);
     ck_assert_int_eq(j.status[1], KPAR_ESTALL);
-    ck_assert_ptr_nonnull(strstr(j.error[1], "rank 1 has waited"));
+    ck_assert_ptr_nonnull(strstr(j.error[1], "rank 1 on "));
+    ck_assert_ptr_nonnull(strstr(j.error[1], "s in step 1 of this run for rank 0: "));
     ck_assert_ptr_nonnull(
         strstr(j.error[1], "for rank 0: receive 'dense_2/receive' of microbatch 0 (instruction 0)"));
     free_job(&j);
