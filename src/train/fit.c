@@ -227,6 +227,7 @@ static kpar_status finish(fitting *f)
 static kpar_status begin(fitting *f)
 {
     const kpar_fit_options *o = f->o;
+    KPAR_TRY(kpar_trainer_compare_fits(f->t, o));
     if (o->output)
         KPAR_TRY(kpar_comm_agree(f->t->comm,
                                  kpar_comm_rank(f->t->comm) == 0 ? kpar_keras_can_save(o->output) : KPAR_OK));

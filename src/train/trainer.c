@@ -46,22 +46,6 @@ static kpar_status make_plan(kpar_trainer *t)
     return KPAR_OK;
 }
 
-/* All ranks must have planned the same: a mismatch is an error, not a hang. */
-static kpar_status compare_plans(kpar_trainer *t)
-{
-    const int size = kpar_comm_size(t->comm);
-    uint64_t own = kpar_plan_hash(t->plan), *all = kpar_alloc((size_t)size * sizeof *all);
-    kpar_status status = kpar_comm_all_gather(t->comm, &own, all, sizeof own);
-    for (int i = 1; i < size && status == KPAR_OK; i++)
-        if (all[i] != all[0])
-            status = kpar_fail(KPAR_EUSAGE,
-                               "rank %d plans otherwise than rank 0 (%016llx, %016llx): start all ranks with "
-                               "the same model, options and version",
-                               i, (unsigned long long)all[i], (unsigned long long)all[0]);
-    kpar_free(all);
-    return status;
-}
-
 static void describe_arithmetic(kpar_trainer *t)
 {
     const kpar_plan_options *o = &t->options.plan;
@@ -147,7 +131,7 @@ static kpar_status create(kpar_trainer *t)
 {
     KPAR_TRY(kpar_comm_agree(t->comm, open_model(t)));
     KPAR_TRY(kpar_comm_agree(t->comm, make_plan(t)));
-    KPAR_TRY(kpar_comm_agree(t->comm, compare_plans(t)));
+    KPAR_TRY(kpar_trainer_compare_starts(t));
     describe_arithmetic(t);
     KPAR_TRY(kpar_comm_agree(t->comm, compare_arithmetic(t)));
     if (!t->options.ignore_memory) KPAR_TRY(kpar_trainer_check_memory(t));

@@ -55,6 +55,11 @@ const char *kpar_trainer_config(const kpar_trainer *trainer, size_t *length);
  * machine, may still take; with a mesh on which it would. Collective. */
 kpar_status kpar_trainer_check_memory(kpar_trainer *trainer) KPAR_MUST_USE;
 
+/* alike.c: whether all ranks were started alike, once the plan is made, and whether they begin the same fit: a mismatch is
+ * KPAR_EUSAGE that names the rank and both values, not a hang. Collective. */
+kpar_status kpar_trainer_compare_starts(kpar_trainer *trainer) KPAR_MUST_USE;
+kpar_status kpar_trainer_compare_fits(kpar_trainer *trainer, const kpar_fit_options *fit) KPAR_MUST_USE;
+
 /* replicas.c: what several ranks hold of a variable must be the same on all of them; KPAR_EINTERNAL names two ranks and the
  * variable. Collective. */
 kpar_status kpar_trainer_compare_replicas(kpar_trainer *trainer) KPAR_MUST_USE;

@@ -241,7 +241,13 @@ bad_of "a rank that cannot read its data" 1 "gone.npz"
 differs 1 "--data '$work/good' --frobnicate"
 bad_of "a rank with an option of its own that is unknown" 2 "--frobnicate"
 differs 3 "--data '$work/good' --batch-size 16"
-bad_of "a rank that plans otherwise" 2 "rank 3 plans otherwise"
+bad_of "a rank with another batch size" 2 "rank 3 has batch size 16, rank 0 has batch size 32"
+differs 1 "--data '$work/good' --epochs 7"
+bad_of "a rank that trains for longer" 2 "rank 1 has epochs 7, rank 0 has epochs 1"
+differs 2 "--data '$data'"
+bad_of "a rank with other data" 2 "rank 2 has data with hash"
+differs 3 "--data '$work/good' --learning-rate 0.7"
+bad_of "a rank with another optimizer" 2 "rank 3 has the model with hash"
 
 # Archives that need rewriting.
 if "${PYTHON:-python3}" - "$model" "$work" <<'PYTHON_END'
