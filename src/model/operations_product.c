@@ -2,6 +2,7 @@
 #include "model/einsum.h"
 #include "model/operations.h"
 
+#include <math.h>
 #include <string.h>
 
 static kpar_status two_operands(kpar_lowering *lowering, const kpar_value_id *inputs, kpar_value_id *ab)
@@ -166,12 +167,74 @@ static KPAR_OPERATION(distances)
     return kpar_build_unary(lowering->graph, KPAR_SCALAR_SQUARE_ROOT, *output, output);
 }
 
+/* --- attention --- */
+
+/* Keys or values (batch, steps, heads, size), each head for as many heads of the queries as share it. */
+static kpar_status shared_heads(kpar_lowering *lowering, int64_t heads, kpar_value_id *x)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, *x);
+    const int64_t own = shape->rank == 4 ? shape->dims[2].size : 0;
+    if (own < 1 || heads % own != 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: expected tensors (batch, steps, heads, size) and keys and values whose heads divide the "
+                         "%lld of the queries",
+                         lowering->owner, (long long)heads);
+    return own == heads ? KPAR_OK : kpar_lower_repeat(lowering, 2, heads / own, false, *x, x);
+}
+
+/* Scores that are hidden, by the mask or because their key is later than the query, become very small. */
+static kpar_status hide(kpar_lowering *lowering, kpar_value_id *scores)
+{
+    kpar_graph *g = lowering->graph;
+    const double hidden = -0.7 * 3.4028234663852886e38; /* as in Keras */
+    const kpar_shape shape = *kpar_lower_shape(lowering, *scores);
+    const kpar_shape queries = {.rank = 2, .dims = {shape.dims[2], {1, false}}},
+                     keys = {.rank = 1, .dims = {shape.dims[3]}};
+    bool causal;
+    kpar_value_id mask, terms[3] = {*scores};
+    KPAR_TRY(kpar_operand_named(lowering, "mask", &mask));
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "is_causal", false, &causal));
+    if (mask >= 0) KPAR_TRY(kpar_lower_kept_where(lowering, mask, terms[0], hidden, &terms[0]));
+    *scores = terms[0];
+    if (!causal) return KPAR_OK;
+    KPAR_TRY(kpar_build_iota(g, 0, g->real, queries, &terms[1]));
+    KPAR_TRY(kpar_build_iota(g, 0, g->real, keys, &terms[2]));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x seen = kpar_x_le(e, kpar_x_input(e, 2), kpar_x_input(e, 1));
+    return kpar_lower_apply(lowering, e, kpar_x_select(e, seen, kpar_x_input(e, 0), kpar_x_constant(e, hidden)), terms,
+                            3, scores);
+}
+
+/* Of query, key and value with their heads apart. */
+static KPAR_OPERATION(attention)
+{
+    kpar_value_id parts[3], bias, scale, scores;
+    (void)n_inputs;
+    for (int i = 0; i < 3; i++) KPAR_TRY(kpar_operand(lowering, inputs, i, &parts[i]));
+    const kpar_shape query = *kpar_lower_shape(lowering, parts[0]);
+    for (int i = 0; i < 3; i++)
+        KPAR_TRY(shared_heads(lowering, query.rank == 4 ? query.dims[2].size : 0, &parts[i]));
+    KPAR_TRY(kpar_operand_named(lowering, "scale", &scale));
+    KPAR_TRY(kpar_operand_named(lowering, "bias", &bias));
+    if (scale < 0)
+        KPAR_TRY(kpar_build_constant(lowering->graph, 1 / sqrt((double)query.dims[3].size), (kpar_shape){.rank = 0},
+                                     &scale));
+    KPAR_TRY(kpar_lower_product(lowering, "btnh", parts[0], "bsnh", parts[1], "bnts", &scores));
+    KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, scores, scale, &scores));
+    if (bias >= 0) KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, scores, bias, &scores));
+    KPAR_TRY(hide(lowering, &scores));
+    KPAR_TRY(kpar_build_softmax(lowering->graph, scores, &scores));
+    return kpar_lower_product(lowering, "bnts", scores, "bsnh", parts[2], "btnh", output);
+}
+
 static const kpar_layer_row rows[] = {
     {"Matmul", "products of matrices", "", "", .lower = matmul},
     {"Dot", "the last dimension with the last but one", "", "", .lower = dot},
     {"Inner", "the last dimension with the last", "", "", .lower = inner},
     {"Tensordot", "dimensions of one with those of the other", "axes", "", .lower = tensor_dot},
     {"Einsum", "sums of products by subscripts", "subscripts", "", .lower = einsum},
+    {"DotProductAttention", "attention of queries to keys and values in heads", "is_causal", "", .lower = attention,
+     .call_arguments = "bias mask scale"},
     {"CDist", "distances of rows", "", "", .lower = distances},
 };
 

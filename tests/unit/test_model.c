@@ -1263,6 +1263,12 @@ START_TEST(operations_that_are_not_supported_so_are_refused_with_their_reason)
              "4") ", {\"class_name\": \"Einsum\", \"config\": {\"subscripts\": \"ac,bc->ab\"}, "
                   "\"from\": [0, 0], \"args\": [" TENSOR ", " TENSOR "]}], \"outputs\": [1]}",
          "every row of the batch with every other", KPAR_EUNSUPPORTED},
+        {OPERATION("4, 3, 2", "DotProductAttention", "{\"attn_logits_soft_cap\": 2}", ", " TENSOR ", " TENSOR),
+         "attn_logits_soft_cap", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("4, 3, 2") ", " INPUT("4, 2, 2") ", {\"class_name\": \"DotProductAttention\", "
+                                                              "\"config\": {}, \"from\": [0, 1, 1], \"args\": [" TENSOR
+                                                              ", " TENSOR ", " TENSOR "]}], \"outputs\": [2]}",
+         "divide the 3 of the queries", KPAR_EUNSUPPORTED},
         {OPERATION("4, 4, 3", "DepthToSpace", "{\"block_size\": 2}", ""), "block_size|2 does not divide",
          KPAR_EFORMAT},
         {OPERATION("4, 4, 3", "ExtractPatches", "{\"size\": 2, \"strides\": 1}", ""), "side by side",
