@@ -627,8 +627,8 @@ def operations_products(rng):
     images = [ops.nn.depth_to_space(y, 2), ops.nn.space_to_depth(y, 2), ops.image.extract_patches(y, (4, 3)), ops.max_pool(y, 2), ops.average_pool(y, 3, strides=2, padding="same"),
               ops.image.resize(y, (9, 3)), ops.image.resize(y, (9, 3), interpolation="nearest"), ops.image.resize(y, (4, 7), interpolation="lanczos5"),
               ops.image.resize(y, (3, 3), antialias=True), ops.image.resize(y, (3, 4), crop_to_aspect_ratio=True), ops.image.resize(y, (3, 4), pad_to_aspect_ratio=True, fill_value=0.5)]
-    query, shared = ops.reshape(h, (-1, 4, 2, 3)), ops.reshape(k, (-1, 4, 1, 6))[..., :3]
-    products += [ops.dot_product_attention(query, shared, shared, is_causal=True),
+    query, shared = ops.reshape(h, (-1, 4, 2, 3)), ops.reshape(k, (-1, 4, 2, 3))
+    products += [ops.dot_product_attention(ops.repeat(query, 2, axis=2), shared, shared, is_causal=True),
                  ops.dot_product_attention(query, query, query, scale=0.3, mask=(h @ ops.swapaxes(k, 1, 2) > -1)[:, None], bias=np.eye(4, dtype="float32"))]
     model = keras.Model({"x": x, "image": image}, summed(products + images))
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"x": features(rng, 4, 3), "image": features(rng, 6, 4, 2)}, y=classes(rng, 4))
