@@ -96,12 +96,24 @@ static kpar_status first_failure(kpar_comm *comm, kpar_status own, int *rank, kp
     return status;
 }
 
+/* A file or memory that rank 0 has and another rank has not is a matter of the other's machine, which is named. */
+static void write_message(const kpar_comm *comm, kpar_status own, char message[KPAR_MESSAGE_BYTES])
+{
+    char host[256] = "unknown";
+    const bool local = own == KPAR_EIO || own == KPAR_EFORMAT || own == KPAR_ENOMEM;
+    (void)gethostname(host, sizeof host - 1);
+    if (local && comm->rank > 0)
+        snprintf(message, KPAR_MESSAGE_BYTES, "rank %d on %s: %s", comm->rank, host, kpar_error_message());
+    else
+        snprintf(message, KPAR_MESSAGE_BYTES, "%s", kpar_error_message());
+}
+
 kpar_status kpar_comm_agree(kpar_comm *comm, kpar_status status)
 {
     char message[KPAR_MESSAGE_BYTES];
     kpar_status failure = KPAR_OK;
     int rank;
-    snprintf(message, sizeof message, "%s", kpar_error_message());
+    write_message(comm, status, message);
     KPAR_TRY(first_failure(comm, status, &rank, &failure));
     comm->agreed_rank = rank;
     if (rank < 0) return KPAR_OK;

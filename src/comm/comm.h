@@ -36,7 +36,8 @@ kpar_status kpar_comm_send(kpar_comm *comm, const void *data, size_t bytes, int 
 kpar_status kpar_comm_receive(kpar_comm *comm, void *data, size_t bytes, int peer) KPAR_MUST_USE;
 
 /* All ranks learn whether all succeeded: each passes its own status; where any failed, all return the
- * status of the lowest failing rank and kpar_error_message() is that rank's message on every rank. */
+ * status of the lowest failing rank and kpar_error_message() is that rank's message on every rank. One about files or
+ * memory names rank and host where rank 0 has none of it. */
 kpar_status kpar_comm_agree(kpar_comm *comm, kpar_status status) KPAR_MUST_USE;
 
 /* Ends the job from one rank: prints "program: message" once for the job (the first rank to fail), stops the

@@ -237,7 +237,7 @@ differs() {
     code=$?
 }
 differs 2 "--data gone.npz"
-bad_of "a rank that cannot read its data" 1 "gone.npz"
+bad_of "a rank that cannot read its data" 1 "rank 2 on $(hostname): gone.npz"
 differs 1 "--data '$work/good' --frobnicate"
 bad_of "a rank with an option of its own that is unknown" 2 "--frobnicate"
 differs 3 "--data '$work/good' --batch-size 16"
