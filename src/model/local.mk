@@ -7,7 +7,7 @@ libkpar_core_la_SOURCES += \
 	src/model/layers_shape.c src/model/layers_merge.c src/model/layers_norm.c src/model/layers_spatial.c \
 	src/model/attention.c src/model/attention.h src/model/layers_attention.c src/model/layers_multi_head.c \
 	src/model/heads.h src/model/heads_masks.c src/model/operations.c src/model/operations.h \
-	src/model/operations_element.c src/model/operations_activation.c src/model/operations_dims.c \
+	src/model/operations_element.c src/model/operations_function.c src/model/operations_order.c src/model/operations_activation.c src/model/operations_dims.c \
 	src/model/operations_shape.c src/model/operations_parts.c src/model/operations_index.c \
 	src/model/operations_product.c src/model/operations_image.c src/model/einsum.c src/model/einsum.h \
 	src/model/pick.c src/model/layers_augment.c src/model/layers_category.c src/model/resize.c src/model/resize.h src/model/layers_conv.c \

@@ -4,9 +4,10 @@
 #include <string.h>
 
 static const kpar_operation_table *const tables[] = {
-    &kpar_operations_by_element,  &kpar_operations_of_activation, &kpar_operations_over_dimensions,
-    &kpar_operations_of_shape,    &kpar_operations_of_parts,      &kpar_operations_of_index,
-    &kpar_operations_of_products, &kpar_operations_of_images,
+    &kpar_operations_by_element,    &kpar_operations_of_functions,    &kpar_operations_of_order,
+    &kpar_operations_of_activation, &kpar_operations_over_dimensions, &kpar_operations_of_shape,
+    &kpar_operations_of_parts,      &kpar_operations_of_index,        &kpar_operations_of_products,
+    &kpar_operations_of_images,
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -123,6 +124,13 @@ kpar_status kpar_operation_axis(const kpar_lowering *lowering, const char *key, 
     return kpar_lower_dim(lowering, axis, rank, dim);
 }
 
+kpar_status kpar_operation_has_axis(const kpar_lowering *lowering, const char *key)
+{
+    if (!json_is_null(json_object_get(lowering->layer->config, key))) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "%s: over all dimensions, the batch too; give an axis after the batch", lowering->owner);
+}
+
 kpar_status kpar_operation_cast(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
 {
     const char *name;
@@ -136,4 +144,23 @@ kpar_status kpar_operation_cast(kpar_lowering *lowering, kpar_value_id x, kpar_v
                          lowering->owner, name);
     KPAR_TRY(kpar_build_cast(lowering->graph, dtype, x, output));
     return dtype == KPAR_BOOL ? kpar_lower_real(lowering, *output, output) : KPAR_OK;
+}
+
+KPAR_OPERATION(kpar_operation_of_one)
+{
+    kpar_value_id x;
+    (void)n_inputs;
+    KPAR_TRY(kpar_operand(lowering, inputs, 0, &x));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    return kpar_lower_apply(lowering, e, lowering->layer->row->unary(e, kpar_x_input(e, 0)), &x, 1, output);
+}
+
+KPAR_OPERATION(kpar_operation_of_two)
+{
+    kpar_value_id terms[2];
+    (void)n_inputs;
+    for (int i = 0; i < 2; i++) KPAR_TRY(kpar_operand(lowering, inputs, i, &terms[i]));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x value = lowering->layer->row->binary(e, kpar_x_input(e, 0), kpar_x_input(e, 1));
+    return kpar_lower_apply(lowering, e, value, terms, 2, output);
 }

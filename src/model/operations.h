@@ -15,9 +15,10 @@ typedef struct kpar_operation_table {
     const kpar_layer_row *rows;
     int n;
 } kpar_operation_table;
-extern const kpar_operation_table kpar_operations_by_element, kpar_operations_of_activation,
-    kpar_operations_over_dimensions, kpar_operations_of_shape, kpar_operations_of_parts,
-    kpar_operations_of_index, kpar_operations_of_products, kpar_operations_of_images;
+extern const kpar_operation_table kpar_operations_by_element, kpar_operations_of_functions,
+    kpar_operations_of_order, kpar_operations_of_activation, kpar_operations_over_dimensions,
+    kpar_operations_of_shape, kpar_operations_of_parts, kpar_operations_of_index, kpar_operations_of_products,
+    kpar_operations_of_images;
 #define KPAR_OPERATION_TABLE(rows)                                                                           \
     {                                                                                                        \
         rows, (int)(sizeof rows / sizeof rows[0])                                                            \
@@ -43,6 +44,13 @@ const json_t *kpar_operand_array(const json_t *value);
 /* Argument `key`, a dimension after the batch of a tensor of this rank. */
 kpar_status kpar_operation_axis(const kpar_lowering *lowering, const char *key, int64_t by_default, int rank,
                                 int *dim) KPAR_MUST_USE;
+/* The formula of the row, of the call's one operand or two. */
+KPAR_OPERATION(kpar_operation_of_one);
+KPAR_OPERATION(kpar_operation_of_two);
+#define KPAR_UNARY .lower = kpar_operation_of_one, .unary
+#define KPAR_BINARY .lower = kpar_operation_of_two, .binary
+/* Refuses an argument `key` of null: over all dimensions the batch would be one. */
+kpar_status kpar_operation_has_axis(const kpar_lowering *lowering, const char *key) KPAR_MUST_USE;
 /* As the type that argument `dtype` names, where it does. Booleans are real numbers here, 1 and 0. */
 kpar_status kpar_operation_cast(kpar_lowering *lowering, kpar_value_id x,
                                 kpar_value_id *output) KPAR_MUST_USE;

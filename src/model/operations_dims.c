@@ -1,17 +1,9 @@
 /* Operations over dimensions of a sample: sums, moments, norms, running sums, places of elements. */
 #include "model/operations.h"
 
-#include <float.h>
 #include <string.h>
 
 /* --- reductions --- */
-
-static kpar_status has_axis(const kpar_lowering *lowering, const char *key)
-{
-    if (!json_is_null(json_object_get(lowering->layer->config, key))) return KPAR_OK;
-    return kpar_fail(KPAR_EUNSUPPORTED,
-                     "%s: over all dimensions, the batch too; give an axis after the batch", lowering->owner);
-}
 
 /* The operand, the dimensions that `key` names, and whether they stay with size 1. */
 typedef struct reduced {
@@ -25,7 +17,7 @@ static kpar_status read_reduced(kpar_lowering *lowering, const kpar_value_id *in
 {
     const json_t *config = lowering->layer->config;
     KPAR_TRY(kpar_operand(lowering, inputs, 0, &r->x));
-    KPAR_TRY(has_axis(lowering, key));
+    KPAR_TRY(kpar_operation_has_axis(lowering, key));
     KPAR_TRY(kpar_lower_axes_of(lowering, key, kpar_lower_shape(lowering, r->x)->rank, &r->axes));
     return kpar_config_boolean(lowering->owner, config, "keepdims", false, &r->keep);
 }
@@ -255,7 +247,7 @@ static kpar_status running(kpar_lowering *lowering, const kpar_value_id *inputs,
     kpar_value_id x;
     int dim;
     KPAR_TRY(kpar_operand(lowering, inputs, 0, &x));
-    KPAR_TRY(has_axis(lowering, "axis"));
+    KPAR_TRY(kpar_operation_has_axis(lowering, "axis"));
     KPAR_TRY(kpar_operation_axis(lowering, "axis", -1, kpar_lower_shape(lowering, x)->rank, &dim));
     KPAR_TRY(kpar_operation_cast(lowering, x, &x));
     return kpar_build_cumulative(lowering->graph, kind, dim, false, false, x, output);
@@ -271,129 +263,6 @@ static KPAR_OPERATION(running_product)
 {
     (void)n_inputs;
     return running(lowering, inputs, KPAR_REDUCE_PRODUCT, output);
-}
-
-/* --- places --- */
-
-static kpar_status place_of_largest(kpar_lowering *lowering, const kpar_value_id *inputs, bool negated,
-                                    kpar_value_id *output)
-{
-    reduced r;
-    int dim;
-    KPAR_TRY(read_reduced(lowering, inputs, "axis", &r));
-    KPAR_TRY(kpar_operation_axis(lowering, "axis", -1, kpar_lower_shape(lowering, r.x)->rank, &dim));
-    if (negated) KPAR_TRY(kpar_build_unary(lowering->graph, KPAR_SCALAR_NEGATE, r.x, &r.x));
-    KPAR_TRY(kpar_build_arg_reduce(lowering->graph, dim, r.x, output));
-    return r.keep ? kpar_lower_insert(lowering, dim, *output, output) : KPAR_OK;
-}
-
-static KPAR_OPERATION(arg_max)
-{
-    (void)n_inputs;
-    return place_of_largest(lowering, inputs, false, output);
-}
-
-static KPAR_OPERATION(arg_min)
-{
-    (void)n_inputs;
-    return place_of_largest(lowering, inputs, true, output);
-}
-
-/* Of the last dimension the k largest elements and their numbers, the largest first: one after the other, each of those that
- * are left. */
-static kpar_status largest_of_last(kpar_lowering *lowering, int64_t k, kpar_value_id x, kpar_value_id *values,
-                                   kpar_value_id *numbers)
-{
-    enum { MOST = 64 };
-    kpar_graph *g = lowering->graph;
-    const int last = kpar_lower_shape(lowering, x)->rank - 1;
-    const int64_t n = kpar_lower_shape(lowering, x)->dims[last].size;
-    kpar_value_id value[MOST], number[MOST], picked, left = x;
-    if (k < 1 || k > n || k > MOST)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: %lld elements in order of %lld; supported are up to %d",
-                         lowering->owner, (long long)k, (long long)n, MOST);
-    for (int64_t i = 0; i < k; i++) {
-        KPAR_TRY(kpar_build_arg_reduce(g, last, left, &number[i]));
-        KPAR_TRY(kpar_lower_one_hot(lowering, number[i], n, &picked));
-        KPAR_TRY(kpar_lower_kept_where(lowering, picked, x, 0, &value[i]));
-        KPAR_TRY(kpar_lower_sum_last(lowering, true, value[i], &value[i]));
-        KPAR_TRY(kpar_lower_insert(lowering, last, number[i], &number[i]));
-        kpar_expression_builder *e = kpar_expression_begin(2);
-        kpar_x others =
-            kpar_x_select(e, kpar_x_input(e, 1), kpar_x_constant(e, -FLT_MAX), kpar_x_input(e, 0));
-        KPAR_TRY(kpar_lower_apply(lowering, e, others, (kpar_value_id[]){left, picked}, 2, &left));
-    }
-    KPAR_TRY(kpar_build_concat(g, last, value, (int)k, values));
-    return kpar_build_concat(g, last, number, (int)k, numbers);
-}
-
-static KPAR_OPERATION(top_k)
-{
-    int64_t k;
-    kpar_value_id x;
-    (void)n_inputs;
-    KPAR_TRY(kpar_operand(lowering, inputs, 0, &x));
-    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "k", 1, &k));
-    return largest_of_last(lowering, k, x, &output[0], &output[1]);
-}
-
-/* All elements of dimension `dim`, the smallest first: the largest of their negatives. */
-static kpar_status sorted(kpar_lowering *lowering, int dim, kpar_value_id x, kpar_value_id *values,
-                          kpar_value_id *numbers)
-{
-    kpar_graph *g = lowering->graph;
-    const kpar_shape *shape = kpar_lower_shape(lowering, x);
-    const int last = shape->rank - 1;
-    const int64_t n = shape->dims[dim].size;
-    KPAR_TRY(kpar_lower_move(lowering, dim, last, x, &x));
-    KPAR_TRY(kpar_build_unary(g, KPAR_SCALAR_NEGATE, x, &x));
-    KPAR_TRY(largest_of_last(lowering, n, x, values, numbers));
-    KPAR_TRY(kpar_build_unary(g, KPAR_SCALAR_NEGATE, *values, values));
-    KPAR_TRY(kpar_lower_move(lowering, last, dim, *values, values));
-    return kpar_lower_move(lowering, last, dim, *numbers, numbers);
-}
-
-static kpar_status read_sorted(kpar_lowering *lowering, const kpar_value_id *inputs, int *dim,
-                               kpar_value_id *values, kpar_value_id *numbers)
-{
-    kpar_value_id x;
-    KPAR_TRY(kpar_operand(lowering, inputs, 0, &x));
-    KPAR_TRY(has_axis(lowering, "axis"));
-    KPAR_TRY(kpar_operation_axis(lowering, "axis", -1, kpar_lower_shape(lowering, x)->rank, dim));
-    return sorted(lowering, *dim, x, values, numbers);
-}
-
-static KPAR_OPERATION(sort)
-{
-    int dim;
-    kpar_value_id numbers;
-    (void)n_inputs;
-    return read_sorted(lowering, inputs, &dim, output, &numbers);
-}
-
-static KPAR_OPERATION(arg_sort)
-{
-    int dim;
-    kpar_value_id values;
-    (void)n_inputs;
-    return read_sorted(lowering, inputs, &dim, &values, output);
-}
-
-/* The element in the middle, or the mean of two. */
-static KPAR_OPERATION(median)
-{
-    int dim;
-    bool keep;
-    kpar_value_id values, numbers;
-    (void)n_inputs;
-    if (json_array_size(json_object_get(lowering->layer->config, "axis")) > 1)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis': supported is one dimension",
-                         lowering->owner);
-    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "keepdims", false, &keep));
-    KPAR_TRY(read_sorted(lowering, inputs, &dim, &values, &numbers));
-    const int64_t n = kpar_lower_shape(lowering, values)->dims[dim].size;
-    KPAR_TRY(kpar_lower_cut(lowering, dim, (n - 1) / 2, n / 2 + 1, values, &values));
-    return kpar_lower_mean(lowering, 1u << dim, keep, values, output);
 }
 
 static const kpar_layer_row rows[] = {
@@ -420,13 +289,6 @@ static const kpar_layer_row rows[] = {
      .lower = normalize},
     {"Cumsum", "sum of the elements up to each", "axis dtype", "", .lower = running_sum},
     {"Cumprod", "product of the elements up to each", "axis dtype", "", .lower = running_product},
-    {"Argmax", "number of the largest element of a dimension", "axis keepdims", "", .lower = arg_max},
-    {"Argmin", "number of the smallest element of a dimension", "axis keepdims", "", .lower = arg_min},
-    {"TopK", "the k largest elements of the last dimension and their numbers", "k sorted", "",
-     .lower = top_k},
-    {"Sort", "elements of a dimension, the smallest first", "axis", "", .lower = sort},
-    {"Argsort", "their numbers in that order", "axis", "", .lower = arg_sort},
-    {"Median", "the element in the middle of a dimension", "axis keepdims", "", .lower = median},
 };
 
 const kpar_operation_table kpar_operations_over_dimensions = KPAR_OPERATION_TABLE(rows);

@@ -14,27 +14,6 @@ static kpar_x plus(kpar_expression_builder *e, kpar_x x, double term)
     return kpar_x_add(e, x, constant(e, term));
 }
 
-/* --- how formulas are applied --- */
-
-static KPAR_OPERATION(of_one)
-{
-    kpar_value_id x;
-    (void)n_inputs;
-    KPAR_TRY(kpar_operand(lowering, inputs, 0, &x));
-    kpar_expression_builder *e = kpar_expression_begin(1);
-    return kpar_lower_apply(lowering, e, lowering->layer->row->unary(e, kpar_x_input(e, 0)), &x, 1, output);
-}
-
-static KPAR_OPERATION(of_two)
-{
-    kpar_value_id terms[2];
-    (void)n_inputs;
-    for (int i = 0; i < 2; i++) KPAR_TRY(kpar_operand(lowering, inputs, i, &terms[i]));
-    kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x value = lowering->layer->row->binary(e, kpar_x_input(e, 0), kpar_x_input(e, 1));
-    return kpar_lower_apply(lowering, e, value, terms, 2, output);
-}
-
 /* --- comparisons and logic: a number is true where it is not 0 --- */
 
 static kpar_x greater(kpar_expression_builder *e, kpar_x a, kpar_x b) { return kpar_x_lt(e, b, a); }
@@ -100,11 +79,6 @@ static KPAR_OPERATION(numbers_for_none)
 /* --- arithmetic --- */
 
 static kpar_x reciprocal(kpar_expression_builder *e, kpar_x x) { return kpar_x_div(e, constant(e, 1), x); }
-static kpar_x inverse_root(kpar_expression_builder *e, kpar_x x) { return reciprocal(e, kpar_x_sqrt(e, x)); }
-static kpar_x cube_root(kpar_expression_builder *e, kpar_x x)
-{
-    return kpar_x_mul(e, kpar_x_sign(e, x), kpar_x_pow(e, kpar_x_abs(e, x), constant(e, 1.0 / 3)));
-}
 static kpar_x same(kpar_expression_builder *e, kpar_x x)
 {
     (void)e;
@@ -119,12 +93,6 @@ static kpar_x zeros(kpar_expression_builder *e, kpar_x x)
 {
     (void)x;
     return constant(e, 0);
-}
-static kpar_x degrees_to_radians(kpar_expression_builder *e, kpar_x x) { return times(e, x, M_PI / 180); }
-static kpar_x radians_to_degrees(kpar_expression_builder *e, kpar_x x) { return times(e, x, 180 / M_PI); }
-static kpar_x hypotenuse(kpar_expression_builder *e, kpar_x a, kpar_x b)
-{
-    return kpar_x_sqrt(e, kpar_x_add(e, kpar_x_square(e, a), kpar_x_square(e, b)));
 }
 static kpar_x step(kpar_expression_builder *e, kpar_x x, kpar_x at_zero)
 {
@@ -194,101 +162,6 @@ static KPAR_OPERATION(round_to)
     kpar_expression_builder *e = kpar_expression_begin(1);
     kpar_x y = kpar_x_div(e, rounded(e, times(e, kpar_x_input(e, 0), factor)), constant(e, factor));
     return kpar_lower_apply(lowering, e, y, &x, 1, output);
-}
-
-/* --- powers and logarithms --- */
-
-static kpar_x power_of_two(kpar_expression_builder *e, kpar_x x) { return kpar_x_pow(e, constant(e, 2), x); }
-static kpar_x times_power_of_two(kpar_expression_builder *e, kpar_x a, kpar_x b)
-{
-    return kpar_x_mul(e, a, power_of_two(e, b));
-}
-static kpar_x decimal_logarithm(kpar_expression_builder *e, kpar_x x)
-{
-    return times(e, kpar_x_log(e, x), M_LOG10E);
-}
-static kpar_x binary_logarithm(kpar_expression_builder *e, kpar_x x)
-{
-    return times(e, kpar_x_log(e, x), M_LOG2E);
-}
-/* e^x - 1, exact for small x. */
-static kpar_x exponential_less_one(kpar_expression_builder *e, kpar_x x)
-{
-    return kpar_x_mul(e, kpar_x_tanh(e, times(e, x, 0.5)), plus(e, kpar_x_exp(e, x), 1));
-}
-/* log(e^a + e^b) */
-static kpar_x logarithm_of_sum(kpar_expression_builder *e, kpar_x a, kpar_x b)
-{
-    return kpar_x_add(e, a, kpar_x_softplus(e, kpar_x_sub(e, b, a)));
-}
-static kpar_x binary_logarithm_of_sum(kpar_expression_builder *e, kpar_x a, kpar_x b)
-{
-    return times(e, logarithm_of_sum(e, times(e, a, M_LN2), times(e, b, M_LN2)), M_LOG2E);
-}
-
-/* --- angles --- */
-
-static kpar_x tangent(kpar_expression_builder *e, kpar_x x)
-{
-    return kpar_x_div(e, kpar_x_sin(e, x), kpar_x_cos(e, x));
-}
-static kpar_x cosine_h(kpar_expression_builder *e, kpar_x x)
-{
-    return times(e, kpar_x_add(e, kpar_x_exp(e, x), kpar_x_exp(e, kpar_x_neg(e, x))), 0.5);
-}
-static kpar_x sine_h(kpar_expression_builder *e, kpar_x x)
-{
-    return kpar_x_mul(e, kpar_x_tanh(e, x), cosine_h(e, x));
-}
-static kpar_x arc_sine(kpar_expression_builder *e, kpar_x x)
-{
-    kpar_x square = kpar_x_mul(e, plus(e, kpar_x_neg(e, x), 1), plus(e, x, 1));
-    return kpar_x_atan(e, kpar_x_div(e, x, kpar_x_sqrt(e, square)));
-}
-static kpar_x arc_cosine(kpar_expression_builder *e, kpar_x x)
-{
-    return plus(e, kpar_x_neg(e, arc_sine(e, x)), M_PI_2);
-}
-/* Of the positive part of x: log(x + sqrt(x^2 + 1)), exact for small x. */
-static kpar_x arc_sine_h_above(kpar_expression_builder *e, kpar_x x)
-{
-    kpar_x a = kpar_x_max(e, x, constant(e, 0)), square = kpar_x_square(e, a);
-    kpar_x rest = kpar_x_div(e, square, plus(e, kpar_x_sqrt(e, plus(e, square, 1)), 1));
-    return kpar_x_log1p(e, kpar_x_add(e, a, rest));
-}
-static kpar_x arc_sine_h(kpar_expression_builder *e, kpar_x x)
-{
-    kpar_x below = kpar_x_neg(e, arc_sine_h_above(e, kpar_x_neg(e, x)));
-    return kpar_x_select(e, is_negative(e, x), below, arc_sine_h_above(e, x));
-}
-static kpar_x arc_cosine_h(kpar_expression_builder *e, kpar_x x)
-{
-    kpar_x root = kpar_x_sqrt(e, kpar_x_mul(e, plus(e, x, -1), plus(e, x, 1)));
-    return kpar_x_log(e, kpar_x_add(e, x, root));
-}
-static kpar_x arc_tangent_h(kpar_expression_builder *e, kpar_x x)
-{
-    return times(e, kpar_x_sub(e, kpar_x_log1p(e, x), kpar_x_log1p(e, kpar_x_neg(e, x))), 0.5);
-}
-/* Of the direction (x, y). The quotient that is not taken has the denominator 1. */
-static kpar_x direction(kpar_expression_builder *e, kpar_x y, kpar_x x)
-{
-    kpar_x one = constant(e, 1), steep = kpar_x_lt(e, kpar_x_abs(e, x), kpar_x_abs(e, y));
-    kpar_x half_turn = kpar_x_select(e, is_negative(e, y), constant(e, -M_PI), constant(e, M_PI));
-    kpar_x flat = kpar_x_atan(e, kpar_x_div(e, y, kpar_x_select(e, steep, one, nonzero(e, x))));
-    flat = kpar_x_add(e, flat, kpar_x_select(e, is_negative(e, x), half_turn, constant(e, 0)));
-    kpar_x across = kpar_x_atan(e, kpar_x_div(e, x, kpar_x_select(e, steep, y, one)));
-    return kpar_x_select(e, steep, kpar_x_sub(e, times(e, half_turn, 0.5), across), flat);
-}
-/* sin(pi x) / (pi x) */
-static kpar_x sine_quotient(kpar_expression_builder *e, kpar_x x)
-{
-    kpar_x angle = times(e, nonzero(e, x), M_PI);
-    return kpar_x_select(e, not(e, x), constant(e, 1), kpar_x_div(e, kpar_x_sin(e, angle), angle));
-}
-static kpar_x complementary_error(kpar_expression_builder *e, kpar_x x)
-{
-    return plus(e, kpar_x_neg(e, kpar_x_erf(e, x)), 1);
 }
 
 /* --- of several operands --- */
@@ -384,96 +257,60 @@ static KPAR_OPERATION(as_type)
     return kpar_operation_cast(lowering, x, output);
 }
 
-#define UNARY .lower = of_one, .unary
-#define BINARY .lower = of_two, .binary
-
 static const kpar_layer_row rows[] = {
-    {"Add", "a + b", "", "", BINARY = kpar_x_add},
-    {"Subtract", "a - b", "", "", BINARY = kpar_x_sub},
-    {"Multiply", "a b", "", "", BINARY = kpar_x_mul},
-    {"TrueDivide", "a / b", "", "", BINARY = kpar_x_div},
-    {"Divide", "a / b", "", "", BINARY = kpar_x_div},
-    {"DivideNoNan", "a / b, 0 where b is 0", "", "", BINARY = quotient_or_zero},
-    {"FloorDivide", "a / b, rounded down", "", "", BINARY = whole_quotient},
-    {"Mod", "what is left of a / b, with the sign of b", "", "", BINARY = remainder_of},
-    {"Fmod", "what is left of a / b, with the sign of a", "", "", BINARY = signed_remainder},
-    {"Power", "a^b", "", "", BINARY = kpar_x_pow},
-    {"Ldexp", "a 2^b", "", "", BINARY = times_power_of_two},
-    {"Maximum", "the larger", "", "", BINARY = kpar_x_max},
-    {"Minimum", "the smaller", "", "", BINARY = kpar_x_min},
-    {"Fmax", "the larger, of a number and none the number", "", "", BINARY = larger_number},
-    {"Fmin", "the smaller, of a number and none the number", "", "", BINARY = smaller_number},
-    {"Hypot", "root of the sum of squares", "", "", BINARY = hypotenuse},
-    {"Heaviside", "0 below 0, 1 above, b at 0", "", "", BINARY = step},
-    {"Arctan2", "the angle of the direction (b, a)", "", "", BINARY = direction},
-    {"Logaddexp", "log(e^a + e^b)", "", "", BINARY = logarithm_of_sum},
-    {"Logaddexp2", "the same to the base 2", "", "", BINARY = binary_logarithm_of_sum},
-    {"Greater", "a > b", "", "", BINARY = greater},
-    {"GreaterEqual", "a >= b", "", "", BINARY = greater_equal},
-    {"Less", "a < b", "", "", BINARY = kpar_x_lt},
-    {"LessEqual", "a <= b", "", "", BINARY = kpar_x_le},
-    {"Equal", "a = b", "", "", BINARY = kpar_x_eq},
-    {"NotEqual", "a != b", "", "", BINARY = not_equal},
-    {"LogicalAnd", "whether both are not 0", "", "", BINARY = both},
-    {"LogicalOr", "whether one is not 0", "", "", BINARY = either},
-    {"LogicalXor", "whether just one is not 0", "", "", BINARY = one_of},
-    {"LogicalNot", "whether it is 0", "", "", UNARY = not },
+    {"Add", "a + b", "", "", KPAR_BINARY = kpar_x_add},
+    {"Subtract", "a - b", "", "", KPAR_BINARY = kpar_x_sub},
+    {"Multiply", "a b", "", "", KPAR_BINARY = kpar_x_mul},
+    {"TrueDivide", "a / b", "", "", KPAR_BINARY = kpar_x_div},
+    {"Divide", "a / b", "", "", KPAR_BINARY = kpar_x_div},
+    {"DivideNoNan", "a / b, 0 where b is 0", "", "", KPAR_BINARY = quotient_or_zero},
+    {"FloorDivide", "a / b, rounded down", "", "", KPAR_BINARY = whole_quotient},
+    {"Mod", "what is left of a / b, with the sign of b", "", "", KPAR_BINARY = remainder_of},
+    {"Fmod", "what is left of a / b, with the sign of a", "", "", KPAR_BINARY = signed_remainder},
+    {"Maximum", "the larger", "", "", KPAR_BINARY = kpar_x_max},
+    {"Minimum", "the smaller", "", "", KPAR_BINARY = kpar_x_min},
+    {"Fmax", "the larger, of a number and none the number", "", "", KPAR_BINARY = larger_number},
+    {"Fmin", "the smaller, of a number and none the number", "", "", KPAR_BINARY = smaller_number},
+    {"Heaviside", "0 below 0, 1 above, b at 0", "", "", KPAR_BINARY = step},
+    {"Greater", "a > b", "", "", KPAR_BINARY = greater},
+    {"GreaterEqual", "a >= b", "", "", KPAR_BINARY = greater_equal},
+    {"Less", "a < b", "", "", KPAR_BINARY = kpar_x_lt},
+    {"LessEqual", "a <= b", "", "", KPAR_BINARY = kpar_x_le},
+    {"Equal", "a = b", "", "", KPAR_BINARY = kpar_x_eq},
+    {"NotEqual", "a != b", "", "", KPAR_BINARY = not_equal},
+    {"LogicalAnd", "whether both are not 0", "", "", KPAR_BINARY = both},
+    {"LogicalOr", "whether one is not 0", "", "", KPAR_BINARY = either},
+    {"LogicalXor", "whether just one is not 0", "", "", KPAR_BINARY = one_of},
+    {"LogicalNot", "whether it is 0", "", "", KPAR_UNARY = not },
     {"Isclose", "whether a and b differ little", "equal_nan", "", .lower = is_close,
      .call_arguments = "rtol atol"},
-    {"Isnan", "whether it is no number", "", "", UNARY = is_nan},
-    {"Isinf", "whether it is infinite", "", "", UNARY = is_infinite},
-    {"Isposinf", "whether it is infinite and positive", "", "", UNARY = is_positive_infinity},
-    {"Isneginf", "whether it is infinite and negative", "", "", UNARY = is_negative_infinity},
-    {"Isfinite", "whether it is a finite number", "", "", UNARY = is_finite},
-    {"Signbit", "whether it is below 0", "", "", UNARY = is_negative},
+    {"Isnan", "whether it is no number", "", "", KPAR_UNARY = is_nan},
+    {"Isinf", "whether it is infinite", "", "", KPAR_UNARY = is_infinite},
+    {"Isposinf", "whether it is infinite and positive", "", "", KPAR_UNARY = is_positive_infinity},
+    {"Isneginf", "whether it is infinite and negative", "", "", KPAR_UNARY = is_negative_infinity},
+    {"Isfinite", "whether it is a finite number", "", "", KPAR_UNARY = is_finite},
+    {"Signbit", "whether it is below 0", "", "", KPAR_UNARY = is_negative},
     {"NanToNum", "numbers for infinity and for none", "nan posinf neginf", "", .lower = numbers_for_none},
-    {"Negative", "-x", "", "", UNARY = kpar_x_neg},
-    {"Absolute", "|x|", "", "", UNARY = kpar_x_abs},
-    {"Abs", "|x|", "", "", UNARY = kpar_x_abs},
-    {"Fabs", "|x|", "", "", UNARY = kpar_x_abs},
-    {"Sign", "-1, 0 or 1", "", "", UNARY = kpar_x_sign},
-    {"Square", "x^2", "", "", UNARY = kpar_x_square},
-    {"Sqrt", "square root", "", "", UNARY = kpar_x_sqrt},
-    {"Cbrt", "cube root", "", "", UNARY = cube_root},
-    {"Rsqrt", "1 / square root", "", "", UNARY = inverse_root},
-    {"Reciprocal", "1 / x", "", "", UNARY = reciprocal},
-    {"Exp", "e^x", "", "", UNARY = kpar_x_exp},
-    {"Exp2", "2^x", "", "", UNARY = power_of_two},
-    {"Expm1", "e^x - 1", "", "", UNARY = exponential_less_one},
-    {"Log", "natural logarithm", "", "", UNARY = kpar_x_log},
-    {"Log2", "logarithm to the base 2", "", "", UNARY = binary_logarithm},
-    {"Log10", "logarithm to the base 10", "", "", UNARY = decimal_logarithm},
-    {"Log1p", "log(1 + x)", "", "", UNARY = kpar_x_log1p},
-    {"Sin", "sine", "", "", UNARY = kpar_x_sin},
-    {"Cos", "cosine", "", "", UNARY = kpar_x_cos},
-    {"Tan", "tangent", "", "", UNARY = tangent},
-    {"Arcsin", "the angle whose sine it is", "", "", UNARY = arc_sine},
-    {"Arccos", "the angle whose cosine it is", "", "", UNARY = arc_cosine},
-    {"Arctan", "the angle whose tangent it is", "", "", UNARY = kpar_x_atan},
-    {"Sinh", "hyperbolic sine", "", "", UNARY = sine_h},
-    {"Cosh", "hyperbolic cosine", "", "", UNARY = cosine_h},
-    {"Tanh", "hyperbolic tangent", "", "", UNARY = kpar_x_tanh},
-    {"Arcsinh", "inverse of the hyperbolic sine", "", "", UNARY = arc_sine_h},
-    {"Arccosh", "inverse of the hyperbolic cosine", "", "", UNARY = arc_cosine_h},
-    {"Arctanh", "inverse of the hyperbolic tangent", "", "", UNARY = arc_tangent_h},
-    {"Sinc", "sin(pi x) / (pi x)", "", "", UNARY = sine_quotient},
-    {"Deg2rad", "degrees as radians", "", "", UNARY = degrees_to_radians},
-    {"Rad2deg", "radians as degrees", "", "", UNARY = radians_to_degrees},
-    {"Erf", "error function", "", "", UNARY = kpar_x_erf},
-    {"Erfc", "1 - error function", "", "", UNARY = complementary_error},
-    {"Floor", "rounded down", "", "", UNARY = kpar_x_floor},
-    {"Ceil", "rounded up", "", "", UNARY = ceiling},
-    {"Trunc", "rounded towards 0", "", "", UNARY = truncated},
+    {"Negative", "-x", "", "", KPAR_UNARY = kpar_x_neg},
+    {"Absolute", "|x|", "", "", KPAR_UNARY = kpar_x_abs},
+    {"Abs", "|x|", "", "", KPAR_UNARY = kpar_x_abs},
+    {"Fabs", "|x|", "", "", KPAR_UNARY = kpar_x_abs},
+    {"Sign", "-1, 0 or 1", "", "", KPAR_UNARY = kpar_x_sign},
+    {"Square", "x^2", "", "", KPAR_UNARY = kpar_x_square},
+    {"Reciprocal", "1 / x", "", "", KPAR_UNARY = reciprocal},
+    {"Floor", "rounded down", "", "", KPAR_UNARY = kpar_x_floor},
+    {"Ceil", "rounded up", "", "", KPAR_UNARY = ceiling},
+    {"Trunc", "rounded towards 0", "", "", KPAR_UNARY = truncated},
     {"Round", "rounded, a half to the even neighbour", "decimals", "", .lower = round_to},
     {"Clip", "between x_min and x_max", "x_min x_max", "", .lower = clip},
     {"Where", "a where the condition holds, else b", "", "", .lower = where},
     {"Select", "the value at the first condition that holds", "", "", .lower = select_from},
-    {"OnesLike", "1 of the same shape", "dtype", "", UNARY = ones},
-    {"ZerosLike", "0 of the same shape", "dtype", "", UNARY = zeros},
-    {"EmptyLike", "0 of the same shape", "dtype", "", UNARY = zeros},
+    {"OnesLike", "1 of the same shape", "dtype", "", KPAR_UNARY = ones},
+    {"ZerosLike", "0 of the same shape", "dtype", "", KPAR_UNARY = zeros},
+    {"EmptyLike", "0 of the same shape", "dtype", "", KPAR_UNARY = zeros},
     {"FullLike", "a value in the same shape", "dtype", "", .lower = filled},
-    {"Copy", "its operand", "", "", UNARY = same},
-    {"StopGradient", "its operand, as if it were given", "", "", UNARY = kpar_x_stop},
+    {"Copy", "its operand", "", "", KPAR_UNARY = same},
+    {"StopGradient", "its operand, as if it were given", "", "", KPAR_UNARY = kpar_x_stop},
     {"Cast", "as another type", "dtype", "", .lower = as_type},
     {"SaturateCast", "as another type", "dtype", "", .lower = as_type},
     {"ConvertToTensor", "its operand", "dtype sparse", "", .lower = as_type},

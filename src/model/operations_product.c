@@ -175,10 +175,11 @@ static kpar_status shared_heads(kpar_lowering *lowering, int64_t heads, kpar_val
     const kpar_shape *shape = kpar_lower_shape(lowering, *x);
     const int64_t own = shape->rank == 4 ? shape->dims[2].size : 0;
     if (own < 1 || heads % own != 0)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: expected tensors (batch, steps, heads, size) and keys and values whose heads divide the "
-                         "%lld of the queries",
-                         lowering->owner, (long long)heads);
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: expected tensors (batch, steps, heads, size) and keys and values whose heads divide the "
+            "%lld of the queries",
+            lowering->owner, (long long)heads);
     return own == heads ? KPAR_OK : kpar_lower_repeat(lowering, 2, heads / own, false, *x, x);
 }
 
@@ -201,8 +202,9 @@ static kpar_status hide(kpar_lowering *lowering, kpar_value_id *scores)
     KPAR_TRY(kpar_build_iota(g, 0, g->real, keys, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x seen = kpar_x_le(e, kpar_x_input(e, 2), kpar_x_input(e, 1));
-    return kpar_lower_apply(lowering, e, kpar_x_select(e, seen, kpar_x_input(e, 0), kpar_x_constant(e, hidden)), terms,
-                            3, scores);
+    return kpar_lower_apply(lowering, e,
+                            kpar_x_select(e, seen, kpar_x_input(e, 0), kpar_x_constant(e, hidden)), terms, 3,
+                            scores);
 }
 
 /* Of query, key and value with their heads apart. */
@@ -217,8 +219,8 @@ static KPAR_OPERATION(attention)
     KPAR_TRY(kpar_operand_named(lowering, "scale", &scale));
     KPAR_TRY(kpar_operand_named(lowering, "bias", &bias));
     if (scale < 0)
-        KPAR_TRY(kpar_build_constant(lowering->graph, 1 / sqrt((double)query.dims[3].size), (kpar_shape){.rank = 0},
-                                     &scale));
+        KPAR_TRY(kpar_build_constant(lowering->graph, 1 / sqrt((double)query.dims[3].size),
+                                     (kpar_shape){.rank = 0}, &scale));
     KPAR_TRY(kpar_lower_product(lowering, "btnh", parts[0], "bsnh", parts[1], "bnts", &scores));
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, scores, scale, &scores));
     if (bias >= 0) KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_ADD, scores, bias, &scores));
@@ -233,8 +235,8 @@ static const kpar_layer_row rows[] = {
     {"Inner", "the last dimension with the last", "", "", .lower = inner},
     {"Tensordot", "dimensions of one with those of the other", "axes", "", .lower = tensor_dot},
     {"Einsum", "sums of products by subscripts", "subscripts", "", .lower = einsum},
-    {"DotProductAttention", "attention of queries to keys and values in heads", "is_causal", "", .lower = attention,
-     .call_arguments = "bias mask scale"},
+    {"DotProductAttention", "attention of queries to keys and values in heads", "is_causal", "",
+     .lower = attention, .call_arguments = "bias mask scale"},
     {"CDist", "distances of rows", "", "", .lower = distances},
 };
 
