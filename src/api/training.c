@@ -117,8 +117,8 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
     static const unsigned uses[KPAR_MODE_COUNT] = {[KPAR_MODE_TRAIN] = KPAR_USE_FIT,
                                                    [KPAR_MODE_EVALUATE] = KPAR_USE_EVALUATE,
                                                    [KPAR_MODE_PREDICT] = KPAR_USE_PREDICT};
-    *t = (kpar_trainer_options){.executor.stall_seconds = o->stall_seconds,
-                                .ignore_memory = o->ignore_memory};
+    *t =
+        (kpar_trainer_options){.executor.stall_seconds = o->stall_seconds, .ignore_memory = o->ignore_memory};
     t->plan = (kpar_plan_options){
         .batch_size = o->batch_size,
         .leaves = o->reproducible,
@@ -144,7 +144,8 @@ static kpar_status translate(const kpar_comm *comm, const kpar_training_options 
                          o->progress_thread);
     const int recompute = o->recompute ? find_name(kpar_recompute_names, o->recompute) : KPAR_RECOMPUTE_NONE;
     if (recompute < 0)
-        return kpar_fail(KPAR_EUSAGE, "kpar_training_options: recompute: expected none, stage or block, found '%s'",
+        return kpar_fail(KPAR_EUSAGE,
+                         "kpar_training_options: recompute: expected none, stage or block, found '%s'",
                          o->recompute);
     t->plan.recompute = (kpar_recompute)recompute;
     KPAR_TRY(choose_mesh(o, kpar_comm_size(comm), &t->plan.mesh));

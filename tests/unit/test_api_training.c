@@ -257,7 +257,8 @@ static void loading_too_much(kpar_context *context, char *failure)
     kpar_training *training;
     kpar_training_options options = options_of(1);
     options.batch_size = 1 << 26;
-    EXPECT_ERROR(KPAR_ENOMEM, "memory: rank 0 needs", kpar_training_load(context, MODEL, &options, &training));
+    EXPECT_ERROR(KPAR_ENOMEM, "memory: rank 0 needs",
+                 kpar_training_load(context, MODEL, &options, &training));
     options.ignore_memory = true;
     EXPECT_ERROR(KPAR_ENOMEM, "refused", kpar_training_load(context, MODEL, &options, &training));
 }
