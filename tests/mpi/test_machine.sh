@@ -40,7 +40,9 @@ tiny() {
     shift
     unshare -m sh -c 'mount -t tmpfs -o size=$0 none /dev/shm && exec "$@"' "$bytes" "$@" >"$work/out" 2>&1
 }
-if tiny 64k true; then
+if ! "${MPIRUN:-mpirun}" --version 2>&1 | grep -q -e "Open MPI" -e OpenRTE; then
+    echo "skip: what Open MPI does with a tiny /dev/shm: this is another MPI"
+elif tiny 64k true; then
     for transport in auto mpi; do
         tiny 64k timeout 60 ./kparrun -np 4 $program "$model" --data "$data" --batch-size 8 --verbose 0 --transport $transport
         equal "four ranks train with a tiny /dev/shm, transport $transport" 0 $?
