@@ -1,6 +1,8 @@
 /* Operations that pick elements by numbers: x[indices], take, one-hot, and numbers of intervals. */
 #include "model/operations.h"
 
+#include <string.h>
+
 /* --- x[indices] --- */
 
 /* The bound of a slice, counted from the end if negative; null: `otherwise`. */
@@ -211,6 +213,21 @@ static KPAR_OPERATION(interval)
     return kpar_lower_count_bounds(lowering, x, bounds, false, output);
 }
 
+/* Where in a sorted sequence the value would stand: before what is equal to it, or behind. */
+static KPAR_OPERATION(place_in_sorted)
+{
+    const char *side;
+    kpar_value_id bounds, x;
+    (void)n_inputs;
+    KPAR_TRY(kpar_operand(lowering, inputs, 0, &bounds));
+    KPAR_TRY(kpar_operand(lowering, inputs, 1, &x));
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "side", "left", &side));
+    const kpar_shape *shape = kpar_lower_shape(lowering, bounds);
+    if (shape->rank != 1 || shape->dims[0].batch)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected the sorted sequence as a list of numbers", lowering->owner);
+    return kpar_lower_count_bounds(lowering, x, bounds, strcmp(side, "left") == 0, output);
+}
+
 static const kpar_layer_row rows[] = {
     {"GetItem", "x[indices]", "", "", .lower = get_item},
     {"Take", "elements of a dimension by their numbers", "axis", "", .lower = take},
@@ -220,6 +237,7 @@ static const kpar_layer_row rows[] = {
      .lower = one_hot},
     {"MultiHot", "1 in all places that the numbers of a sample say", "num_classes axis dtype", "sparse=false",
      .lower = multi_hot},
+    {"SearchSorted", "the place in a sorted sequence", "side", "", .lower = place_in_sorted},
     {"Digitize", "the number of the interval between given bounds", "", "", .lower = interval},
 };
 

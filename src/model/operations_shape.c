@@ -10,7 +10,7 @@ static KPAR_OPERATION(reshape)
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, &x));
     const json_t *list = json_object_get(lowering->layer->config, "newshape");
     const int64_t elements = kpar_lower_elements(kpar_lower_shape(lowering, x), 1);
-    kpar_shape shape = {.rank = (int)json_array_size(list), .dims = {{1, true}}};
+    kpar_shape shape = {.rank = (int)json_array_size(list), .dims = {kpar_lower_shape(lowering, x)->dims[0]}};
     int64_t product = 1;
     int open = 0;
     if (shape.rank < 1 || shape.rank > KPAR_MAX_RANK || json_integer_value(json_array_get(list, 0)) > 0)

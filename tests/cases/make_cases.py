@@ -609,7 +609,10 @@ def operations_parts(rng):
              ops.trace(h, axis1=1, axis2=2)[:, None], ops.diff(h, n=2, axis=1)]
     picked = [h[:, ::-2], h[..., -1], h[:, None, -1, ...], h[:, -1:0:-2, 1:5:3], ops.take(h, np.array([2, 0, -1]), axis=1), ops.take(h, np.array([[2, 0], [1, 1]]), axis=2),
               ops.take(np.arange(10, dtype="float32").reshape(5, 2), words, axis=0), ops.take_along_axis(h, ops.argsort(h, axis=1), axis=1), ops.one_hot(words, 4, axis=1),
-              ops.multi_hot(words, 5), ops.digitize(h, np.array([-1.0, 0.0, 0.5]))]
+              ops.multi_hot(words, 5), ops.digitize(h, np.array([-1.0, 0.0, 0.5])),
+              ops.searchsorted(np.array([-1.0, 0.0, 0.5], "float32"), h[:, 0, 0], side="right")[:, None]]
+    step = layers.Input((6,))
+    picked.append(layers.TimeDistributed(keras.Model(step, ops.logsumexp(ops.reshape(layers.Dense(4)(step), (-1, 2, 2)), axis=1)))(h))
     model = keras.Model({"x": x, "words": words}, summed(shapes + parts + picked))
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x={"x": features(rng, 4, 3), "words": classes(rng, 5, 3)}, y=classes(rng, 4))
 

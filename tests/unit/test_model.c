@@ -1254,6 +1254,7 @@ START_TEST(operations_that_are_not_supported_so_are_refused_with_their_reason)
         {OPERATION("4", "Take", "{\"axis\": 0}", ", [1, 2]"), "axis|not the batch", KPAR_EUNSUPPORTED},
         {OPERATION("4", "TakeAlongAxis", "{\"axis\": 1}", ", [1, 2]"), "as many dimensions",
          KPAR_EUNSUPPORTED},
+        {OPERATION("4", "SearchSorted", "{}", ", 1"), "sorted sequence", KPAR_EUNSUPPORTED},
         {OPERATION("4", "MultiHot", "{\"num_classes\": 0}", ""), "num_classes", KPAR_EFORMAT},
         {OPERATION("4", "Dot", "{}", ", [[1], [2], [3]]"), "4 and 3", KPAR_EFORMAT},
         {OPERATION("4", "Tensordot", "{\"axes\": [[2], [0]]}", ", [1, 2]"), "axes|not there", KPAR_EFORMAT},
