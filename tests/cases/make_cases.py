@@ -590,11 +590,11 @@ def operations_dims(rng):
     h, w = layers.Dense(6)(x), layers.Dense(6, activation="sigmoid")(x)
     values, places = ops.top_k(h, 2)
     branches = [ops.var(h, axis=(1, 2)), ops.std(h, axis=1, keepdims=True), *ops.moments(h, axes=[1]), ops.ptp(h, axis=-1), ops.max(h, axis=1, initial=0.3),
-                ops.average(h, axis=1, weights=np.array([1.0, 2.0, 3.0, 4.0])), ops.average(h, axis=-1, weights=w), ops.logsumexp(h, axis=1), ops.norm(h, axis=1),
+                ops.reshape(ops.average(h, axis=1, weights=np.array([1.0, 2.0, 3.0, 4.0])), (-1, 6)), ops.average(h, axis=-1, weights=w), ops.logsumexp(h, axis=1), ops.norm(h, axis=1),
                 ops.norm(h, ord=1, axis=-1), ops.norm(h, ord=3, axis=-1, keepdims=True), ops.norm(h, ord="fro", axis=(1, 2)), ops.normalize(h, axis=1),
                 ops.normalize(w, order=3), ops.count_nonzero(h > 0, axis=1), ops.argmin(h, axis=1, keepdims=True), ops.argmax(h, axis=-1), values, places,
                 ops.sort(h, axis=1), ops.argsort(w), ops.median(h, axis=1), ops.log_softmax(h, axis=1), ops.softmax(w, axis=1)]
-    return dict(model=compiled(keras.Model(x, summed(branches)), "sparse_categorical_crossentropy"), x=features(rng, 4, 3), y=classes(rng, 4))
+    return dict(model=compiled(keras.Model(x, summed(branches)), "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x=features(rng, 4, 3), y=classes(rng, 4))
 
 
 def operations_parts(rng):
