@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-/* A uniform number for each image, between two numbers that argument `key` is. */
-static kpar_status draw(kpar_lowering *lowering, const char *stream, kpar_value_id images, double low, double high,
-                        kpar_value_id *number)
+/* A uniform number for each image. */
+static kpar_status draw(kpar_lowering *lowering, const char *stream, kpar_value_id images, double low,
+                        double high, kpar_value_id *number)
 {
     const kpar_shape shape = *kpar_lower_shape(lowering, images);
-    KPAR_TRY(kpar_lower_uniform(lowering, stream, kpar_lower_kept(shape, ((1u << shape.rank) - 1) & ~1u), number));
+    KPAR_TRY(
+        kpar_lower_uniform(lowering, stream, kpar_lower_kept(shape, ((1u << shape.rank) - 1) & ~1u), number));
     return kpar_build_affine(lowering->graph, *number, high - low, low, number);
 }
 
@@ -38,7 +39,8 @@ KPAR_LAYER(random_flip)
     bool train;
     kpar_value_id terms[3];
     KPAR_TRY(begin(lowering, inputs, n_inputs, &train, output));
-    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "mode", "horizontal_and_vertical", &mode));
+    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "mode", "horizontal_and_vertical",
+                                &mode));
     if (!train) return KPAR_OK;
     terms[0] = terms[1] = *output;
     if (strstr(mode, "vertical")) KPAR_TRY(kpar_lower_flip(lowering, 1, &terms[1]));
@@ -46,8 +48,8 @@ KPAR_LAYER(random_flip)
     KPAR_TRY(draw(lowering, "", *output, 0, 1, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x flipped = kpar_x_le(e, kpar_x_input(e, 2), kpar_x_constant(e, 0.5));
-    return kpar_lower_apply(lowering, e, kpar_x_select(e, flipped, kpar_x_input(e, 1), kpar_x_input(e, 0)), terms, 3,
-                            output);
+    return kpar_lower_apply(lowering, e, kpar_x_select(e, flipped, kpar_x_input(e, 1), kpar_x_input(e, 0)),
+                            terms, 3, output);
 }
 
 static kpar_x between(kpar_expression_builder *e, kpar_x x, double low, double high)

@@ -44,6 +44,11 @@ const json_t *kpar_operand_array(const json_t *value);
 /* Argument `key`, a dimension after the batch of a tensor of this rank. */
 kpar_status kpar_operation_axis(const kpar_lowering *lowering, const char *key, int64_t by_default, int rank,
                                 int *dim) KPAR_MUST_USE;
+/* Entry `i` of an argument that is a whole number or a list of them. */
+static inline int64_t kpar_operation_entry(const json_t *argument, size_t i)
+{
+    return json_integer_value(json_is_array(argument) ? json_array_get(argument, i) : argument);
+}
 /* The formula of the row, of the call's one operand or two. */
 KPAR_OPERATION(kpar_operation_of_one);
 KPAR_OPERATION(kpar_operation_of_two);

@@ -10,6 +10,8 @@ static KPAR_OPERATION(resize)
     return kpar_lower_resize(lowering, size, *output, output);
 }
 
+static kpar_dim of(int64_t size) { return (kpar_dim){size, false}; }
+
 /* Pixels as squares of pixels: (h, w, a b c) as (h a, w b, c); or back. */
 static kpar_status rearrange(kpar_lowering *lowering, bool to_space, const kpar_value_id *inputs,
                              int n_inputs, kpar_value_id *output)
@@ -25,17 +27,11 @@ static kpar_status rearrange(kpar_lowering *lowering, bool to_space, const kpar_
         return kpar_fail(KPAR_EFORMAT, "%s: argument 'block_size': %lld does not divide its images",
                          lowering->owner, (long long)block);
     const kpar_shape apart = {.rank = 6,
-                              .dims = {from.dims[0],
-                                       {to_space ? h : h / b},
-                                       {to_space ? w : b},
-                                       {to_space ? b : w / b},
-                                       {b},
-                                       {to_space ? c / (b * b) : c}}};
+                              .dims = {from.dims[0], of(to_space ? h : h / b), of(to_space ? w : b),
+                                       of(to_space ? b : w / b), of(b), of(to_space ? c / (b * b) : c)}};
     const kpar_shape to = {.rank = 4,
-                           .dims = {from.dims[0],
-                                    {to_space ? h * b : h / b},
-                                    {to_space ? w * b : w / b},
-                                    {to_space ? c / (b * b) : c * b * b}}};
+                           .dims = {from.dims[0], of(to_space ? h * b : h / b), of(to_space ? w * b : w / b),
+                                    of(to_space ? c / (b * b) : c * b * b)}};
     KPAR_TRY(kpar_build_reshape(g, apart, *output, output));
     KPAR_TRY(kpar_build_transpose(g, order, *output, output));
     return kpar_build_reshape(g, to, *output, output);
@@ -71,8 +67,10 @@ static KPAR_OPERATION(patches)
         KPAR_TRY(kpar_lower_cut(lowering, i + 1, 0, n[i] * size[i], *output, output));
     }
     const kpar_dim c = from.dims[3];
-    const kpar_shape apart = {.rank = 6, .dims = {from.dims[0], {n[0]}, {size[0]}, {n[1]}, {size[1]}, c}};
-    const kpar_shape to = {.rank = 4, .dims = {from.dims[0], {n[0]}, {n[1]}, {size[0] * size[1] * c.size}}};
+    const kpar_shape apart = {.rank = 6,
+                              .dims = {from.dims[0], of(n[0]), of(size[0]), of(n[1]), of(size[1]), c}};
+    const kpar_shape to = {.rank = 4,
+                           .dims = {from.dims[0], of(n[0]), of(n[1]), of(size[0] * size[1] * c.size)}};
     KPAR_TRY(kpar_build_reshape(g, apart, *output, output));
     KPAR_TRY(kpar_build_transpose(g, order, *output, output));
     return kpar_build_reshape(g, to, *output, output);

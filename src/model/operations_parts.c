@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-static int64_t entry(const json_t *argument, size_t i)
-{
-    return json_integer_value(json_is_array(argument) ? json_array_get(argument, i) : argument);
-}
-
 static size_t entries(const json_t *argument)
 {
     return json_is_array(argument) ? json_array_size(argument) : 1;
@@ -61,7 +56,8 @@ static KPAR_OPERATION(flip)
     (void)n_inputs;
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
     for (size_t i = 0; i < entries(axis); i++) { /* null stands for the batch too */
-        KPAR_TRY(kpar_lower_dim(lowering, entry(axis, i), kpar_lower_shape(lowering, *output)->rank, &dim));
+        KPAR_TRY(kpar_lower_dim(lowering, kpar_operation_entry(axis, i),
+                                kpar_lower_shape(lowering, *output)->rank, &dim));
         KPAR_TRY(kpar_lower_flip(lowering, dim, output));
     }
     return KPAR_OK;
@@ -82,8 +78,9 @@ static KPAR_OPERATION(roll)
     (void)n_inputs;
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
     for (size_t i = 0; i < entries(axis); i++) {
-        KPAR_TRY(kpar_lower_dim(lowering, entry(axis, i), kpar_lower_shape(lowering, *output)->rank, &dim));
-        KPAR_TRY(pick_by(lowering, dim, wrapped, entry(shift, i),
+        KPAR_TRY(kpar_lower_dim(lowering, kpar_operation_entry(axis, i),
+                                kpar_lower_shape(lowering, *output)->rank, &dim));
+        KPAR_TRY(pick_by(lowering, dim, wrapped, kpar_operation_entry(shift, i),
                          kpar_lower_shape(lowering, *output)->dims[dim].size, output));
     }
     return KPAR_OK;
@@ -99,7 +96,8 @@ static KPAR_OPERATION(rotate)
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
     const int rank = kpar_lower_shape(lowering, *output)->rank;
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "k", 1, &k));
-    for (size_t i = 0; i < 2; i++) KPAR_TRY(kpar_lower_dim(lowering, entry(axes, i), rank, &dims[i]));
+    for (size_t i = 0; i < 2; i++)
+        KPAR_TRY(kpar_lower_dim(lowering, kpar_operation_entry(axes, i), rank, &dims[i]));
     for (int i = 0; i < rank; i++) order[i] = i == dims[0] ? dims[1] : i == dims[1] ? dims[0] : i;
     k = (k % 4 + 4) % 4;
     if (k == 1 || k == 2) KPAR_TRY(kpar_lower_flip(lowering, dims[1], output));
@@ -118,11 +116,12 @@ static kpar_status repeat_each(kpar_lowering *lowering, int dim, const json_t *r
     if (json_array_size(repeats) != (size_t)size)
         return kpar_fail(KPAR_EFORMAT, "%s: argument 'repeats': expected a number for each of %lld elements",
                          lowering->owner, (long long)size);
-    for (size_t i = 0; i < (size_t)size; i++) n += entry(repeats, i) > 0 ? entry(repeats, i) : 0;
+    for (size_t i = 0; i < (size_t)size; i++)
+        n += kpar_operation_entry(repeats, i) > 0 ? kpar_operation_entry(repeats, i) : 0;
     numbers = kpar_arena_alloc(lowering->arena, ((size_t)n + 1) * sizeof *numbers);
     n = 0;
     for (int64_t i = 0; i < size; i++)
-        for (int64_t k = 0; k < entry(repeats, (size_t)i); k++) numbers[n++] = i;
+        for (int64_t k = 0; k < kpar_operation_entry(repeats, (size_t)i); k++) numbers[n++] = i;
     return kpar_lower_pick(lowering, dim, numbers, n, *x, x);
 }
 
@@ -134,10 +133,10 @@ static KPAR_OPERATION(repeat)
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
     KPAR_TRY(kpar_operation_axis(lowering, "axis", 0, kpar_lower_shape(lowering, *output)->rank, &dim));
     if (entries(repeats) > 1) return repeat_each(lowering, dim, repeats, output);
-    if (entry(repeats, 0) < 1)
+    if (kpar_operation_entry(repeats, 0) < 1)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'repeats': expected positive numbers",
                          lowering->owner);
-    return kpar_lower_repeat(lowering, dim, entry(repeats, 0), false, *output, output);
+    return kpar_lower_repeat(lowering, dim, kpar_operation_entry(repeats, 0), false, *output, output);
 }
 
 static KPAR_OPERATION(tile)
@@ -147,12 +146,12 @@ static KPAR_OPERATION(tile)
     (void)n_inputs;
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
     const int rank = kpar_lower_shape(lowering, *output)->rank;
-    if (n > rank || (n == rank && entry(repeats, 0) != 1))
+    if (n > rank || (n == rank && kpar_operation_entry(repeats, 0) != 1))
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: argument 'repeats': supported are the dimensions after the batch",
                          lowering->owner);
     for (int i = 0; i < n; i++) {
-        const int64_t times = entry(repeats, (size_t)i);
+        const int64_t times = kpar_operation_entry(repeats, (size_t)i);
         if (times < 1)
             return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'repeats': expected positive numbers",
                              lowering->owner);
@@ -169,8 +168,8 @@ static kpar_status read_margins(const kpar_lowering *lowering, int rank, int64_t
     const json_t *widths = json_object_get(lowering->layer->config, "pad_width");
     bool right = (int)json_array_size(widths) == rank;
     for (int i = 0; right && i < rank; i++) {
-        before[i] = entry(json_array_get(widths, (size_t)i), 0);
-        after[i] = entry(json_array_get(widths, (size_t)i), 1);
+        before[i] = kpar_operation_entry(json_array_get(widths, (size_t)i), 0);
+        after[i] = kpar_operation_entry(json_array_get(widths, (size_t)i), 1);
         right = before[i] >= 0 && after[i] >= 0 && (i > 0 || before[i] + after[i] == 0);
     }
     if (right) return KPAR_OK;

@@ -62,12 +62,6 @@ static KPAR_OPERATION(swap_axes)
     return kpar_build_transpose(lowering->graph, permutation, x, output);
 }
 
-/* Entry `i` of an argument that is a number or a list of them. */
-static int64_t entry(const json_t *argument, size_t i)
-{
-    return json_integer_value(json_is_array(argument) ? json_array_get(argument, i) : argument);
-}
-
 /* Dimensions `source` come to stand at `destination`, the others in the places that are left. */
 static KPAR_OPERATION(move_axes)
 {
@@ -81,8 +75,8 @@ static KPAR_OPERATION(move_axes)
     const int rank = kpar_lower_shape(lowering, x)->rank;
     const size_t n = json_is_array(source) ? json_array_size(source) : 1;
     for (size_t i = 0; i < n; i++) {
-        KPAR_TRY(kpar_lower_dim(lowering, entry(source, i), rank, &from));
-        KPAR_TRY(kpar_lower_dim(lowering, entry(destination, i), rank, &to));
+        KPAR_TRY(kpar_lower_dim(lowering, kpar_operation_entry(source, i), rank, &from));
+        KPAR_TRY(kpar_lower_dim(lowering, kpar_operation_entry(destination, i), rank, &to));
         permutation[to] = from;
         moved |= 1u << from;
         taken |= 1u << to;
@@ -106,7 +100,7 @@ static KPAR_OPERATION(expand_dims)
     KPAR_TRY(kpar_operand_given(lowering, inputs, 0, output));
     const int rank = kpar_lower_shape(lowering, *output)->rank + (int)n;
     for (size_t i = 0; i < n; i++) {
-        KPAR_TRY(kpar_lower_dim(lowering, entry(axis, i), rank, &dim));
+        KPAR_TRY(kpar_lower_dim(lowering, kpar_operation_entry(axis, i), rank, &dim));
         places |= 1u << dim;
     }
     for (int i = 0; i < rank; i++)
@@ -190,7 +184,7 @@ static kpar_status split_at(kpar_lowering *lowering, int dim, bool uneven, kpar_
                          lowering->owner, KPAR_CALL_OUTPUTS, (long long)size);
     for (int64_t i = 0, start = 0, stop; i < n; i++, start = stop) {
         stop = start + size / n + (i < size % n);
-        if (bounds) stop = i < n - 1 ? entry(sections, (size_t)i) : size;
+        if (bounds) stop = i < n - 1 ? kpar_operation_entry(sections, (size_t)i) : size;
         KPAR_TRY(kpar_lower_cut(lowering, dim, start, stop, x, &output[i]));
     }
     return KPAR_OK;
