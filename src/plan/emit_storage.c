@@ -1,4 +1,4 @@
-/* Where values lie: buffers, variables, sources, targets; and the memory plan. */
+/* Where values lie: buffers, variables, sources, targets. */
 #include "plan/emit_internal.h"
 
 #include <stdlib.h>
@@ -279,57 +279,4 @@ kpar_status kpar_emit_variables(kpar_emitter *e)
         }
     survey_states(e);
     return KPAR_OK;
-}
-
-typedef struct block {
-    int buffer;
-    size_t bytes;
-} block;
-
-static int larger_first(const void *a, const void *b)
-{
-    const block *x = a, *y = b;
-    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
-    return x->buffer - y->buffer;
-}
-
-/* Lowest offset at which `buffer` overlaps nothing that lives at the same time. placed: in order of their offsets. */
-static size_t lowest_fit(const kpar_emitter *e, const int *placed, size_t n, const kpar_buffer *buffer)
-{
-    size_t offset = 0;
-    for (size_t i = 0; i < n; i++) {
-        const kpar_buffer *other = &e->buffers[placed[i]];
-        if (other->last < buffer->first || other->first > buffer->last) continue;
-        if (other->offset >= offset + buffer->bytes) break;
-        if (other->offset + other->bytes > offset) offset = other->offset + other->bytes;
-    }
-    return offset;
-}
-
-/* Puts a buffer among those placed. */
-static void insert_by_offset(const kpar_emitter *e, int *placed, size_t n, int buffer)
-{
-    size_t at = n;
-    for (; at > 0 && e->buffers[placed[at - 1]].offset > e->buffers[buffer].offset; at--)
-        placed[at] = placed[at - 1];
-    placed[at] = buffer;
-}
-
-void kpar_emit_plan_memory(kpar_emitter *e)
-{
-    block *blocks = kpar_alloc((e->n_buffers + 1) * sizeof *blocks);
-    int *placed = kpar_alloc((e->n_buffers + 1) * sizeof *placed);
-    size_t n = 0;
-    for (size_t i = 0; i < e->n_buffers; i++)
-        if (e->buffers[i].segment == KPAR_SEGMENT_STEP) blocks[n++] = (block){(int)i, e->buffers[i].bytes};
-    qsort(blocks, n, sizeof *blocks, larger_first);
-    e->step_bytes = 0;
-    for (size_t i = 0; i < n; i++) {
-        kpar_buffer *buffer = &e->buffers[blocks[i].buffer];
-        buffer->offset = lowest_fit(e, placed, i, buffer);
-        insert_by_offset(e, placed, i, blocks[i].buffer);
-        if (buffer->offset + buffer->bytes > e->step_bytes) e->step_bytes = buffer->offset + buffer->bytes;
-    }
-    kpar_free(blocks);
-    kpar_free(placed);
 }
