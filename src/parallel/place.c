@@ -159,6 +159,17 @@ static bool had_better_not_gather(const kpar_placing *p, const kpar_rule *rule)
            large > 0 && rule->graph->values[rule->inputs[0]].shape.dims[at.dim].size >= large;
 }
 
+/* How many outputs go on as they are, and not as a reduction of them only. */
+static int wide_outputs(const kpar_placing *p, const kpar_op *op)
+{
+    int n = 0;
+    for (int i = 0; i < op->n_outputs; i++) {
+        const kpar_op_id user = p->only_user[op->outputs[i]];
+        n += user < 0 || p->r.old->ops[user].kind != KPAR_OP_REDUCE;
+    }
+    return n;
+}
+
 /* Placement of the op along one axis; converts its inputs in place. */
 static kpar_status place_along(kpar_placing *p, kpar_op_id id, kpar_axis axis, kpar_value_id *inputs,
                                kpar_placement *result)
@@ -184,6 +195,7 @@ static kpar_status place_along(kpar_placing *p, kpar_op_id id, kpar_axis axis, k
         .output = op->n_outputs ? &p->r.old->values[op->outputs[0]].shape : NULL,
         .given = given,
         .open = open,
+        .wide = wide_outputs(p, op),
         .wish = op->n_outputs ? wish_of(p, op->outputs[0], axis) : kpar_replicated,
         .wanted = wanted,
     };
@@ -258,7 +270,7 @@ static kpar_status place_state(kpar_placing *p, const kpar_state *state)
     kpar_value_id next = state->next == state->value ? value : kpar_placed(p, state->next, KPAR_PHASE_UPDATE);
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++)
         KPAR_TRY(kpar_place_as(p, (kpar_axis)axis, g->values[value].placement[axis], KPAR_PHASE_UPDATE,
-                         KPAR_FORWARD, &next));
+                               KPAR_FORWARD, &next));
     kpar_graph_set_state(g, value, next);
     kpar_value_id copy = p->copies[state->value];
     if (copy < 0 || copy == value) return KPAR_OK;
@@ -278,8 +290,8 @@ static kpar_status place_output(kpar_placing *p, const kpar_output *output)
     kpar_graph *g = p->r.graph;
     kpar_value_id value = kpar_placed(p, output->value, KPAR_PHASE_UPDATE);
     if (output->kind == KPAR_OUTPUT_PREDICTION)
-        KPAR_TRY(kpar_place_as(p, KPAR_AXIS_TENSOR, kpar_replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD,
-                               &value));
+        KPAR_TRY(
+            kpar_place_as(p, KPAR_AXIS_TENSOR, kpar_replicated, KPAR_PHASE_MICROBATCH, KPAR_FORWARD, &value));
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
         const kpar_placement at = g->values[value].placement[axis];
         if (output->kind != KPAR_OUTPUT_GUARD && (at.kind != KPAR_PARTIAL || kpar_is_sum(at))) continue;

@@ -96,6 +96,22 @@ static bool shard_map(kpar_rule *r, int sharded)
     return true;
 }
 
+static int64_t elements(const kpar_shape *shape)
+{
+    int64_t n = 1;
+    for (int i = 0; i < shape->rank; i++) n *= shape->dims[i].size;
+    return n;
+}
+
+/* Whether the results are more to add up over ranks than the partial inputs are. What is only reduced is little. */
+static bool widens_sums(const kpar_rule *r)
+{
+    int64_t given = 0;
+    for (int i = 0; i < r->n_inputs; i++)
+        if (r->given[i].kind == KPAR_PARTIAL) given += elements(shape_of(r, i));
+    return r->wide > 1 && r->wide * elements(r->output) > given;
+}
+
 static bool rule_map(kpar_rule *r)
 {
     bool partial = false;
@@ -110,7 +126,7 @@ static bool rule_map(kpar_rule *r)
         r->result = kpar_split_on(dim);
         return true;
     }
-    if (partial && keeps_sums(r)) {
+    if (partial && keeps_sums(r) && !widens_sums(r)) {
         for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = r->given[i];
         r->result = (kpar_placement){.kind = KPAR_PARTIAL};
         return true;
@@ -337,12 +353,20 @@ static bool rule_bounds(kpar_rule *r)
     return true;
 }
 
+/* A few parts that are whole go with those split along another dimension; terms of sums go with terms only. */
 static bool rule_concat(kpar_rule *r)
 {
-    const kpar_placement p = r->given[0];
+    kpar_placement p = r->given[0];
+    int wholes = 0;
+    for (int i = 1; i < r->n_inputs && p.kind == KPAR_REPLICATED; i++) p = r->given[i];
     if (p.kind == KPAR_REPLICATED || (p.kind == KPAR_SPLIT && p.dim == r->op->attributes.axis)) return false;
-    for (int i = 1; i < r->n_inputs; i++)
-        if (!kpar_placement_equal(r->given[i], p)) return false;
+    for (int i = 0; i < r->n_inputs; i++) {
+        if (p.kind == KPAR_SPLIT && r->given[i].kind == KPAR_REPLICATED)
+            wholes++;
+        else if (!kpar_placement_equal(r->given[i], p))
+            return false;
+    }
+    if (2 * wholes >= r->n_inputs) return false;
     for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = p;
     r->result = p;
     return true;

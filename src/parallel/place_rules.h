@@ -17,6 +17,7 @@ typedef struct kpar_rule {
     const kpar_shape *output;    /* of output 0 */
     const kpar_placement *given; /* of each input */
     const bool *open;            /* input is a variable whose placement is still free */
+    int wide;                    /* outputs that more than one reduction reads */
     kpar_placement wish; /* of the variable whose gradient output 0 becomes a part of, or replicated */
     kpar_placement *wanted;      /* out: of each input, preset to replicated */
     kpar_placement result;       /* out: of all outputs, preset to replicated */

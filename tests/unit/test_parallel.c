@@ -610,6 +610,26 @@ START_TEST(the_slices_of_all_ranks_cover_every_variable)
 }
 END_TEST
 
+/* Gates are cut by columns and gathered; terms of the state's gradient are added up before the gates' are made of them, of
+ * all steps but the first, whose state is given, and once for the layer behind. */
+START_TEST(a_step_of_an_lstm_has_one_collective_forward_and_one_backward)
+{
+    enum { STEPS = 6 };
+    const kpar_plan_options o = options_of(1, 1, 2);
+    planned p = plan_layers("6, 4",
+                            "{\"class_name\": \"LSTM\", \"config\": {\"name\": \"lstm\", \"units\": 4}}, "
+                            "{\"class_name\": \"Dense\", \"config\": {\"name\": \"dense\", \"units\": 2}}",
+                            &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    const kpar_axis axis = KPAR_AXIS_TENSOR;
+    const kpar_phase phase = KPAR_PHASE_MICROBATCH;
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_GATHER, axis, phase, KPAR_FORWARD), STEPS);
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, phase, KPAR_BACKWARD), STEPS);
+    planned_free(&p);
+}
+END_TEST
+
 /* arg_reduce along the split dimension has no rule: its input is gathered first. */
 START_TEST(an_op_without_a_rule_gets_its_inputs_whole)
 {
@@ -1194,6 +1214,7 @@ int main(void)
         a_norm_of_all_gradients_goes_from_stage_to_stage_and_back,
         the_slices_of_all_ranks_cover_every_variable,
         an_op_without_a_rule_gets_its_inputs_whole,
+        a_step_of_an_lstm_has_one_collective_forward_and_one_backward,
         lines_of_running_sums_lie_whole_on_a_rank,
         what_repeats_along_sharded_rows_stays_whole,
         more_stages_than_layers_is_an_error_that_names_the_number,
