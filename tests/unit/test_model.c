@@ -35,7 +35,8 @@ static void fill(void *context, const kpar_value *v, double *elements, int64_t c
             if (f->l->catalog->variables[v->index].kind == KPAR_VARIABLE_CONSTANT)
                 elements[i] = f->l->catalog->variables[v->index].values[i];
             else
-                elements[i] = f->given[v->index] ? f->variables[v->index][i] : sin(v->index * 31.0 + (double)i);
+                elements[i] =
+                    f->given[v->index] ? f->variables[v->index][i] : sin(v->index * 31.0 + (double)i);
             break;
         case KPAR_FROM_FEATURE:
             elements[i] = v->index == 9 ? f->gradient[i] : f->features[i];
@@ -660,8 +661,9 @@ END_TEST
 #define STEPS INPUT("2, 2") LAYER("Masking", "{\"mask_value\": 9}", "0")
 #define MASKED_SOFTMAX                                                                                       \
     INPUT("2")                                                                                               \
-    LAYER("Rescaling", "{\"scale\": 0}", "0") ", {\"class_name\": \"Softmax\", \"config\": {}, "             \
-                                              "\"from\": [1], \"named\": {\"mask\": 0}}"
+    LAYER("Rescaling", "{\"scale\": 0}", "0")                                                                \
+    ", {\"class_name\": \"Softmax\", \"config\": {}, "                                                       \
+    "\"from\": [1], \"named\": {\"mask\": 0}}"
 
 /* Channels of an image come first: 2 channels of 1 x 3 cells. */
 START_TEST(layers_of_images_take_channels_first_or_last)
@@ -808,7 +810,8 @@ static void change_images(const char *layer, kpar_mode mode, double (*changed)[P
     char text[512];
     for (int i = 0; i < IMAGES * PIXELS; i++) pixels[i / PIXELS][i % PIXELS] = i % PIXELS + 1;
     snprintf(text, sizeof text,
-             "{\"layers\": [" INPUT("2, 2, 1") "%s], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}", layer);
+             "{\"layers\": [" INPUT("2, 2, 1") "%s], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}",
+             layer);
     lowered l = lower_ok(text, mode);
     feed f = {.l = &l, .features = pixels[0], .labels = pixels[0]};
     evaluation e = run(&f, IMAGES);
@@ -835,9 +838,15 @@ START_TEST(images_are_changed_only_while_training)
         {LAYER("RandomFlip", "{\"mode\": \"horizontal\"}", "0"), {2, 1, 4, 3}, false},
         {LAYER("RandomFlip", "{\"mode\": \"vertical\"}", "0"), {3, 4, 1, 2}, false},
         {LAYER("RandomFlip", "{}", "0"), {4, 3, 2, 1}, false},
-        {LAYER("RandomBrightness", "{\"factor\": [0.7, 0.7], \"value_range\": [0, 10]}", "0"), {8, 9, 10, 10}, true},
-        {LAYER("RandomContrast", "{\"factor\": [-1, 1], \"value_range\": [0, 10]}", "0"), {0, 1.5, 3.5, 5.5}, true},
-        {LAYER("RandomInvert", "{\"factor\": [0.5, 0.5], \"value_range\": [0, 10]}", "0"), {9, 8, 7, 6}, false},
+        {LAYER("RandomBrightness", "{\"factor\": [0.7, 0.7], \"value_range\": [0, 10]}", "0"),
+         {8, 9, 10, 10},
+         true},
+        {LAYER("RandomContrast", "{\"factor\": [-1, 1], \"value_range\": [0, 10]}", "0"),
+         {0, 1.5, 3.5, 5.5},
+         true},
+        {LAYER("RandomInvert", "{\"factor\": [0.5, 0.5], \"value_range\": [0, 10]}", "0"),
+         {9, 8, 7, 6},
+         false},
     };
     double changed[IMAGES][PIXELS];
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -845,7 +854,8 @@ START_TEST(images_are_changed_only_while_training)
         change_images(cases[i].layer, KPAR_MODE_TRAIN, changed);
         for (int k = 0; k < IMAGES; k++) {
             const bool is_changed = same_pixels(changed[k], cases[i].change);
-            ck_assert_msg(is_changed || same_pixels(changed[k], whole), "%s: image %d is %g %g %g %g", cases[i].layer, k, changed[k][0], changed[k][1], changed[k][2], changed[k][3]);
+            ck_assert_msg(is_changed || same_pixels(changed[k], whole), "%s: image %d is %g %g %g %g",
+                          cases[i].layer, k, changed[k][0], changed[k][1], changed[k][2], changed[k][3]);
             n += is_changed;
         }
         ck_assert_msg(n > 0 && (n == IMAGES) == cases[i].all, "%s: %d images changed", cases[i].layer, n);
@@ -857,12 +867,13 @@ END_TEST
 
 START_TEST(changes_of_images_without_a_formula_are_refused_while_training_alone)
 {
-    static const char *const names[] = {"RandomRotation", "RandomZoom", "RandomTranslation", "MixUp", "RandAugment"};
+    static const char *const names[] = {"RandomRotation", "RandomZoom", "RandomTranslation", "MixUp",
+                                        "RandAugment"};
     for (size_t i = 0; i < COUNT(names); i++) {
         char text[512];
         snprintf(text, sizeof text,
                  "{\"layers\": [" INPUT("2, 2, 1") LAYER("%s", "{}", "0") "], \"outputs\": [1], \"losses\": "
-                                                                      "[\"mse\"], " ADAM "}",
+                                                                          "[\"mse\"], " ADAM "}",
                  names[i]);
         assert_refused(text, KPAR_MODE_TRAIN, KPAR_EUNSUPPORTED, "layer_1|while training|RandomFlip");
         lowered l = lower_ok(text, KPAR_MODE_PREDICT);
@@ -1050,6 +1061,9 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {ONE_OF("3, 4, 2", "LSTM", "{\"units\": 2}"), "layer_1|4 dimensions, expected 3", KPAR_EUNSUPPORTED},
         {ONE_OF("3, 4, 2", "ConvLSTM1D", "{\"filters\": 2, \"kernel_size\": 5}"),
          "layer_1|smaller than its kernel", KPAR_EFORMAT},
+        {ONE_OF("3, 2, 4", "ConvLSTM1D",
+                "{\"filters\": 2, \"kernel_size\": 1, \"data_format\": \"channels_first\"}"),
+         "layer_1|data_format|channels_first", KPAR_EUNSUPPORTED},
         {ONE_OF("3, 2", "LSTMCell", "{\"units\": 2}"), "layer_1|LSTMCell|RNN", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0")
              LAYER("BatchNormalization", "{\"axis\": 1}",
@@ -1083,20 +1097,24 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
              LAYER("EinsumDense", "{\"equation\": \"...b,bc->...c\", \"output_shape\": null}",
                    "0") "], \"outputs\": [1]}",
          "layer_1|EinsumDense|output_shape|'c'", KPAR_EFORMAT},
-        {ONE_OF("3", "Discretization", "{\"num_bins\": 4}"), "layer_1|bin_boundaries|adapt", KPAR_EUNSUPPORTED},
+        {ONE_OF("3", "Discretization", "{\"num_bins\": 4}"), "layer_1|bin_boundaries|adapt",
+         KPAR_EUNSUPPORTED},
         {ONE_OF("3", "CategoryEncoding", "{\"num_tokens\": 4, \"output_mode\": \"tf_idf\"}"),
          "layer_1|output_mode|tf_idf|multi_hot", KPAR_EUNSUPPORTED},
-        {ONE_OF("3, 2", "CategoryEncoding", "{\"num_tokens\": 4}"), "layer_1|(batch, numbers)", KPAR_EUNSUPPORTED},
+        {ONE_OF("3, 2", "CategoryEncoding", "{\"num_tokens\": 4}"), "layer_1|(batch, numbers)",
+         KPAR_EUNSUPPORTED},
         {ONE_OF("3", "IntegerLookup", "{\"vocabulary\": null}"), "layer_1|vocabulary|beside the config",
          KPAR_EUNSUPPORTED},
-        {ONE_OF("3", "IntegerLookup", "{\"vocabulary\": [1, 2], \"num_oov_indices\": 2}"), "layer_1|one number",
-         KPAR_EUNSUPPORTED},
+        {ONE_OF("3", "IntegerLookup", "{\"vocabulary\": [1, 2], \"num_oov_indices\": 2}"),
+         "layer_1|one number", KPAR_EUNSUPPORTED},
         {ONE_OF("3", "Hashing", "{\"num_bins\": 4}"), "layer_1|Hashing|not supported|IntegerLookup",
          KPAR_EUNSUPPORTED},
         {ONE_OF("4, 4, 1", "Resizing", "{\"height\": 2, \"width\": 2, \"interpolation\": \"area\"}"),
          "layer_1|interpolation|area|lanczos3", KPAR_EUNSUPPORTED},
-        {ONE_OF("2, 2, 1", "RandomBrightness", "{\"factor\": 1}"), "layer_1|factor|two numbers", KPAR_EFORMAT},
-        {"{\"layers\": [" INPUT("4") ", " INPUT("4") LAYER("Dot", "{\"axes\": 2}", "0, 1") "], \"outputs\": [2]}",
+        {ONE_OF("2, 2, 1", "RandomBrightness", "{\"factor\": 1}"), "layer_1|factor|two numbers",
+         KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT("4") ", " INPUT("4")
+             LAYER("Dot", "{\"axes\": 2}", "0, 1") "], \"outputs\": [2]}",
          "layer_2|axis|rank 2", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("4, 3")
              LAYER("AdaptiveMaxPooling1D", "{\"output_size\": [5]}", "0") "], \"outputs\": [1]}",
@@ -1264,11 +1282,13 @@ START_TEST(operations_that_are_not_supported_so_are_refused_with_their_reason)
              "4") ", {\"class_name\": \"Einsum\", \"config\": {\"subscripts\": \"ac,bc->ab\"}, "
                   "\"from\": [0, 0], \"args\": [" TENSOR ", " TENSOR "]}], \"outputs\": [1]}",
          "every row of the batch with every other", KPAR_EUNSUPPORTED},
-        {OPERATION("4, 3, 2", "DotProductAttention", "{\"attn_logits_soft_cap\": 2}", ", " TENSOR ", " TENSOR),
+        {OPERATION("4, 3, 2", "DotProductAttention", "{\"attn_logits_soft_cap\": 2}",
+                   ", " TENSOR ", " TENSOR),
          "attn_logits_soft_cap", KPAR_EUNSUPPORTED},
-        {"{\"layers\": [" INPUT("4, 3, 2") ", " INPUT("4, 2, 2") ", {\"class_name\": \"DotProductAttention\", "
-                                                              "\"config\": {}, \"from\": [0, 1, 1], \"args\": [" TENSOR
-                                                              ", " TENSOR ", " TENSOR "]}], \"outputs\": [2]}",
+        {"{\"layers\": [" INPUT("4, 3, 2") ", " INPUT(
+             "4, 2, 2") ", {\"class_name\": \"DotProductAttention\", "
+                        "\"config\": {}, \"from\": [0, 1, 1], \"args\": [" TENSOR ", " TENSOR ", " TENSOR
+                        "]}], \"outputs\": [2]}",
          "divide the 3 of the queries", KPAR_EUNSUPPORTED},
         {OPERATION("4, 4, 3", "DepthToSpace", "{\"block_size\": 2}", ""), "block_size|2 does not divide",
          KPAR_EFORMAT},
