@@ -140,7 +140,7 @@ static const kpar_option rows[] = {
          "Write what rank 0's kernels took, or each rank's where FILE has %r: a line each, the slowest first",
      .sought_as = "timeline trace"},
     {"without-pass", FIELD(without_pass), .placeholder = "NAME,...",
-     .doc = "Leave out optional passes: simplify, fuse, bucket"},
+     .doc = "Leave out optional passes: simplify, fuse, fuse-layers, bucket"},
     {"config", FIELD(config), .placeholder = "FILE",
      .doc = "Options from a file, as JSON or as lines NAME = VALUE; the command line goes before it"},
     {"help", FIELD(help), .short_names = "h", .doc = "Print this text"},

@@ -1,5 +1,6 @@
 /* Fusion, prologue + anchor + epilogue: a map whose only user is a map of the same layer is inlined into it; maps after a
- * matmul or a convolution become its epilogue; one before a sum (or another reduction) is computed while it is summed. */
+ * matmul or a convolution become its epilogue; one before a sum (or another reduction) is computed while it is summed. Once
+ * stages are cut, maps of different layers are inlined as well. */
 #include "graph/pass.h"
 
 #include <string.h>
@@ -20,6 +21,7 @@ typedef struct fusion {
     int *users;     /* of each value */
     int *taken;     /* by how many of them it was inlined */
     bool *observed; /* value is a state's next or an output: it must exist */
+    bool of_layers; /* only maps, but of any layers on a stage */
 } fusion;
 
 static void count_users(fusion *f)
@@ -52,6 +54,14 @@ static bool is_repeated(const fusion *f, kpar_op_id id)
     return true;
 }
 
+/* Whether both may be one op, which no cut between layers parts. */
+static bool together(const fusion *f, const kpar_op *a, const kpar_op *b)
+{
+    if (a->phase != b->phase || a->part != b->part) return false;
+    if (f->of_layers) return a->phase == KPAR_PHASE_MICROBATCH && a->stage == b->stage;
+    return strcmp(a->layer, b->layer) == 0;
+}
+
 /* Whether the op that defines `value` may be inlined into the map `user`. */
 static bool inlines(const fusion *f, kpar_value_id value, const kpar_op *user, bool has_anchor)
 {
@@ -60,11 +70,10 @@ static bool inlines(const fusion *f, kpar_value_id value, const kpar_op *user, b
     if (v->op < 0 || f->observed[value]) return false;
     const kpar_op *op = &g->ops[v->op];
     if (f->users[value] != 1 && !is_repeated(f, v->op)) return false;
-    if (op->n_outputs != 1 || op->phase != user->phase || op->part != user->part ||
-        strcmp(op->layer, user->layer) != 0)
-        return false;
+    if (op->n_outputs != 1 || !together(f, op, user)) return false;
     if (!kpar_shape_equal(&v->shape, &result->shape) || !same_placement(v, result) || v->dtype != g->real)
         return false;
+    if (f->of_layers) return op->kind == KPAR_OP_MAP;
     bool anchored = kpar_op_is_anchor(op->kind) || f->forms[v->op].anchor >= 0;
     return anchored ? !has_anchor && user->n_outputs == 1 : op->kind == KPAR_OP_MAP;
 }
@@ -165,8 +174,7 @@ static bool is_computed(const fusion *f, const kpar_op *op)
     const kpar_op *map = &g->ops[v->op];
     const form *inner = &f->forms[v->op];
     if (map->kind != KPAR_OP_MAP || map->n_outputs != 1 || inner->anchor >= 0 ||
-        op->phase != KPAR_PHASE_MICROBATCH || map->phase != op->phase || map->part != op->part ||
-        strcmp(map->layer, op->layer) != 0)
+        op->phase != KPAR_PHASE_MICROBATCH || !together(f, map, op))
         return false;
     for (int i = 0; i < inner->n_inputs; i++)
         operands += kpar_shape_equal(&g->values[inner->inputs[i]].shape, &v->shape);
@@ -208,18 +216,20 @@ static void emit(const fusion *f, kpar_rebuild *r, kpar_op_id id)
     kpar_rebuild_append(r, &op);
 }
 
-static kpar_status fuse(const kpar_graph *graph, kpar_graph **fused)
+static kpar_status fuse(const kpar_graph *graph, bool of_layers, kpar_graph **fused)
 {
-    fusion f = {graph, kpar_alloc_zeroed(graph->n_ops, sizeof(form)),
+    fusion f = {graph,
+                kpar_alloc_zeroed(graph->n_ops, sizeof(form)),
                 kpar_alloc_zeroed(graph->n_values, sizeof(int)),
                 kpar_alloc_zeroed(graph->n_values, sizeof(int)),
-                kpar_alloc_zeroed(graph->n_values, sizeof(bool))};
+                kpar_alloc_zeroed(graph->n_values, sizeof(bool)),
+                of_layers};
     kpar_rebuild r;
     count_users(&f);
     for (size_t i = 0; i < graph->n_ops; i++) {
         f.forms[i].anchor = -1;
         if (graph->ops[i].kind == KPAR_OP_MAP) form_map(&f, (kpar_op_id)i);
-        if (graph->ops[i].kind == KPAR_OP_REDUCE) form_reduction(&f, (kpar_op_id)i);
+        if (graph->ops[i].kind == KPAR_OP_REDUCE && !of_layers) form_reduction(&f, (kpar_op_id)i);
     }
     kpar_rebuild_begin(&r, graph);
     for (size_t i = 0; i < graph->n_ops; i++)
@@ -237,10 +247,12 @@ kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
 {
     kpar_graph *separated, *apart;
     KPAR_TRY(kpar_graph_separate(graph, &separated));
-    kpar_status status = fuse(separated, &apart);
+    kpar_status status = fuse(separated, false, &apart);
     kpar_graph_destroy(separated);
     if (status != KPAR_OK) return status;
     status = kpar_graph_join(apart, fused);
     kpar_graph_destroy(apart);
     return status;
 }
+
+kpar_status kpar_graph_fuse_layers(const kpar_graph *graph, kpar_graph **fused) { return fuse(graph, true, fused); }

@@ -17,7 +17,11 @@ kpar_status kpar_graph_simplify(const kpar_graph *graph, kpar_graph **simplified
  * (map_reduce). Only within one layer, so that a cut between layers changes no kernel. Returns a new graph. */
 kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused) KPAR_MUST_USE;
 
-/* Its first part: outputs of maps that only a reduction reads become maps of their own; and its last: reductions over the
+/* Once stages are cut: chains of maps over layers on a stage become one map. Bits stay as they are, on any stages, as a map
+ * rounds each of its steps. Returns a new graph. */
+kpar_status kpar_graph_fuse_layers(const kpar_graph *graph, kpar_graph **fused) KPAR_MUST_USE;
+
+/* The first part of kpar_graph_fuse: outputs of maps that only a reduction reads become maps of their own; and its last: reductions over the
  * same elements, which do not need each other, become one op, which reads them once. Return new graphs. */
 kpar_status kpar_graph_separate(const kpar_graph *graph, kpar_graph **separated) KPAR_MUST_USE;
 kpar_status kpar_graph_join(const kpar_graph *graph, kpar_graph **joined) KPAR_MUST_USE;

@@ -135,6 +135,12 @@ static kpar_status pass_split(kpar_plan *plan, const kpar_graph *in, kpar_graph 
     return kpar_split_backward(in, out);
 }
 
+static kpar_status pass_fuse_layers(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
+{
+    (void)plan;
+    return kpar_graph_fuse_layers(in, out);
+}
+
 static kpar_status pass_bucket(kpar_plan *plan, const kpar_graph *in, kpar_graph **out)
 {
     enum { BUCKET_BYTES = 16 << 20 };
@@ -161,13 +167,14 @@ static const struct {
     {"cut", pass_cut, false, NULL},
     {"recompute", pass_recompute, false, recomputes},
     {"split", pass_split, false, splits},
+    {"fuse-layers", pass_fuse_layers, true, NULL},
     {"bucket", pass_bucket, true, NULL},
 };
 enum { PASSES = sizeof passes / sizeof passes[0] };
 
 const char *const *kpar_plan_optional_passes(void)
 {
-    static const char *const names[] = {"simplify", "fuse", "bucket", NULL};
+    static const char *const names[] = {"simplify", "fuse", "fuse-layers", "bucket", NULL};
     return names;
 }
 
@@ -276,7 +283,7 @@ static kpar_status check_options(const kpar_plan_options *o)
         for (int i = 0; i < PASSES; i++)
             known = known || (passes[i].optional && strcmp(passes[i].name, name) == 0);
         if (!known)
-            return kpar_fail(KPAR_EUSAGE, "--without-pass %s: expected simplify, fuse or bucket", name);
+            return kpar_fail(KPAR_EUSAGE, "--without-pass %s: expected simplify, fuse, fuse-layers or bucket", name);
     }
     return KPAR_OK;
 }

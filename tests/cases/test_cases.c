@@ -104,9 +104,9 @@ static const kpar_case_options layouts[] = {
     {.mesh = {1, 1, 1}, .leaves = 8},
     {.mesh = {3, 1, 1}, .leaves = 8, .zero = 1},
     {.mesh = {2, 2, 1}, .leaves = 8},
-    {.mesh = {2, 1, 1}, .without_passes = "simplify,fuse,bucket"},
-    {.mesh = {1, 2, 1}, .microbatches = 2, .without_passes = "simplify,fuse,bucket"},
-    {.mesh = {1, 1, 2}, .without_passes = "simplify,fuse,bucket"},
+    {.mesh = {2, 1, 1}, .without_passes = "simplify,fuse,fuse-layers,bucket"},
+    {.mesh = {1, 2, 1}, .microbatches = 2, .without_passes = "simplify,fuse,fuse-layers,bucket"},
+    {.mesh = {1, 1, 2}, .without_passes = "simplify,fuse,fuse-layers,bucket"},
 };
 
 /* Rows of the tables of losses, metrics, schedules and optimizers: a mesh of each kind will do. */
@@ -202,7 +202,7 @@ static const kpar_case_options vocabulary_layouts[] = {
     {.mesh = {1, 1, 2}, .split_vocabulary = 16},
     {.mesh = {1, 1, 2}, .split_vocabulary = 16, .device = "reference"},
     {.mesh = {1, 1, 2}, .split_vocabulary = 16, .microbatches = 2, .no_windows = true},
-    {.mesh = {1, 1, 2}, .split_vocabulary = 16, .without_passes = "simplify,fuse,bucket"},
+    {.mesh = {1, 1, 2}, .split_vocabulary = 16, .without_passes = "simplify,fuse,fuse-layers,bucket"},
     {.mesh = {1, 1, 4}, .split_vocabulary = 16, .choice = "all_reduce:ring"},
     {.mesh = {1, 1, 4}, .split_vocabulary = 16, .choice = "all_reduce:exchange"},
     {.mesh = {2, 1, 2}, .split_vocabulary = 16, .zero = 1},
