@@ -83,7 +83,7 @@ static kpar_status take_logits(kpar_lowering *lowering, kpar_value_id *predictio
     return kpar_build_reshape(lowering->graph, shape, lowering->logits, prediction);
 }
 
-static kpar_status check_axis(const char *owner, const json_t *config, const kpar_shape *shape)
+kpar_status kpar_lower_check_last(const char *owner, const json_t *config, const kpar_shape *shape)
 {
     int64_t axis;
     KPAR_TRY(kpar_config_integer(owner, config, "axis", -1, &axis));
@@ -98,7 +98,7 @@ static kpar_status read_arguments(const char *owner, const json_t *config, const
 {
     KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, logits));
     KPAR_TRY(kpar_config_number(owner, config, "label_smoothing", 0, smoothing));
-    return check_axis(owner, config, shape);
+    return kpar_lower_check_last(owner, config, shape);
 }
 
 /* Of yes and no: softplus(z) - y z of a logit, -y log(p) - (1 - y) log(1 - p) of a probability. */
@@ -320,7 +320,7 @@ static kpar_status categorical_focal(kpar_lowering *lowering, const json_t *conf
 kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
                               kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
-    KPAR_TRY(check_axis(owner, config, kpar_lower_shape(lowering, prediction)));
+    KPAR_TRY(kpar_lower_check_last(owner, config, kpar_lower_shape(lowering, prediction)));
     const unsigned last = 1u << (kpar_lower_shape(lowering, prediction)->rank - 1);
     KPAR_TRY(kpar_lower_unit_length(lowering, last, EPSILON, prediction, &prediction));
     KPAR_TRY(kpar_lower_unit_length(lowering, last, EPSILON, labels, &labels));

@@ -50,7 +50,7 @@ static kpar_status find_metric(kpar_lowering *lowering, metric *m, const json_t 
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is not supported; supported are: accuracy, %s",
                          m->owner, class_name, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
     m->owner = kpar_arena_printf(lowering->arena, "%s (%s)", m->owner, m->row->class_name);
-    if (m->row->sparse != sparse)
+    if (m->row->sparse != sparse && !m->row->either)
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: needs labels that are %s, but the loss of the output takes %s", m->owner,
                          sparse ? "of the predictions' shape" : "class numbers",

@@ -1,13 +1,12 @@
 /* Metrics, a row each: a value for each row (and further leading dimensions), whose mean is the metric; or sums over all
  * rows, and a formula of them. */
-#include "model/lower_internal.h"
+#include "model/metrics.h"
 
 #include <string.h>
 
 static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
 
-/* a / b, 0 where b is 0. */
-static kpar_x quotient(kpar_expression_builder *e, kpar_x a, kpar_x b)
+kpar_x kpar_metric_quotient(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
     kpar_x zero = constant(e, 0);
     return kpar_x_select(e, kpar_x_eq(e, b, zero), zero, kpar_x_div(e, a, b));
@@ -19,7 +18,7 @@ static kpar_status equal(kpar_lowering *lowering, kpar_value_id a, kpar_value_id
     return kpar_build_binary(lowering->graph, KPAR_SCALAR_EQUAL, a, b, values);
 }
 
-static kpar_status most_likely(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out)
+kpar_status kpar_metric_likeliest(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out)
 {
     return kpar_build_arg_reduce(lowering->graph, kpar_lower_shape(lowering, a)->rank - 1, a, out);
 }
@@ -30,7 +29,7 @@ static kpar_status sparse_categorical_accuracy(kpar_lowering *lowering, const js
 {
     (void)config;
     (void)owner;
-    KPAR_TRY(most_likely(lowering, prediction, &prediction));
+    KPAR_TRY(kpar_metric_likeliest(lowering, prediction, &prediction));
     return equal(lowering, prediction, labels, values);
 }
 
@@ -39,8 +38,8 @@ static kpar_status categorical_accuracy(kpar_lowering *lowering, const json_t *c
 {
     (void)config;
     (void)owner;
-    KPAR_TRY(most_likely(lowering, prediction, &prediction));
-    KPAR_TRY(most_likely(lowering, labels, &labels));
+    KPAR_TRY(kpar_metric_likeliest(lowering, prediction, &prediction));
+    KPAR_TRY(kpar_metric_likeliest(lowering, labels, &labels));
     return equal(lowering, prediction, labels, values);
 }
 
@@ -97,32 +96,29 @@ static kpar_status sparse_top_k(kpar_lowering *lowering, const json_t *config, c
 static kpar_status top_k(kpar_lowering *lowering, const json_t *config, const char *owner,
                          kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
-    KPAR_TRY(most_likely(lowering, labels, &labels));
+    KPAR_TRY(kpar_metric_likeliest(lowering, labels, &labels));
     return sparse_top_k(lowering, config, owner, prediction, labels, values);
 }
 
-/* Adds the sum of an expression of predictions (input 0) and labels (input 1), times the rows' weights, over the
- * dimensions `axes`. */
-static kpar_status add_sum(kpar_lowering *lowering, kpar_metric_sums *sums, unsigned axes,
-                           kpar_expression_builder *e, kpar_x x, kpar_value_id prediction,
-                           kpar_value_id labels)
+kpar_status kpar_metric_add_sum(kpar_lowering *lowering, kpar_metric_sums *sums, int kept,
+                                kpar_expression_builder *e, kpar_x x, const kpar_value_id *inputs,
+                                int n_inputs)
 {
     kpar_value_id *out = &sums->values[sums->n];
-    KPAR_TRY(kpar_lower_apply(lowering, e, x, (kpar_value_id[]){prediction, labels}, 2, out));
+    KPAR_TRY(kpar_lower_apply(lowering, e, x, inputs, n_inputs, out));
     KPAR_TRY(kpar_lower_weighted(lowering, *out, sums->weights, -1, out));
+    const unsigned axes = (1u << (kpar_lower_shape(lowering, *out)->rank - kept)) - 1;
     KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, axes, *out, out));
     sums->n++;
     return KPAR_OK;
 }
 
-static unsigned all_dims(const kpar_lowering *lowering, kpar_value_id value)
+/* The same of predictions (input 0) and labels (input 1). */
+static kpar_status add_sum(kpar_lowering *lowering, kpar_metric_sums *sums, int kept,
+                           kpar_expression_builder *e, kpar_x x, kpar_value_id prediction,
+                           kpar_value_id labels)
 {
-    return (1u << kpar_lower_shape(lowering, value)->rank) - 1;
-}
-
-static unsigned all_but_last(const kpar_lowering *lowering, kpar_value_id value)
-{
-    return all_dims(lowering, value) >> 1;
+    return kpar_metric_add_sum(lowering, sums, kept, e, x, (kpar_value_id[]){prediction, labels}, 2);
 }
 
 /* Adds the sum of the rows' weights. */
@@ -140,11 +136,11 @@ static kpar_status root_mean_squared_error(kpar_lowering *lowering, const json_t
     const double values_each = (double)kpar_lower_elements(kpar_lower_shape(lowering, prediction), 1);
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x error = kpar_x_square(e, kpar_x_sub(e, kpar_x_input(e, 1), kpar_x_input(e, 0)));
-    KPAR_TRY(add_sum(lowering, sums, all_dims(lowering, prediction), e, error, prediction, labels));
+    KPAR_TRY(add_sum(lowering, sums, 0, e, error, prediction, labels));
     KPAR_TRY(add_count(lowering, sums));
     e = sums->e = kpar_expression_begin(2);
     kpar_x count = kpar_x_mul(e, kpar_x_input(e, 1), constant(e, values_each));
-    sums->result = kpar_x_sqrt(e, quotient(e, kpar_x_input(e, 0), count));
+    sums->result = kpar_x_sqrt(e, kpar_metric_quotient(e, kpar_x_input(e, 0), count));
     return KPAR_OK;
 }
 
@@ -199,7 +195,7 @@ static kpar_status r2_score(kpar_lowering *lowering, const json_t *config, const
             kpar_x_select(e, flat, constant(e, 0), kpar_x_sub(e, one, kpar_x_div(e, rest, spread)));
         mean_add(e, &scores, score, uniform ? one : spread);
     }
-    sums->result = quotient(e, scores.total, scores.weights);
+    sums->result = kpar_metric_quotient(e, scores.total, scores.weights);
     return KPAR_OK;
 }
 
@@ -221,16 +217,15 @@ static kpar_status share_right(kpar_lowering *lowering, const json_t *config, co
 {
     double threshold;
     KPAR_TRY(read_threshold(owner, config, "thresholds", &threshold));
-    const unsigned all = all_dims(lowering, prediction);
     for (int k = 0; k < 2; k++) {
         kpar_expression_builder *e = kpar_expression_begin(2);
         kpar_x said = kpar_x_lt(e, constant(e, threshold), kpar_x_input(e, 0)), zero = constant(e, 0);
         kpar_x is = kpar_x_select(e, kpar_x_eq(e, kpar_x_input(e, 1), zero), zero, constant(e, 1));
         kpar_x counted = k == 0 ? kpar_x_mul(e, said, is) : of_said ? said : is;
-        KPAR_TRY(add_sum(lowering, sums, all, e, counted, prediction, labels));
+        KPAR_TRY(add_sum(lowering, sums, 0, e, counted, prediction, labels));
     }
     sums->e = kpar_expression_begin(2);
-    sums->result = quotient(sums->e, kpar_x_input(sums->e, 0), kpar_x_input(sums->e, 1));
+    sums->result = kpar_metric_quotient(sums->e, kpar_x_input(sums->e, 0), kpar_x_input(sums->e, 1));
     return KPAR_OK;
 }
 
@@ -279,12 +274,11 @@ static kpar_status f_score(kpar_lowering *lowering, const json_t *config, const 
                          average);
     const kpar_shape *shape = kpar_lower_shape(lowering, prediction);
     const int n = micro ? 1 : (int)shape->dims[shape->rank - 1].size;
-    const unsigned axes = micro ? all_dims(lowering, prediction) : all_but_last(lowering, prediction);
     KPAR_TRY(decide(lowering, config, owner, prediction, &prediction));
     for (int k = 0; k < 3; k++) { /* yeses that are right, all yeses, all that should be */
         kpar_expression_builder *e = kpar_expression_begin(2);
         kpar_x said = kpar_x_input(e, 0), is = kpar_x_input(e, 1);
-        KPAR_TRY(add_sum(lowering, sums, axes, e,
+        KPAR_TRY(add_sum(lowering, sums, micro ? 0 : 1, e,
                          k == 0   ? kpar_x_mul(e, said, is)
                          : k == 1 ? said
                                   : is,
@@ -306,93 +300,66 @@ static kpar_status f_score(kpar_lowering *lowering, const json_t *config, const 
     return KPAR_OK;
 }
 
-/* Area under the curve of true over false yeses, as trapezoids between thresholds. */
-static kpar_status area_under_curve(kpar_lowering *lowering, const json_t *config, const char *owner,
-                                    kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
-{
-    const char *curve, *method;
-    int64_t n;
-    bool logits;
-    kpar_graph *g = lowering->graph;
-    KPAR_TRY(kpar_config_string(owner, config, "curve", "ROC", &curve));
-    KPAR_TRY(kpar_config_string(owner, config, "summation_method", "interpolation", &method));
-    KPAR_TRY(kpar_config_integer(owner, config, "num_thresholds", 200, &n));
-    KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, &logits));
-    if (strcmp(curve, "ROC") != 0 || strcmp(method, "interpolation") != 0 || n < 2)
-        return kpar_fail(
-            KPAR_EUNSUPPORTED,
-            "%s: supported are curve \"ROC\", summation_method \"interpolation\" and 2 thresholds or "
-            "more; found \"%s\", \"%s\" and %lld",
-            owner, curve, method, (long long)n);
-    kpar_shape shape = *kpar_lower_shape(lowering, prediction);
-    shape.dims[shape.rank++] = (kpar_dim){1, false};
-    kpar_value_id inputs[3] = {prediction, labels, -1};
-    KPAR_TRY(kpar_build_reshape(g, shape, prediction, &inputs[0]));
-    KPAR_TRY(kpar_build_reshape(g, shape, labels, &inputs[1]));
-    KPAR_TRY(kpar_build_iota(g, 0, KPAR_I32, (kpar_shape){.rank = 1, .dims = {{n, false}}}, &inputs[2]));
-    for (int k = 0; k < 2; k++) { /* yeses that are right and wrong, of each threshold */
-        kpar_expression_builder *e = kpar_expression_begin(3);
-        kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1), i = kpar_x_input(e, 2);
-        kpar_x threshold = kpar_x_div(e, i, constant(e, (double)(n - 1)));
-        threshold = kpar_x_select(e, kpar_x_eq(e, i, constant(e, 0)), constant(e, -1e-7), threshold);
-        threshold =
-            kpar_x_select(e, kpar_x_eq(e, i, constant(e, (double)(n - 1))), constant(e, 1 + 1e-7), threshold);
-        kpar_x said = kpar_x_lt(e, threshold, logits ? kpar_x_sigmoid(e, p) : p);
-        kpar_x counted = kpar_x_mul(e, said, k == 0 ? y : kpar_x_sub(e, constant(e, 1), y));
-        kpar_value_id *out = &sums->values[sums->n++];
-        KPAR_TRY(kpar_lower_apply(lowering, e, counted, inputs, 3, out));
-        KPAR_TRY(kpar_lower_weighted(lowering, *out, sums->weights, -1, out));
-        KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, all_but_last(lowering, *out), *out, out));
-    }
-    kpar_expression_builder *e = sums->e = kpar_expression_begin(2 * (int)n);
-    kpar_x area = constant(e, 0), half = constant(e, 0.5);
-    for (int i = 0; i + 1 < (int)n; i++) {
-        kpar_x width = kpar_x_sub(e, kpar_x_input(e, (int)n + i), kpar_x_input(e, (int)n + i + 1));
-        kpar_x height = kpar_x_mul(e, kpar_x_add(e, kpar_x_input(e, i), kpar_x_input(e, i + 1)), half);
-        area = kpar_x_add(e, area, kpar_x_mul(e, width, height));
-    }
-    kpar_x whole = kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_input(e, (int)n));
-    sums->result = quotient(e, area, whole);
-    return KPAR_OK;
-}
-
 static const kpar_metric_row rows[] = {
-    {"BinaryAccuracy", "", "share of values on the right side of the threshold", "threshold", binary_accuracy,
-     false, NULL},
+    {"BinaryAccuracy", "", "share of values on the right side of the threshold", "threshold",
+     .lower = binary_accuracy},
     {"CategoricalAccuracy", "", "share of rows whose likeliest class is the label's", "",
-     categorical_accuracy, false, NULL},
+     .lower = categorical_accuracy},
     {"SparseCategoricalAccuracy", "", "share of rows whose likeliest class is the label", "",
-     sparse_categorical_accuracy, true, NULL},
-    {"TopKCategoricalAccuracy", "", "share of rows whose label's class is among the k likeliest", "k", top_k,
-     false, NULL},
+     .lower = sparse_categorical_accuracy, .sparse = true},
+    {"TopKCategoricalAccuracy", "", "share of rows whose label's class is among the k likeliest", "k",
+     .lower = top_k},
     {"SparseTopKCategoricalAccuracy", "", "share of rows whose label is among the k likeliest", "k",
-     sparse_top_k, true, NULL},
-    {"CosineSimilarity", "", "1 for the same direction, -1 for the opposite", "axis", cosine_similarity,
-     false, NULL},
-    {"RootMeanSquaredError", "rmse RMSE", "root of the mean of (y - p)^2", "", NULL, false,
-     root_mean_squared_error},
+     .lower = sparse_top_k, .sparse = true},
+    {"CosineSimilarity", "", "1 for the same direction, -1 for the opposite", "axis",
+     .lower = cosine_similarity},
+    {"RootMeanSquaredError", "rmse RMSE", "root of the mean of (y - p)^2", "",
+     .sums = root_mean_squared_error},
     {"R2Score", "", "share of the labels' spread that predictions explain",
-     "class_aggregation num_regressors", NULL, false, r2_score},
-    {"Precision", "", "share of the yeses that are right", "thresholds", NULL, false, precision},
-    {"Recall", "", "share of the right yeses that are said", "thresholds", NULL, false, recall},
-    {"F1Score", "", "harmonic mean of precision and recall", "average threshold", NULL, false, f_score},
-    {"FBetaScore", "", "weighted harmonic mean of precision and recall", "average threshold beta", NULL,
-     false, f_score},
+     "class_aggregation num_regressors", .sums = r2_score},
+    {"Precision", "", "share of the yeses that are right", "thresholds", .sums = precision},
+    {"Recall", "", "share of the right yeses that are said", "thresholds", .sums = recall},
+    {"F1Score", "", "harmonic mean of precision and recall", "average threshold", .sums = f_score},
+    {"FBetaScore", "", "weighted harmonic mean of precision and recall", "average threshold beta",
+     .sums = f_score},
     {"AUC", "", "area under the curve of true over false yeses",
-     "num_thresholds curve summation_method from_logits", NULL, false, area_under_curve},
-    {"MeanSquaredError", "mse MSE", "the loss", "", NULL, false, NULL},
-    {"MeanAbsoluteError", "mae MAE", "the loss", "", NULL, false, NULL},
-    {"MeanAbsolutePercentageError", "mape MAPE", "the loss", "", NULL, false, NULL},
-    {"MeanSquaredLogarithmicError", "msle MSLE", "the loss", "", NULL, false, NULL},
-    {"Poisson", "", "the loss", "", NULL, false, NULL},
-    {"KLDivergence", "kld KLD", "the loss", "", NULL, false, NULL},
-    {"LogCosh", "logcosh", "the loss", "", NULL, false, NULL},
-    {"Hinge", "", "the loss", "", NULL, false, NULL},
-    {"SquaredHinge", "", "the loss", "", NULL, false, NULL},
-    {"CategoricalHinge", "", "the loss", "", NULL, false, NULL},
-    {"BinaryCrossentropy", "bce BCE", "the loss", "from_logits label_smoothing axis", NULL, false, NULL},
-    {"CategoricalCrossentropy", "", "the loss", "from_logits label_smoothing axis", NULL, false, NULL},
-    {"SparseCategoricalCrossentropy", "", "the loss", "from_logits axis", NULL, true, NULL},
+     "num_thresholds curve summation_method from_logits", .sums = kpar_metric_area_under_curve},
+    {"SensitivityAtSpecificity", "", "the best share of yeses found at a specificity",
+     "specificity num_thresholds class_id", .sums = kpar_metric_sensitivity},
+    {"SpecificityAtSensitivity", "", "the best share of noes left alone at a sensitivity",
+     "sensitivity num_thresholds class_id", .sums = kpar_metric_specificity},
+    {"PrecisionAtRecall", "", "the best precision at a recall", "recall num_thresholds class_id",
+     .sums = kpar_metric_precision},
+    {"RecallAtPrecision", "", "the best recall at a precision", "precision num_thresholds class_id",
+     .sums = kpar_metric_recall},
+    {"IoU", "", "intersection over union of some classes",
+     "num_classes target_class_ids ignore_class sparse_y_true sparse_y_pred axis", .sums = kpar_metric_iou,
+     .either = true},
+    {"MeanIoU", "", "intersection over union of all classes",
+     "num_classes ignore_class sparse_y_true sparse_y_pred axis", .sums = kpar_metric_mean_iou,
+     .either = true},
+    {"BinaryIoU", "", "intersection over union of no and yes", "target_class_ids threshold",
+     .sums = kpar_metric_binary_iou},
+    {"OneHotIoU", "", "intersection over union of some classes, of one-hot labels",
+     "num_classes target_class_ids ignore_class sparse_y_pred axis", .sums = kpar_metric_one_hot_iou},
+    {"OneHotMeanIoU", "", "intersection over union of all classes, of one-hot labels",
+     "num_classes ignore_class sparse_y_pred axis", .sums = kpar_metric_one_hot_mean_iou},
+    {"PearsonCorrelation", "", "of predictions and labels of a row", "axis", .lower = kpar_metric_pearson},
+    {"ConcordanceCorrelation", "", "of predictions and labels of a row", "axis",
+     .lower = kpar_metric_concordance},
+    {"MeanSquaredError", "mse MSE", "the loss", "", .lower = NULL},
+    {"MeanAbsoluteError", "mae MAE", "the loss", "", .lower = NULL},
+    {"MeanAbsolutePercentageError", "mape MAPE", "the loss", "", .lower = NULL},
+    {"MeanSquaredLogarithmicError", "msle MSLE", "the loss", "", .lower = NULL},
+    {"Poisson", "", "the loss", "", .lower = NULL},
+    {"KLDivergence", "kld KLD", "the loss", "", .lower = NULL},
+    {"LogCosh", "logcosh", "the loss", "", .lower = NULL},
+    {"Hinge", "", "the loss", "", .lower = NULL},
+    {"SquaredHinge", "", "the loss", "", .lower = NULL},
+    {"CategoricalHinge", "", "the loss", "", .lower = NULL},
+    {"BinaryCrossentropy", "bce BCE", "the loss", "from_logits label_smoothing axis", .lower = NULL},
+    {"CategoricalCrossentropy", "", "the loss", "from_logits label_smoothing axis", .lower = NULL},
+    {"SparseCategoricalCrossentropy", "", "the loss", "from_logits axis", .lower = NULL, .sparse = true},
 };
 
 const kpar_metric_row *kpar_metric_rows(int *n)

@@ -138,6 +138,7 @@ typedef struct kpar_metric_row {
     bool sparse; /* labels as in kpar_loss_row */
     kpar_status (*sums)(kpar_lowering *lowering, const json_t *config, const char *owner,
                         kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums);
+    bool either; /* labels of either kind: the row tells them by their dimensions */
 } kpar_metric_row;
 const kpar_metric_row *kpar_metric_rows(int *n);
 

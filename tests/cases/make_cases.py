@@ -240,6 +240,55 @@ def fit_outputs(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
+def metrics_of_classes(rng):
+    """fit: intersections over unions of class numbers and of one-hot labels, with weights in whole numbers and not; correlations; best
+    shares at thresholds of one class; short last batches"""
+    from keras import metrics as m
+    rows = 44
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    model = keras.Model(x, {"kind": layers.Dense(3, activation="softmax", name="kind")(hidden),
+                            "size": layers.Dense(4, activation="relu", name="size")(hidden)})
+    compiled(model, {"kind": "categorical_crossentropy", "size": "mean_squared_error"},
+             metrics={"kind": [m.OneHotIoU(3, [0, 2]), m.OneHotMeanIoU(3, ignore_class=2), m.PearsonCorrelation(),
+                               m.RecallAtPrecision(0.4, class_id=1, num_thresholds=20)],
+                      "size": [m.MeanIoU(3, dtype="float32"), m.IoU(2, [1]), m.ConcordanceCorrelation()]},
+             weighted_metrics={"kind": [m.OneHotMeanIoU(3), m.OneHotIoU(3, [1], dtype="float32", name="exact_weights"), m.PearsonCorrelation(),
+                                        m.PrecisionAtRecall(0.5, class_id=-1)],
+                               "size": [m.ConcordanceCorrelation()]})
+    return dict(model=model, x=features(rng, 12, rows=rows),
+                y={"kind": one_hot(rng, 3, rows=rows),
+                   "size": rng.uniform(-1, 4, size=(rows, 4)).astype("float32")},
+                sample_weight={name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("kind", "size")},
+                fit=dict(epochs=2, validation_split=0.25))
+
+
+def metrics_of_places(rng):
+    """fit: intersections over unions where each row has several places, and correlations of them, all with masks; a short last batch"""
+    from keras import metrics as m
+    rows, words = 36, layers.Input((4,), dtype="int32")
+    table = layers.Embedding(7, 6, mask_zero=True)(words)
+    model = keras.Model(words, {"tags": layers.Dense(4, activation="softmax", name="tags")(table), "sizes": layers.Dense(3, name="sizes")(table)})
+    compiled(model, {"tags": "sparse_categorical_crossentropy", "sizes": "mean_squared_error"}, metrics={
+        "tags": [m.MeanIoU(4, sparse_y_pred=False), m.IoU(5, [3, 0, 4], sparse_y_pred=False, ignore_class=1)],
+        "sizes": [m.PearsonCorrelation(), m.ConcordanceCorrelation(), m.MeanIoU(3, sparse_y_true=False, sparse_y_pred=False)]})
+    return dict(model=model, x=of_lengths(rng, 4, classes(rng, 7, 4, rows=rows)), y={"tags": classes(rng, 4, 4, rows=rows), "sizes": features(rng, 4, 3, rows=rows)},
+                fit=dict(epochs=2))
+
+
+def metrics_at_thresholds(rng):
+    """yes and no: best shares over many thresholds, one and two, and intersection over union, plain and weighted"""
+    from keras import metrics as m
+    model = dense_stack([8, 1], last="sigmoid")
+    compiled(model, "binary_crossentropy",
+             metrics=[m.SensitivityAtSpecificity(0.6), m.SpecificityAtSensitivity(0.6), m.PrecisionAtRecall(0.5), m.RecallAtPrecision(0.55),
+                      m.RecallAtPrecision(1.0, name="all_precise"), m.SensitivityAtSpecificity(0.3, num_thresholds=1, name="middle"),
+                      m.SpecificityAtSensitivity(1.0, num_thresholds=2, name="ends"), m.BinaryIoU(), m.BinaryIoU([1], threshold=0.4, name="yes_iou"),
+                      m.AUC(num_thresholds=30)],
+             weighted_metrics=[m.SensitivityAtSpecificity(0.4, num_thresholds=50), m.PrecisionAtRecall(0.7), m.BinaryIoU(name="weighted_iou"), m.AUC()])
+    return dict(model=model, x=features(rng, 12), y=classes(rng, 2, 1), sample_weight=rng.uniform(0.3, 3, size=ROWS).astype("float32"))
+
+
 def conv_padding(rng):
     """uneven SAME with stride 2, depthwise of multiplier 2, average pooling SAME, dilation in two dimensions, causal with dilation"""
     model = keras.Sequential([
@@ -673,7 +722,7 @@ def tables_and_pairs(rng):
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, nothing_to_train, fit_outputs, conv_padding, conv_one_dimension, transposed_kinds,
+         logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs]

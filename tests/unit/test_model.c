@@ -1031,6 +1031,10 @@ END_TEST
 #define ONE_OF(shape, name, config)                                                                          \
     "{\"layers\": [" INPUT(shape)                                                                            \
         LAYER(name, config, "0") "], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}"
+/* A metric of the output of PLAIN. */
+#define METRIC(loss, name, config)                                                                           \
+    PLAIN "\"losses\": [\"" loss "\"], \"metrics\": [[{\"class_name\": \"" name "\", \"config\": {" config   \
+          "}}]], " ADAM "}"
 #define PLAIN ONE_DENSE("{\"units\": 2}")
 
 START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
@@ -1208,8 +1212,28 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {PLAIN "\"losses\": [{\"class_name\": \"CategoricalCrossentropy\", \"config\": {\"axis\": 0}}], " ADAM
                "}",
          "axis", KPAR_EUNSUPPORTED},
-        {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[\"MeanIoU\"]], " ADAM "}",
-         "metric of output 'layer_1'|MeanIoU|accuracy", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "Sum", ""), "metric of output 'layer_1'|Sum|accuracy", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "MeanIoU", ""), "MeanIoU|num_classes|found 0", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "MeanIoU", "\"num_classes\": 3, \"axis\": 1"), "MeanIoU|axis -1|3 and 1",
+         KPAR_EUNSUPPORTED},
+        {METRIC("mse", "MeanIoU", "\"num_classes\": 3, \"sparse_y_true\": false"),
+         "sparse_y_true and sparse_y_pred", KPAR_EUNSUPPORTED},
+        {METRIC("sparse_categorical_crossentropy", "MeanIoU", "\"num_classes\": 3, \"sparse_y_true\": false"),
+         "MeanIoU|takes class numbers", KPAR_EUNSUPPORTED},
+        {METRIC("sparse_categorical_crossentropy", "OneHotMeanIoU", "\"num_classes\": 3"),
+         "OneHotMeanIoU|class numbers", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "IoU", "\"num_classes\": 3"), "target_class_ids|missing", KPAR_EFORMAT},
+        {METRIC("mse", "IoU", "\"num_classes\": 3, \"target_class_ids\": [3]"),
+         "target_class_ids|from 0 to 2", KPAR_EFORMAT},
+        {METRIC("mse", "BinaryIoU", "\"target_class_ids\": []"), "target_class_ids|a list", KPAR_EFORMAT},
+        {METRIC("mse", "RecallAtPrecision", ""), "precision|from 0 to 1", KPAR_EFORMAT},
+        {METRIC("mse", "PrecisionAtRecall", "\"recall\": 2"), "recall|is 2", KPAR_EFORMAT},
+        {METRIC("mse", "SensitivityAtSpecificity", "\"specificity\": 1, \"num_thresholds\": 0"),
+         "num_thresholds|is 0", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "SpecificityAtSensitivity", "\"sensitivity\": 1, \"class_id\": 99"), "class_id|is 99",
+         KPAR_EFORMAT},
+        {METRIC("mse", "PearsonCorrelation", "\"axis\": 0"), "PearsonCorrelation|axis", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "AUC", "\"curve\": \"PR\""), "AUC|curve|PR", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[\"sparse_categorical_accuracy\"]], " ADAM "}",
          "SparseCategoricalAccuracy|class numbers", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"muon\"}", "optimizer|muon|Adam", KPAR_EUNSUPPORTED},
