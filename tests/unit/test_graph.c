@@ -500,6 +500,39 @@ START_TEST(nothing_is_fused_across_layers)
 }
 END_TEST
 
+/* x squared in layer one, its tanh in layer two: two maps once they are cut into the stages given. */
+static kpar_graph *maps_of_two_layers(int stage_of_one, int stage_of_two)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F64);
+    g->layer = "one";
+    g->stage = stage_of_one;
+    const kpar_value_id y = unary(g, KPAR_SCALAR_SQUARE, feature_of(g, 0, "b 4"));
+    g->layer = "two";
+    g->stage = stage_of_two;
+    give(g, unary(g, KPAR_SCALAR_TANH, y));
+    return g;
+}
+
+START_TEST(maps_of_layers_on_one_stage_become_one_once_stages_are_cut)
+{
+    kpar_graph *g = maps_of_two_layers(1, 1), *fused = NULL;
+    ASSERT_OK(kpar_graph_fuse_layers(g, &fused));
+    ck_assert_uint_eq(fused->n_ops, 1);
+    ck_assert_str_eq(fused->ops[0].layer, "two");
+    ck_assert(evaluated(fused, fused->outputs[0].value) == evaluated(g, g->outputs[0].value));
+    kpar_graph_destroy(g);
+    kpar_graph_destroy(fused);
+}
+END_TEST
+
+START_TEST(maps_of_layers_on_two_stages_stay_apart)
+{
+    kpar_graph *g = passed(maps_of_two_layers(0, 1), kpar_graph_fuse_layers);
+    ck_assert_uint_eq(g->n_ops, 2);
+    kpar_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(what_others_read_or_see_is_not_fused_away)
 {
     kpar_graph *g = kpar_graph_create(KPAR_F64), *fused = NULL;
@@ -745,6 +778,8 @@ int main(void)
     tcase_add_test(passes, a_chain_of_maps_becomes_one_map);
     tcase_add_test(passes, two_matmuls_that_meet_in_a_map_keep_their_own_op);
     tcase_add_test(passes, nothing_is_fused_across_layers);
+    tcase_add_test(passes, maps_of_layers_on_one_stage_become_one_once_stages_are_cut);
+    tcase_add_test(passes, maps_of_layers_on_two_stages_stay_apart);
     tcase_add_test(passes, what_others_read_or_see_is_not_fused_away);
     tcase_add_test(passes, maps_of_smaller_shape_stay_apart);
     tcase_add_test(passes, maps_before_a_sum_are_computed_while_it_is_summed);
