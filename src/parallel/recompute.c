@@ -38,7 +38,8 @@ static void find_units(recomputing *c)
     const kpar_graph *g = c->r.old;
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        if (!is_computed(op) || op->part != KPAR_FORWARD || kpar_names_find(&c->layers, op->layer) >= 0) continue;
+        if (!is_computed(op) || op->part != KPAR_FORWARD || kpar_names_find(&c->layers, op->layer) >= 0)
+            continue;
         kpar_names_add(&c->layers, op->layer);
         KPAR_PUSH(c->units, c->n_units, c->units_capacity) = (unit){op->layer, op->stage, op->stage};
     }
@@ -167,15 +168,33 @@ static bool reads_again(const recomputing *c, const kpar_op *op)
     return false;
 }
 
+/* The forward part first: some of its ops, such as conversions for a reader in backward, may stand behind backward ones. */
+static void copy_forward(recomputing *c, bool *copied)
+{
+    const kpar_graph *g = c->r.old;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        copied[i] = op->phase != KPAR_PHASE_UPDATE && op->part == KPAR_FORWARD;
+        for (int k = 0; k < op->n_inputs; k++) {
+            const kpar_op_id maker = g->values[op->inputs[k]].op;
+            copied[i] = copied[i] && (maker < 0 || copied[maker]);
+        }
+        if (copied[i]) kpar_rebuild_copy(&c->r, (kpar_op_id)i);
+    }
+}
+
 static void rebuild(recomputing *c)
 {
     const kpar_graph *g = c->r.old;
+    bool *copied = kpar_alloc_zeroed(g->n_ops + 1, sizeof *copied);
+    copy_forward(c, copied);
     for (size_t i = 0; i < g->n_ops; i++) {
         const int block = c->block[i];
         if (block >= 0 && is_backward(&g->ops[i]) && !c->ran[block] && reads_again(c, &g->ops[i]))
             run_block_again(c, block);
-        kpar_rebuild_copy(&c->r, (kpar_op_id)i);
+        if (!copied[i]) kpar_rebuild_copy(&c->r, (kpar_op_id)i);
     }
+    kpar_free(copied);
 }
 
 kpar_status kpar_recompute_graph(const kpar_graph *graph, kpar_recompute recompute, kpar_graph **recomputed)

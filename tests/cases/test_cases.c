@@ -257,9 +257,10 @@ static const kpar_case_options deep_scheduled_layouts[] = {
 
 /* Activations that are computed again. */
 static const char *const recomputed[] = {"residual_blocks", "adam_transformer", "convnet_digits",
-                                         "regularizers_constraints", NULL};
+                                         "regularizers_constraints", "conv_depthwise_separable", "attention_heads", NULL};
 static const kpar_case_options recomputed_layouts[] = {
     {.mesh = {1, 1, 1}, .recompute = KPAR_RECOMPUTE_STAGE},
+    {.mesh = {1, 1, 2}, .recompute = KPAR_RECOMPUTE_STAGE},
     {.mesh = {1, 1, 1}, .recompute = KPAR_RECOMPUTE_BLOCK},
     {.mesh = {2, 1, 1}, .recompute = KPAR_RECOMPUTE_BLOCK, .zero = 1},
     {.mesh = {1, 1, 2}, .recompute = KPAR_RECOMPUTE_BLOCK},
