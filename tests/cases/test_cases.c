@@ -375,6 +375,7 @@ int main(int argc, char **argv)
     snprintf(data, sizeof data, "%s/tests/cases/data", source ? source : ".");
     const bool root = !comm || kpar_comm_rank(comm) == 0;
     if (root && !mkdtemp(folder)) return 1;
+    if (comm && kpar_comm_broadcast(comm, folder, sizeof folder, 0) != KPAR_OK) return 1;
     totals t = {
         .filter = argc > 1 + mpi ? argv[1 + mpi] : NULL, .data = data, .folder = folder, .comm = comm};
     run_all(&t);
