@@ -199,48 +199,6 @@ static kpar_status r2_score(kpar_lowering *lowering, const json_t *config, const
     return KPAR_OK;
 }
 
-/* The probability from which on a prediction is a yes. */
-static kpar_status read_threshold(const char *owner, const json_t *config, const char *key, double *threshold)
-{
-    const json_t *json = json_object_get(config, key);
-    if (json_is_array(json) && json_array_size(json) == 1) {
-        *threshold = json_number_value(json_array_get(json, 0));
-        return KPAR_OK;
-    }
-    return kpar_config_number(owner, config, key, 0.5, threshold);
-}
-
-/* Sums of yeses that are right, and of all yeses or of all that should be. */
-static kpar_status share_right(kpar_lowering *lowering, const json_t *config, const char *owner,
-                               kpar_value_id prediction, kpar_value_id labels, bool of_said,
-                               kpar_metric_sums *sums)
-{
-    double threshold;
-    KPAR_TRY(read_threshold(owner, config, "thresholds", &threshold));
-    for (int k = 0; k < 2; k++) {
-        kpar_expression_builder *e = kpar_expression_begin(2);
-        kpar_x said = kpar_x_lt(e, constant(e, threshold), kpar_x_input(e, 0)), zero = constant(e, 0);
-        kpar_x is = kpar_x_select(e, kpar_x_eq(e, kpar_x_input(e, 1), zero), zero, constant(e, 1));
-        kpar_x counted = k == 0 ? kpar_x_mul(e, said, is) : of_said ? said : is;
-        KPAR_TRY(add_sum(lowering, sums, 0, e, counted, prediction, labels));
-    }
-    sums->e = kpar_expression_begin(2);
-    sums->result = kpar_metric_quotient(sums->e, kpar_x_input(sums->e, 0), kpar_x_input(sums->e, 1));
-    return KPAR_OK;
-}
-
-static kpar_status precision(kpar_lowering *lowering, const json_t *config, const char *owner,
-                             kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
-{
-    return share_right(lowering, config, owner, prediction, labels, true, sums);
-}
-
-static kpar_status recall(kpar_lowering *lowering, const json_t *config, const char *owner,
-                          kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
-{
-    return share_right(lowering, config, owner, prediction, labels, false, sums);
-}
-
 /* 1 where a prediction is a yes: above the threshold, or without one the largest of its row. */
 static kpar_status decide(kpar_lowering *lowering, const json_t *config, const char *owner,
                           kpar_value_id prediction, kpar_value_id *said)
@@ -317,8 +275,12 @@ static const kpar_metric_row rows[] = {
      .sums = root_mean_squared_error},
     {"R2Score", "", "share of the labels' spread that predictions explain",
      "class_aggregation num_regressors", .sums = r2_score},
-    {"Precision", "", "share of the yeses that are right", "thresholds", .sums = precision},
-    {"Recall", "", "share of the right yeses that are said", "thresholds", .sums = recall},
+    {"Precision", "", "share of the yeses that are right", "thresholds class_id", .sums = kpar_metric_precision},
+    {"Recall", "", "share of the right yeses that are said", "thresholds class_id", .sums = kpar_metric_recall},
+    {"TruePositives", "", "yeses that are right", "thresholds", .sums = kpar_metric_true_positives},
+    {"FalsePositives", "", "yeses that are wrong", "thresholds", .sums = kpar_metric_false_positives},
+    {"TrueNegatives", "", "noes that are right", "thresholds", .sums = kpar_metric_true_negatives},
+    {"FalseNegatives", "", "noes that are wrong", "thresholds", .sums = kpar_metric_false_negatives},
     {"F1Score", "", "harmonic mean of precision and recall", "average threshold", .sums = f_score},
     {"FBetaScore", "", "weighted harmonic mean of precision and recall", "average threshold beta",
      .sums = f_score},
@@ -329,9 +291,9 @@ static const kpar_metric_row rows[] = {
     {"SpecificityAtSensitivity", "", "the best share of noes left alone at a sensitivity",
      "sensitivity num_thresholds class_id", .sums = kpar_metric_specificity},
     {"PrecisionAtRecall", "", "the best precision at a recall", "recall num_thresholds class_id",
-     .sums = kpar_metric_precision},
+     .sums = kpar_metric_precision_at_recall},
     {"RecallAtPrecision", "", "the best recall at a precision", "precision num_thresholds class_id",
-     .sums = kpar_metric_recall},
+     .sums = kpar_metric_recall_at_precision},
     {"IoU", "", "intersection over union of some classes",
      "num_classes target_class_ids ignore_class sparse_y_true sparse_y_pred axis", .sums = kpar_metric_iou,
      .either = true},
@@ -353,7 +315,7 @@ static const kpar_metric_row rows[] = {
     {"MeanSquaredLogarithmicError", "msle MSLE", "the loss", "", .lower = NULL},
     {"Poisson", "", "the loss", "", .lower = NULL},
     {"KLDivergence", "kld KLD", "the loss", "", .lower = NULL},
-    {"LogCosh", "logcosh", "the loss", "", .lower = NULL},
+    {"LogCosh", "logcosh LogCoshError", "the loss", "", .lower = NULL},
     {"Hinge", "", "the loss", "", .lower = NULL},
     {"SquaredHinge", "", "the loss", "", .lower = NULL},
     {"CategoricalHinge", "", "the loss", "", .lower = NULL},

@@ -22,7 +22,9 @@ typedef kpar_status kpar_metric_sums_function(kpar_lowering *lowering, const jso
                                               kpar_value_id labels, kpar_metric_sums *sums);
 /* metrics_thresholds.c */
 kpar_metric_sums_function kpar_metric_area_under_curve, kpar_metric_sensitivity, kpar_metric_specificity,
-    kpar_metric_precision, kpar_metric_recall;
+    kpar_metric_precision_at_recall, kpar_metric_recall_at_precision, kpar_metric_precision,
+    kpar_metric_recall, kpar_metric_true_positives, kpar_metric_false_positives, kpar_metric_true_negatives,
+    kpar_metric_false_negatives;
 /* metrics_confusion.c */
 kpar_metric_sums_function kpar_metric_iou, kpar_metric_mean_iou, kpar_metric_binary_iou,
     kpar_metric_one_hot_iou, kpar_metric_one_hot_mean_iou;

@@ -1,4 +1,4 @@
-/* Metrics of yes and no over many thresholds: sums for each of them, and what the best or all of them give. */
+/* Metrics of yes and no: at one threshold, and over many, with sums for each of them and what the best or all of them give. */
 #include "model/metrics.h"
 
 #include <string.h>
@@ -164,5 +164,84 @@ static kpar_status best_at(kpar_lowering *lowering, const json_t *config, const 
     }
 BEST_AT(kpar_metric_sensitivity, "specificity", SPECIFICITY, SENSITIVITY)
 BEST_AT(kpar_metric_specificity, "sensitivity", SENSITIVITY, SPECIFICITY)
-BEST_AT(kpar_metric_precision, "recall", SENSITIVITY, PRECISION)
-BEST_AT(kpar_metric_recall, "precision", PRECISION, SENSITIVITY)
+BEST_AT(kpar_metric_precision_at_recall, "recall", SENSITIVITY, PRECISION)
+BEST_AT(kpar_metric_recall_at_precision, "precision", PRECISION, SENSITIVITY)
+
+/* --- at one threshold --- */
+
+typedef enum answer { NO, YES, EITHER } answer;
+
+/* The prediction above which a yes is said. */
+static kpar_status read_threshold(const char *owner, const json_t *config, double *threshold)
+{
+    const json_t *json = json_object_get(config, "thresholds");
+    if (json_is_array(json) && json_array_size(json) != 1)
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: argument 'thresholds' has %zu numbers; supported is one, whose result is a number", owner,
+            json_array_size(json));
+    if (!json_is_array(json)) return kpar_config_number(owner, config, "thresholds", 0.5, threshold);
+    *threshold = json_number_value(json_array_get(json, 0));
+    return KPAR_OK;
+}
+
+/* Adds the sum of those for which `said` is said while `label` is right. */
+static kpar_status add_answers(kpar_lowering *lowering, double threshold, answer said, answer label,
+                               const kpar_value_id *inputs, kpar_metric_sums *sums)
+{
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x counted = constant(e, 1), yes = kpar_x_lt(e, constant(e, threshold), kpar_x_input(e, 0));
+    if (said != EITHER) counted = said == YES ? yes : kpar_x_sub(e, constant(e, 1), yes);
+    if (label != EITHER) counted = kpar_x_mul(e, counted, is(e, kpar_x_input(e, 1), label == YES));
+    return kpar_metric_add_sum(lowering, sums, 0, e, counted, inputs, 2);
+}
+
+/* The share that is right of those that are said, or of those that should be. */
+static kpar_status share_right(kpar_lowering *lowering, const json_t *config, const char *owner,
+                               kpar_value_id prediction, kpar_value_id labels, bool of_said,
+                               kpar_metric_sums *sums)
+{
+    double threshold;
+    KPAR_TRY(read_threshold(owner, config, &threshold));
+    KPAR_TRY(pick_class(lowering, config, owner, &prediction, &labels));
+    const kpar_value_id inputs[] = {prediction, labels};
+    KPAR_TRY(add_answers(lowering, threshold, YES, YES, inputs, sums));
+    KPAR_TRY(add_answers(lowering, threshold, of_said ? YES : EITHER, of_said ? EITHER : YES, inputs, sums));
+    sums->e = kpar_expression_begin(2);
+    sums->result = kpar_metric_quotient(sums->e, kpar_x_input(sums->e, 0), kpar_x_input(sums->e, 1));
+    return KPAR_OK;
+}
+
+kpar_status kpar_metric_precision(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                  kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
+{
+    return share_right(lowering, config, owner, prediction, labels, true, sums);
+}
+
+kpar_status kpar_metric_recall(kpar_lowering *lowering, const json_t *config, const char *owner,
+                               kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
+{
+    return share_right(lowering, config, owner, prediction, labels, false, sums);
+}
+
+static kpar_status count(kpar_lowering *lowering, const json_t *config, const char *owner, answer said,
+                         answer label, kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
+{
+    double threshold;
+    KPAR_TRY(read_threshold(owner, config, &threshold));
+    KPAR_TRY(add_answers(lowering, threshold, said, label, (kpar_value_id[]){prediction, labels}, sums));
+    sums->e = kpar_expression_begin(1);
+    sums->result = kpar_x_input(sums->e, 0);
+    return KPAR_OK;
+}
+
+#define COUNT_OF(name, said, label)                                                                          \
+    kpar_status name(kpar_lowering *lowering, const json_t *config, const char *owner,                       \
+                     kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)                 \
+    {                                                                                                        \
+        return count(lowering, config, owner, said, label, prediction, labels, sums);                        \
+    }
+COUNT_OF(kpar_metric_true_positives, YES, YES)
+COUNT_OF(kpar_metric_false_positives, YES, NO)
+COUNT_OF(kpar_metric_true_negatives, NO, NO)
+COUNT_OF(kpar_metric_false_negatives, NO, YES)

@@ -289,6 +289,18 @@ def metrics_at_thresholds(rng):
     return dict(model=model, x=features(rng, 12), y=classes(rng, 2, 1), sample_weight=rng.uniform(0.3, 3, size=ROWS).astype("float32"))
 
 
+def metrics_counted(rng):
+    """right and wrong yeses and noes, shares of one class, plain and weighted"""
+    from keras import metrics as m
+    model = dense_stack([8, 3], last="sigmoid")
+    compiled(model, "binary_crossentropy",
+             metrics=[m.TruePositives(), m.FalsePositives(thresholds=0.4), m.TrueNegatives(thresholds=[0.55]), m.FalseNegatives(),
+                      m.Precision(class_id=1), m.Recall(thresholds=0.4, class_id=2), m.LogCoshError()],
+             weighted_metrics=[m.TruePositives(name="weighted_yeses"), m.FalseNegatives(name="weighted_noes"), m.Precision(class_id=0, name="weighted_share")])
+    return dict(model=model, x=features(rng, 12), y=rng.integers(0, 2, size=(ROWS, 3)).astype("float32"),
+                sample_weight=rng.uniform(0.3, 3, size=ROWS).astype("float32"))
+
+
 def conv_padding(rng):
     """uneven SAME with stride 2, depthwise of multiplier 2, average pooling SAME, dilation in two dimensions, causal with dilation"""
     model = keras.Sequential([
@@ -722,7 +734,7 @@ def tables_and_pairs(rng):
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
-         logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, conv_padding, conv_one_dimension, transposed_kinds,
+         logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs]

@@ -1228,6 +1228,7 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {METRIC("mse", "BinaryIoU", "\"target_class_ids\": []"), "target_class_ids|a list", KPAR_EFORMAT},
         {METRIC("mse", "RecallAtPrecision", ""), "precision|from 0 to 1", KPAR_EFORMAT},
         {METRIC("mse", "PrecisionAtRecall", "\"recall\": 2"), "recall|is 2", KPAR_EFORMAT},
+        {METRIC("mse", "Precision", "\"thresholds\": [0.2, 0.8]"), "thresholds|2 numbers", KPAR_EUNSUPPORTED},
         {METRIC("mse", "SensitivityAtSpecificity", "\"specificity\": 1, \"num_thresholds\": 0"),
          "num_thresholds|is 0", KPAR_EUNSUPPORTED},
         {METRIC("mse", "SpecificityAtSensitivity", "\"sensitivity\": 1, \"class_id\": 99"), "class_id|is 99",
