@@ -72,7 +72,7 @@ static const kpar_option rows[] = {
      .preset_doc = "1; in a pipeline 4 a stage, as rows allow",
      .doc = "Parts in which a replica computes its rows"},
     {"batch-statistics", FIELD(batch_statistics), .choices = statistics, .preset = "batch",
-     .doc = "What BatchNormalization takes mean and variance of; microbatch: another result than Keras's"},
+     .doc = "What BatchNormalization, Dice and Tversky sum over; microbatch: another result than Keras's"},
     {"schedule", FIELD(schedule), .choices = schedules, .preset = "1f1b",
      .doc = "Order of a pipeline's forward and backward passes"},
     {"virtual-stages", FIELD(virtual_stages), .placeholder = "V",

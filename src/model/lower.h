@@ -56,7 +56,7 @@ typedef struct kpar_lowering {
     size_t activity_capacity;
 
     const char
-        *batch_statistics; /* what messages call a layer that normalizes over the batch; NULL: none does */
+        *batch_statistics; /* what messages call a layer or loss that sums over the batch; NULL: none does */
     int microbatches;      /* a replica; set before kpar_lower_forward, 1 at first */
 
     /* While lowering. */

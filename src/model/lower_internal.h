@@ -120,6 +120,8 @@ kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank
 kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes) KPAR_MUST_USE;
 kpar_status kpar_lower_axes_of(const kpar_lowering *lowering, const char *key, int rank,
                                unsigned *axes) KPAR_MUST_USE;
+kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *key, int rank,
+                         unsigned *axes) KPAR_MUST_USE;
 /* An array that the config holds, as nested lists of numbers. */
 kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value) KPAR_MUST_USE;
 /* Output of a call: kpar_tensor_ref to value, and to its mask. */

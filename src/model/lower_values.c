@@ -43,14 +43,19 @@ kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_v
     return kpar_build_cast(lowering->graph, lowering->graph->real, value, real);
 }
 
-kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank, int *dim)
+static kpar_status find_dim(const char *owner, int64_t axis, int rank, int *dim)
 {
     *dim = (int)(axis < 0 ? axis + rank : axis);
     if (*dim >= 1 && *dim < rank) return KPAR_OK;
     return kpar_fail(
         KPAR_EUNSUPPORTED,
-        "%s: argument 'axis' is %lld; expected a dimension after the batch of a tensor of rank %d",
-        lowering->owner, (long long)axis, rank);
+        "%s: argument 'axis' is %lld; expected a dimension after the batch of a tensor of rank %d", owner,
+        (long long)axis, rank);
+}
+
+kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank, int *dim)
+{
+    return find_dim(lowering->owner, axis, rank, dim);
 }
 
 kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
@@ -60,17 +65,22 @@ kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *a
 
 kpar_status kpar_lower_axes_of(const kpar_lowering *lowering, const char *key, int rank, unsigned *axes)
 {
-    const json_t *json = json_object_get(lowering->layer->config, key);
+    return kpar_axes_in(lowering->owner, lowering->layer->config, key, rank, axes);
+}
+
+kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *key, int rank, unsigned *axes)
+{
+    const json_t *json = json_object_get(config, key);
     int64_t axis;
     int dim;
     *axes = 0;
     for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
-        KPAR_TRY(kpar_lower_dim(lowering, json_integer_value(json_array_get(json, i)), rank, &dim));
+        KPAR_TRY(find_dim(owner, json_integer_value(json_array_get(json, i)), rank, &dim));
         *axes |= 1u << dim;
     }
     if (*axes) return KPAR_OK;
-    KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, key, -1, &axis));
-    KPAR_TRY(kpar_lower_dim(lowering, axis, rank, &dim));
+    KPAR_TRY(kpar_config_integer(owner, config, key, -1, &axis));
+    KPAR_TRY(find_dim(owner, axis, rank, &dim));
     *axes = 1u << dim;
     return KPAR_OK;
 }

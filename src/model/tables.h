@@ -103,7 +103,7 @@ const char *kpar_table_names(kpar_arena *arena, const void *rows, int n, size_t 
 typedef struct kpar_loss_row {
     const char *class_name, *aliases, *doc;
     const char *arguments; /* besides name, reduction and dtype */
-    /* prediction (batch, ..., classes) -> *values (batch, ...), with the last dimension reduced. */
+    /* prediction (batch, ..., classes) -> *values (batch, ...), with the last dimension reduced, or others. */
     kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner,
                          kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values);
     /* Where `lower` is NULL: of one element, whose mean over the last dimension is the loss. */

@@ -218,15 +218,14 @@ static kpar_status check_statistics(const kpar_plan *plan, const kpar_lowering *
     const kpar_plan_options *o = &plan->options;
     if (!lowering->batch_statistics) return KPAR_OK;
     if (o->leaves)
-        return kpar_fail(
-            KPAR_EUNSUPPORTED,
-            "%s: normalizes over the whole batch, which --reproducible sums up in %d parts: leave "
-            "--reproducible out, or freeze the layer (trainable = False)",
-            lowering->batch_statistics, o->leaves);
+        return kpar_fail(KPAR_EUSAGE,
+                         "%s: needs sums over the whole batch, which --reproducible makes in %d parts: leave "
+                         "--reproducible out, or do without (a layer: trainable = False; a loss: axis)",
+                         lowering->batch_statistics, o->leaves);
     if (o->microbatches == 1 || o->microbatch_statistics) return KPAR_OK;
     return kpar_fail(
         KPAR_EUSAGE,
-        "%s: normalizes over the whole batch, which a pipeline computes in %d microbatches: choose "
+        "%s: needs sums over the whole batch, which a pipeline computes in %d microbatches: choose "
         "--microbatches 1 for Keras's result, or --batch-statistics microbatch for another",
         lowering->batch_statistics, o->microbatches);
 }

@@ -19,7 +19,7 @@ typedef struct kpar_plan_options {
     int zero;                      /* 0 or 1 */
     bool split_features;
     int64_t split_vocabulary;        /* see parallel/place.h */
-    bool microbatch_statistics;      /* layers that normalize over the batch do so over each microbatch */
+    bool microbatch_statistics;      /* what sums over the batch does so over each microbatch */
     const char *const *stages;       /* first layers of stages 1 ..., or NULL */
     const int *nodes;                /* node of each rank; NULL: all on one */
     bool windows;                    /* ranks of a node share memory */

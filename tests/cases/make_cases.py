@@ -731,13 +731,41 @@ def tables_and_pairs(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x={"words": classes(rng, 6, 4), "signal": features(rng, 4, 3)}, y=classes(rng, 4))
 
 
+def overlapping(rng, dice, tversky, rows=ROWS, **more):
+    """Maps of 3 by 4 points in 2 classes, two outputs."""
+    x = layers.Input((6,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    def maps(name): return layers.Reshape((3, 4, 2), name=name)(layers.Dense(24, activation="sigmoid")(hidden))
+    model = keras.Model(x, {"areas": maps("areas"), "rare": maps("rare")})
+    compiled(model, {"areas": losses.Dice(**dice), "rare": losses.Tversky(alpha=0.3, beta=0.6, **tversky)}, metrics=None)
+    return dict(model=model, x=features(rng, 6, rows=rows), y={name: classes(rng, 2, 3, 4, 2, rows=rows).astype("float32") for name in ("areas", "rare")}, **more)
+
+
+def loss_overlap(rng):
+    """Dice and Tversky of each row, and of each class of a row"""
+    return overlapping(rng, dict(axis=(1, 2, 3)), dict(axis=[1, -2]))
+
+
+def loss_overlap_batch(rng):
+    """Dice and Tversky of the whole batch"""
+    return overlapping(rng, {}, dict(reduction="mean_with_sample_weight"))
+
+
+def fit_overlap_batch(rng):
+    """fit: Dice and Tversky of the whole batch with sample weights; short last batches in training and in validation"""
+    rows = 29
+    weights = {name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("areas", "rare")}
+    return overlapping(rng, {}, dict(reduction="mean_with_sample_weight"), rows, sample_weight=weights, fit=dict(epochs=2, validation_split=0.3))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
-         alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs]
+         alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
+         loss_overlap, loss_overlap_batch, fit_overlap_batch]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]

@@ -1200,8 +1200,14 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "layer_1|query, value", KPAR_EUNSUPPORTED},
         {PLAIN ADAM "}", "m.keras|not compiled with a loss", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"]}", "m.keras|not compiled with an optimizer", KPAR_EUNSUPPORTED},
-        {PLAIN "\"losses\": [\"dice\"], " ADAM "}", "m.keras|output 'layer_1'|dice|MeanSquaredError",
-         KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [{\"class_name\": \"Dice\", \"config\": {\"reduction\": \"sum\"}}], " ADAM "}",
+         "m.keras|output 'layer_1'|Dice|reduction|whole batch", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [{\"class_name\": \"Tversky\", \"config\": {\"axis\": [0, 1]}}], " ADAM "}",
+         "m.keras|output 'layer_1'|Tversky|axis|after the batch", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [{\"class_name\": \"Circle\", \"config\": {}}], " ADAM "}",
+         "m.keras|output 'layer_1'|'Circle' is not supported|MeanSquaredError", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"ctc\"], " ADAM "}",
+         "m.keras|output 'layer_1'|'ctc' is not supported|MeanSquaredError", KPAR_EUNSUPPORTED},
         {PLAIN
          "\"losses\": [{\"class_name\": \"MeanSquaredError\", \"config\": {\"reduction\": \"none\"}}], " ADAM
          "}",

@@ -249,6 +249,29 @@ START_TEST(options_that_cannot_be_served_are_named)
 }
 END_TEST
 
+START_TEST(sums_over_the_whole_batch_want_it_in_one_piece)
+{
+    static const char *const cases[][2] = {
+        {"tests/cases/data/normalizations/model.keras", "BatchNormalization"},
+        {"tests/cases/data/loss_overlap_batch/model.keras", "(Tversky)"},
+    };
+    for (int i = 0; i < 6; i++) {
+        kpar_plan_options o = options_of(1, 1, 1);
+        if (i < 2)
+            o.leaves = 2;
+        else
+            o.microbatches = 2;
+        o.microbatch_statistics = i >= 4;
+        planned p = plan_file(cases[i % 2][0], &o, TRAIN);
+        if (i < 4)
+            ASSERT_NOT_PLANNED(p, cases[i % 2][1], i < 2 ? "--reproducible" : "--microbatches 1");
+        else
+            ck_assert_msg(p.status == KPAR_OK, "%s", kpar_error_message());
+        planned_free(&p);
+    }
+}
+END_TEST
+
 START_TEST(a_choice_that_cannot_serve_is_refused_when_programs_are_emitted)
 {
     static const struct {
@@ -363,6 +386,7 @@ int main(void)
     tcase_add_test(all, a_send_and_a_receive_that_are_swapped_are_refused_naming_both_ranks);
     tcase_add_test(all, collectives_in_another_order_are_refused_naming_both_ranks);
     tcase_add_test(all, options_that_cannot_be_served_are_named);
+    tcase_add_test(all, sums_over_the_whole_batch_want_it_in_one_piece);
     tcase_add_test(all, a_choice_that_cannot_serve_is_refused_when_programs_are_emitted);
     tcase_add_test(all, equal_options_plan_alike_and_others_do_not);
     tcase_add_test(all, replicas_and_microbatches_share_the_rows_out);
