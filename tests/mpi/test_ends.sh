@@ -30,7 +30,7 @@ ends() {
     code=$?
     equal "$1: the job ends within 10 seconds" 1 $(($(date +%s) - began <= 10))
     equal "$1: no rank is left" 0 "$(living)"
-    equal "$1: one line of the launcher says so" 1 "$(grep -c '^kparrun: rank ' "$work/out")"
+    equal "$1: one line of the launcher says so" 1 "$(grep -c '^kparrun: \(no \)\{0,1\}rank ' "$work/out")"
 }
 plan() { start "$large" --data random:64 --batch-size 64 --pipeline 8; until_true are_started; }
 save() {
@@ -49,6 +49,7 @@ ends "an interrupt while all save" INT $launcher
 equal "an interrupt while all save: its code says that a checkpoint was kept" 75 $code
 save --stall-timeout 0.5
 ends "a rank stopped while all save" STOP "$(tail -n 1 "$work/pids")"
-contains "a rank stopped while all save: one that waits says so" " has waited " "$(tail -n 1 "$work/out")"
+# The launcher repeats it with Open MPI; MPICH leaves the ranks no time to tell the launcher once one aborts.
+contains "a rank stopped while all save: one that waits says so" " has waited " "$(cat "$work/out")"
 
 [ $failures -eq 0 ]
