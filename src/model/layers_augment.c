@@ -52,63 +52,68 @@ KPAR_LAYER(random_flip)
                             terms, 3, output);
 }
 
-static kpar_x between(kpar_expression_builder *e, kpar_x x, double low, double high)
+/* How much values of pixels change, of which range of values. */
+typedef struct change {
+    bool train;
+    double low, high, least, most;
+} change;
+
+static kpar_status begin_change(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs, change *c,
+                                kpar_value_id *images)
 {
-    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, low)), kpar_x_constant(e, high));
+    KPAR_TRY(begin(lowering, inputs, n_inputs, &c->train, images));
+    KPAR_TRY(read_pair(lowering, "factor", &c->low, &c->high));
+    return read_pair(lowering, "value_range", &c->least, &c->most);
+}
+
+static kpar_x within_range(kpar_expression_builder *e, kpar_x x, const change *c)
+{
+    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, c->least)), kpar_x_constant(e, c->most));
 }
 
 /* All pixels more or less by the same, a share of the range of values. */
 KPAR_LAYER(random_brightness)
 {
-    double low, high, least, most;
-    bool train;
+    change c;
     kpar_value_id terms[2];
-    KPAR_TRY(begin(lowering, inputs, n_inputs, &train, output));
-    KPAR_TRY(read_pair(lowering, "factor", &low, &high));
-    KPAR_TRY(read_pair(lowering, "value_range", &least, &most));
-    if (!train) return KPAR_OK;
+    KPAR_TRY(begin_change(lowering, inputs, n_inputs, &c, output));
+    if (!c.train) return KPAR_OK;
     terms[0] = *output;
-    KPAR_TRY(draw(lowering, "", *output, low * (most - least), high * (most - least), &terms[1]));
+    KPAR_TRY(draw(lowering, "", *output, c.low * (c.most - c.least), c.high * (c.most - c.least), &terms[1]));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x y = kpar_x_add(e, kpar_x_input(e, 0), kpar_x_input(e, 1));
-    return kpar_lower_apply(lowering, e, between(e, y, least, most), terms, 2, output);
+    return kpar_lower_apply(lowering, e, within_range(e, y, &c), terms, 2, output);
 }
 
 /* The distance of pixels from the mean of their channel is scaled. */
 KPAR_LAYER(random_contrast)
 {
-    double low, high, least, most;
-    bool train;
+    change c;
     kpar_value_id terms[3];
-    KPAR_TRY(begin(lowering, inputs, n_inputs, &train, output));
-    KPAR_TRY(read_pair(lowering, "factor", &low, &high));
-    KPAR_TRY(read_pair(lowering, "value_range", &least, &most));
-    if (!train) return KPAR_OK;
+    KPAR_TRY(begin_change(lowering, inputs, n_inputs, &c, output));
+    if (!c.train) return KPAR_OK;
     terms[0] = *output;
     KPAR_TRY(kpar_lower_mean(lowering, 1u << 1 | 1u << 2, true, *output, &terms[1]));
-    KPAR_TRY(draw(lowering, "", *output, 1 - low, 1 + high, &terms[2]));
+    KPAR_TRY(draw(lowering, "", *output, 1 - c.low, 1 + c.high, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x mean = kpar_x_input(e, 1), off = kpar_x_sub(e, kpar_x_input(e, 0), mean);
     kpar_x y = kpar_x_add(e, kpar_x_mul(e, off, kpar_x_input(e, 2)), mean);
-    return kpar_lower_apply(lowering, e, between(e, y, least, most), terms, 3, output);
+    return kpar_lower_apply(lowering, e, within_range(e, y, &c), terms, 3, output);
 }
 
 /* Images become their negatives, with a probability that is drawn too. */
 KPAR_LAYER(random_invert)
 {
-    double low, high, least, most;
-    bool train;
+    change c;
     kpar_value_id terms[3];
-    KPAR_TRY(begin(lowering, inputs, n_inputs, &train, output));
-    KPAR_TRY(read_pair(lowering, "factor", &low, &high));
-    KPAR_TRY(read_pair(lowering, "value_range", &least, &most));
-    if (!train) return KPAR_OK;
+    KPAR_TRY(begin_change(lowering, inputs, n_inputs, &c, output));
+    if (!c.train) return KPAR_OK;
     terms[0] = *output;
-    KPAR_TRY(draw(lowering, "", *output, low, high, &terms[1]));
+    KPAR_TRY(draw(lowering, "", *output, c.low, c.high, &terms[1]));
     KPAR_TRY(draw(lowering, "/threshold", *output, 0, 1, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x inverted = kpar_x_lt(e, kpar_x_input(e, 2), kpar_x_input(e, 1)), x = kpar_x_input(e, 0);
-    kpar_x y = kpar_x_select(e, inverted, kpar_x_sub(e, kpar_x_constant(e, most), x), x);
+    kpar_x y = kpar_x_select(e, inverted, kpar_x_sub(e, kpar_x_constant(e, c.most), x), x);
     return kpar_lower_apply(lowering, e, y, terms, 3, output);
 }
 

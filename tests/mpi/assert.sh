@@ -12,3 +12,5 @@ fail() { # fail SENTENCE EXPECTED FOUND
 }
 equal() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$@"; fi; }
 contains() { case $3 in *"$2"*) echo "ok: $1" ;; *) fail "$@" ;; esac; }
+
+is_open_mpi() { "${MPIRUN:-mpirun}" --version 2>&1 | grep -q -e "Open MPI" -e OpenRTE; }

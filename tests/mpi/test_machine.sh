@@ -40,7 +40,7 @@ tiny() {
     shift
     unshare -m sh -c 'mount -t tmpfs -o size=$0 none /dev/shm && exec "$@"' "$bytes" "$@" >"$work/out" 2>&1
 }
-if ! "${MPIRUN:-mpirun}" --version 2>&1 | grep -q -e "Open MPI" -e OpenRTE; then
+if ! is_open_mpi; then
     echo "skip: what Open MPI does with a tiny /dev/shm: this is another MPI"
 elif tiny 64k true; then
     for transport in auto mpi; do

@@ -71,7 +71,7 @@ short() {
     equal "$ranks $model $*: trains" 0 $?
     is_planned "$ranks $model $*"
 }
-if "${MPIRUN:-mpirun}" --version 2>&1 | grep -q -e "Open MPI" -e OpenRTE; then
+if is_open_mpi; then
     short 2 cases/data/lstm_embedding/model.keras # many small kernels
     short 1 cases/data/residual_blocks/model.keras --validation-split 0.3
     short 2 cases/data/conv2d/model.keras
