@@ -1,0 +1,257 @@
+/* Reading the optimizer's config, and lowering what it has besides the weights' own updates. */
+#include "model/optimizer.h"
+
+#include <string.h>
+
+/* What all optimizers have. Other arguments are refused unless null or false. */
+#define COMMON_ARGUMENTS                                                                                     \
+    "name learning_rate weight_decay clipvalue clipnorm global_clipnorm loss_scale_factor use_ema "          \
+    "ema_momentum "                                                                                          \
+    "ema_overwrite_frequency gradient_accumulation_steps"
+
+static kpar_status find_optimizer(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    const kpar_model *model = lowering->model;
+    const char *name;
+    int n;
+    const kpar_optimizer_row *rows = kpar_optimizer_rows(&n);
+    *o = (kpar_optimizer){.owner = kpar_arena_printf(lowering->arena, "%s: optimizer", model->file)};
+    if (!model->optimizer || json_is_null(model->optimizer))
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: the model is not compiled with an optimizer; compile it before saving",
+                         model->file);
+    KPAR_TRY(kpar_config_object(o->owner, model->optimizer, &name, &o->config));
+    o->row = kpar_table_find(rows, n, sizeof *rows, name);
+    if (!o->row)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is not supported; supported are: %s", o->owner, name,
+                         kpar_table_names(lowering->arena, rows, n, sizeof *rows));
+    o->owner = kpar_arena_printf(lowering->arena, "%s (%s)", o->owner, o->row->class_name);
+    return KPAR_OK;
+}
+
+kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name)
+{
+    const json_t *json = lowering->model->optimizer, *config = NULL;
+    const char *owner = kpar_arena_printf(lowering->arena, "%s: optimizer", lowering->model->file),
+               *class_name = "";
+    char text[128];
+    KPAR_TRY(kpar_config_object(owner, json, &class_name, &config));
+    kpar_snake_case(class_name, text, sizeof text);
+    return kpar_config_string(owner, config, "name", kpar_arena_strdup(lowering->arena, text), name);
+}
+
+static kpar_status check_at_least(const kpar_optimizer *o, const char *key, int64_t found, int64_t least)
+{
+    if (found >= least) return KPAR_OK;
+    return kpar_fail(KPAR_EFORMAT, "%s: argument '%s' is %lld, expected %lld or more", o->owner, key,
+                     (long long)found, (long long)least);
+}
+
+static kpar_status read_averages(kpar_optimizer *o)
+{
+    KPAR_TRY(kpar_config_boolean(o->owner, o->config, "use_ema", false, &o->averages));
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "ema_momentum", 0.99, &o->average_momentum));
+    KPAR_TRY(kpar_config_integer(o->owner, o->config, "ema_overwrite_frequency", 0, &o->overwrite));
+    KPAR_TRY(check_at_least(o, "ema_overwrite_frequency", o->overwrite, 0));
+    o->average = o->averages ? o->n_slots : -1;
+    if (o->averages) o->slots[o->n_slots++] = (kpar_optimizer_slot){"average", 0, 0, 0};
+    return KPAR_OK;
+}
+
+static kpar_status read_accumulation(kpar_optimizer *o)
+{
+    KPAR_TRY(kpar_config_integer(o->owner, o->config, "gradient_accumulation_steps", 1, &o->accumulate));
+    KPAR_TRY(check_at_least(o, "gradient_accumulation_steps", o->accumulate, 1));
+    o->accumulator = o->accumulate > 1 ? o->n_slots : -1;
+    if (o->accumulate > 1) o->slots[o->n_slots++] = (kpar_optimizer_slot){"gradient_accumulator", 1, 0, 0};
+    return KPAR_OK;
+}
+
+static kpar_status read_slots(kpar_optimizer *o)
+{
+    int n = 0;
+    KPAR_TRY(read_averages(o));
+    KPAR_TRY(read_accumulation(o));
+    o->first = o->n_slots;
+    KPAR_TRY(o->row->slots(o->owner, o->config, &o->slots[o->first], &n));
+    o->n_slots += n;
+    for (int s = o->first; s < o->n_slots; s++) o->slots[s].group += 2;
+    return KPAR_OK;
+}
+
+static kpar_status read_config(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    KPAR_TRY(kpar_lower_known(lowering, o->owner, o->config, COMMON_ARGUMENTS, o->row->arguments, ""));
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "weight_decay", o->row->weight_decay, &o->weight_decay));
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "clipvalue", 0, &o->clip));
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "clipnorm", 0, &o->clip_norm));
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "global_clipnorm", 0, &o->clip_together));
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "loss_scale_factor", 1, &o->loss_scale));
+    return read_slots(o);
+}
+
+kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss, kpar_value_id *scaled)
+{
+    kpar_optimizer o;
+    double scale;
+    *scaled = loss;
+    if (!lowering->model->optimizer || json_is_null(lowering->model->optimizer)) return KPAR_OK;
+    KPAR_TRY(find_optimizer(lowering, &o));
+    KPAR_TRY(kpar_config_number(o.owner, o.config, "loss_scale_factor", 1, &scale));
+    return scale == 1 ? KPAR_OK : kpar_build_affine(lowering->graph, loss, scale, 0, scaled);
+}
+
+static int add_variable(kpar_lowering *lowering, kpar_optimizer *o, kpar_variable variable)
+{
+    variable.path = kpar_arena_printf(lowering->arena, "optimizer/vars/%d", o->n_variables++);
+    variable.layer_index = -1;
+    if (variable.kind != KPAR_VARIABLE_SLOT) {
+        variable.layer = "";
+        variable.of = -1;
+    }
+    return kpar_catalog_add(lowering->catalog, &variable);
+}
+
+/* The rate by a schedule, as a map of the iteration. */
+static kpar_status schedule_rate(kpar_lowering *lowering, kpar_optimizer *o, const json_t *json)
+{
+    const char *name;
+    const json_t *config;
+    int n;
+    const kpar_schedule_row *rows = kpar_schedule_rows(&n);
+    const char *owner = kpar_arena_printf(lowering->arena, "%s: learning_rate", o->owner);
+    KPAR_TRY(kpar_config_object(owner, json, &name, &config));
+    const kpar_schedule_row *row = kpar_table_find(rows, n, sizeof *rows, name);
+    if (!row)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: schedule '%s' is not supported; supported are: %s", owner,
+                         name, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
+    owner = kpar_arena_printf(lowering->arena, "%s (%s)", owner, row->class_name);
+    KPAR_TRY(kpar_lower_known(lowering, owner, config, "name", row->arguments, ""));
+
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x rate = 0;
+    kpar_status status = row->formula(owner, config, e, kpar_x_input(e, 0), &rate);
+    if (status != KPAR_OK) {
+        kpar_expression_end(e, lowering->arena, NULL, 0);
+        return status;
+    }
+    return kpar_lower_apply(lowering, e, rate, &o->step, 1, &o->rate);
+}
+
+/* The iteration count and what follows from it: its next value, the rate. As in Keras, an optimizer that has nothing to
+ * update counts no iterations. */
+static kpar_status lower_rate(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    kpar_graph *g = lowering->graph;
+    const json_t *json = json_object_get(o->config, "learning_rate");
+    o->iteration = kpar_lower_step(lowering);
+    o->n_variables = 1;
+    kpar_value_id next = o->iteration;
+    if (lowering->n_weights > 0) KPAR_TRY(kpar_build_affine(g, o->iteration, 1, 1, &next));
+    kpar_graph_set_state(g, o->iteration, next);
+    KPAR_TRY(kpar_lower_real(lowering, o->iteration, &o->step));
+    if (json_is_object(json)) return schedule_rate(lowering, o, json);
+
+    kpar_variable rate = {.name = "learning_rate", .kind = KPAR_VARIABLE_LEARNING_RATE, .dtype = KPAR_F32};
+    KPAR_TRY(kpar_config_number(o->owner, o->config, "learning_rate", o->row->learning_rate, &rate.initial));
+    o->rate = kpar_lower_variable(lowering, add_variable(lowering, o, rate));
+    kpar_graph_set_state(g, o->rate, o->rate);
+    return KPAR_OK;
+}
+
+kpar_x kpar_optimizer_due(kpar_expression_builder *e, kpar_x count, int64_t every)
+{
+    kpar_x n = kpar_x_constant(e, (double)every);
+    kpar_x whole = kpar_x_mul(e, kpar_x_floor(e, kpar_x_div(e, count, n)), n);
+    return kpar_x_eq(e, kpar_x_sub(e, count, whole), kpar_x_constant(e, 0));
+}
+
+kpar_x kpar_optimizer_next(kpar_expression_builder *e, kpar_x count)
+{
+    return kpar_x_add(e, count, kpar_x_constant(e, 1));
+}
+
+kpar_x kpar_optimizer_updates(const kpar_optimizer *o, kpar_expression_builder *e, kpar_x step)
+{
+    if (o->accumulate == 1) return step;
+    return kpar_x_floor(e, kpar_x_div(e, step, kpar_x_constant(e, (double)o->accumulate)));
+}
+
+kpar_x kpar_optimizer_if_updated(const kpar_optimizer *o, kpar_expression_builder *e, kpar_x step,
+                                 kpar_x after, kpar_x before)
+{
+    if (o->accumulate == 1) return after;
+    return kpar_x_select(e, kpar_optimizer_due(e, kpar_optimizer_next(e, step), o->accumulate), after,
+                         before);
+}
+
+/* The row's scalar; the last of the optimizer's variables. */
+static kpar_status lower_scalar(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    const kpar_optimizer_scalar *scalar = &o->row->scalar;
+    o->scalar = -1;
+    if (!scalar->name) return KPAR_OK;
+    const kpar_value_id before =
+        kpar_lower_variable(lowering, add_variable(lowering, o,
+                                                   (kpar_variable){.name = scalar->name,
+                                                                   .kind = KPAR_VARIABLE_SCALAR,
+                                                                   .dtype = KPAR_F32,
+                                                                   .initial = scalar->initial}));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x after = kpar_x_input(e, 0), step = kpar_x_input(e, 1);
+    kpar_status status = scalar->formula(o->owner, o->config, e,
+                                         kpar_optimizer_next(e, kpar_optimizer_updates(o, e, step)), &after);
+    if (status != KPAR_OK) {
+        kpar_expression_end(e, lowering->arena, NULL, 0);
+        return status;
+    }
+    after = kpar_optimizer_if_updated(o, e, step, after, kpar_x_input(e, 0));
+    KPAR_TRY(kpar_lower_apply(lowering, e, after, (kpar_value_id[]){before, o->step}, 2, &o->scalar));
+    kpar_graph_set_state(lowering->graph, before, lowering->n_weights > 0 ? o->scalar : before);
+    return KPAR_OK;
+}
+
+/* Leaves out dimension `without` of the weight that the variable is like so far. */
+static void leave_out(kpar_variable *slot, int without)
+{
+    if (without == 0) return;
+    if (slot->rank < 2) {
+        slot->rank = 0;
+        slot->dtype = KPAR_I32;
+        return;
+    }
+    for (int i = slot->rank + without; i < slot->rank - 1; i++) slot->dims[i] = slot->dims[i + 1];
+    slot->rank--;
+}
+
+/* Slots of one group weight by weight, the groups one after the other. */
+static void add_slots(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    o->variables =
+        kpar_arena_alloc(lowering->arena, ((size_t)(lowering->n_weights * o->n_slots) + 1) * sizeof(int));
+    for (int group = 0; group < KPAR_ALL_SLOTS; group++)
+        for (int i = 0; i < lowering->n_weights; i++)
+            for (int s = 0; s < o->n_slots; s++) {
+                if (o->slots[s].group != group) continue;
+                kpar_variable slot = lowering->catalog->variables[lowering->weights[i]];
+                slot.name = o->slots[s].name;
+                slot.kind = KPAR_VARIABLE_SLOT;
+                slot.of = lowering->weights[i];
+                slot.initializer = NULL;
+                slot.ones[1] = 0;
+                slot.regularizer = slot.constraint = NULL;
+                slot.initial = o->slots[s].initial;
+                slot.is_average = s == o->average;
+                leave_out(&slot, o->slots[s].without);
+                o->variables[i * o->n_slots + s] = add_variable(lowering, o, slot);
+            }
+}
+
+kpar_status kpar_optimizer_begin(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    KPAR_TRY(find_optimizer(lowering, o));
+    KPAR_TRY(read_config(lowering, o));
+    KPAR_TRY(lower_rate(lowering, o));
+    add_slots(lowering, o);
+    return lower_scalar(lowering, o);
+}

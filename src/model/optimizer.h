@@ -1,0 +1,44 @@
+/* The optimizer that the config describes, and its variables in Keras's order: iteration, learning rate (unless there is a
+ * schedule), averages, gradients kept for a later update, the row's slots, its scalar. */
+#ifndef KPAR_MODEL_OPTIMIZER_H
+#define KPAR_MODEL_OPTIMIZER_H
+
+#include "model/lower_internal.h"
+
+/* Slots that any optimizer may have come before those of its row. */
+enum { KPAR_ALL_SLOTS = KPAR_OPTIMIZER_SLOTS + 2 };
+
+typedef struct kpar_optimizer {
+    const kpar_optimizer_row *row;
+    const json_t *config; /* NULL: defaults */
+    const char *owner;
+    double weight_decay, loss_scale;
+    double clip, clip_norm, clip_together; /* 0: none */
+    kpar_value_id clip_factor;             /* of clip_together */
+    int64_t accumulate;                    /* steps whose gradients are one update's, 1 at least */
+    bool averages;                         /* moving ones of the weights are kept */
+    double average_momentum;
+    int64_t overwrite; /* steps between which weights become their averages, 0: never */
+    kpar_optimizer_slot slots[KPAR_ALL_SLOTS];
+    int n_slots;
+    int average, accumulator, first;     /* slots: -1 none; the row's first */
+    int *variables;                      /* of slot s of weight i: [i * n_slots + s] */
+    kpar_value_id iteration, rate, step; /* step: the iteration as a real number */
+    kpar_value_id scalar;                /* the row's, after the step; -1: it has none */
+    int n_variables;                     /* named so far */
+} kpar_optimizer;
+
+/* Reads the config and lowers what is not of a weight: the iteration count, the rate, the scalar; adds all variables. */
+kpar_status kpar_optimizer_begin(kpar_lowering *lowering, kpar_optimizer *o) KPAR_MUST_USE;
+
+/* Whether the count is a multiple of `every`. */
+kpar_x kpar_optimizer_due(kpar_expression_builder *e, kpar_x count, int64_t every);
+/* count + 1 */
+kpar_x kpar_optimizer_next(kpar_expression_builder *e, kpar_x count);
+/* Updates before this step. */
+kpar_x kpar_optimizer_updates(const kpar_optimizer *o, kpar_expression_builder *e, kpar_x step);
+/* What an update makes of `before`, in a step that is one. */
+kpar_x kpar_optimizer_if_updated(const kpar_optimizer *o, kpar_expression_builder *e, kpar_x step,
+                                 kpar_x after, kpar_x before);
+
+#endif
