@@ -1,0 +1,138 @@
+/* Optimizers of Adam's family: averages of the gradient and of its square. Keras's epsilon is outside the root and not
+ * corrected for bias. */
+#include "model/optimizers.h"
+
+/* Adam: Kingma and Ba (2014), with AMSGrad by Reddi, Kale and Kumar (2018). */
+
+kpar_status kpar_optimizer_slots_adam(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
+                                      int *n)
+{
+    bool amsgrad;
+    KPAR_TRY(kpar_config_boolean(owner, config, "amsgrad", false, &amsgrad));
+    kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum", "velocity"}, 2, 0, 0);
+    if (amsgrad) kpar_optimizer_slots_together(slots, n, (const char *const[]){"velocity_hat"}, 1, 1, 0);
+    return KPAR_OK;
+}
+
+kpar_status kpar_optimizer_adam(const char *owner, const json_t *config, kpar_expression_builder *e,
+                                kpar_optimizer_formula *f)
+{
+    double beta_1, beta_2, epsilon;
+    bool amsgrad;
+    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
+    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
+    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
+    KPAR_TRY(kpar_config_boolean(owner, config, "amsgrad", false, &amsgrad));
+    kpar_x alpha =
+        kpar_x_div(e, kpar_x_mul(e, f->rate, kpar_x_sqrt(e, kpar_x_correction(e, beta_2, f->step))),
+                   kpar_x_correction(e, beta_1, f->step));
+    kpar_x m = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
+    kpar_x v = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
+    f->slots[0] = m;
+    f->slots[1] = v;
+    if (amsgrad) v = f->slots[2] = kpar_x_max(e, f->slots[2], v);
+    f->weight = kpar_x_sub(
+        e, f->weight, kpar_x_div(e, kpar_x_mul(e, m, alpha), kpar_x_plus(e, kpar_x_sqrt(e, v), epsilon)));
+    return KPAR_OK;
+}
+
+/* Adamax: the infinity norm in Adam's place of the second moment. */
+
+kpar_status kpar_optimizer_slots_adamax(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
+                                        int *n)
+{
+    (void)owner;
+    (void)config;
+    kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum", "norm"}, 2, 0, 0);
+    return KPAR_OK;
+}
+
+kpar_status kpar_optimizer_adamax(const char *owner, const json_t *config, kpar_expression_builder *e,
+                                  kpar_optimizer_formula *f)
+{
+    double beta_1, beta_2, epsilon;
+    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
+    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
+    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
+    kpar_x u = f->slots[1] = kpar_x_max(e, kpar_x_times(e, f->slots[1], beta_2), kpar_x_abs(e, f->gradient));
+    kpar_x scale = kpar_x_mul(e, kpar_x_correction(e, beta_1, f->step), kpar_x_plus(e, u, epsilon));
+    f->weight = kpar_x_sub(e, f->weight, kpar_x_div(e, kpar_x_mul(e, f->rate, m), scale));
+    return KPAR_OK;
+}
+
+/* Slots of the two below. */
+kpar_status kpar_optimizer_slots_moments(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
+                                         int *n)
+{
+    (void)owner;
+    (void)config;
+    kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum", "velocity"}, 2, 0, 0);
+    return KPAR_OK;
+}
+
+/* Nadam: Dozat (2016), Adam with Nesterov's momentum. */
+
+/* beta_1 (1 - 0.96^step / 2), the momentum of a step */
+static kpar_x nadam_momentum(kpar_expression_builder *e, double beta_1, kpar_x step)
+{
+    kpar_x half = kpar_x_times(e, kpar_x_pow(e, kpar_x_constant(e, 0.96), step), 0.5);
+    return kpar_x_times(e, kpar_x_sub(e, kpar_x_constant(e, 1), half), beta_1);
+}
+
+kpar_status kpar_optimizer_nadam_product(const char *owner, const json_t *config, kpar_expression_builder *e,
+                                         kpar_x step, kpar_x *product)
+{
+    double beta_1;
+    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
+    *product = kpar_x_mul(e, *product, nadam_momentum(e, beta_1, step));
+    return KPAR_OK;
+}
+
+kpar_status kpar_optimizer_nadam(const char *owner, const json_t *config, kpar_expression_builder *e,
+                                 kpar_optimizer_formula *f)
+{
+    double beta_1, beta_2, epsilon;
+    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
+    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
+    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
+    kpar_x one = kpar_x_constant(e, 1), now = nadam_momentum(e, beta_1, f->step),
+           next = nadam_momentum(e, beta_1, kpar_x_plus(e, f->step, 1));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
+    kpar_x of_mean = kpar_x_div(e, next, kpar_x_sub(e, one, kpar_x_mul(e, f->scalar, next)));
+    kpar_x of_gradient = kpar_x_div(e, kpar_x_sub(e, one, now), kpar_x_sub(e, one, f->scalar));
+    kpar_x mean = kpar_x_add(e, kpar_x_mul(e, m, of_mean), kpar_x_mul(e, f->gradient, of_gradient));
+    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, beta_2, f->step)));
+    kpar_optimizer_descend(e, f, kpar_x_div(e, mean, kpar_x_plus(e, root, epsilon)));
+    return KPAR_OK;
+}
+
+/* Lamb: You et al., "Large batch optimization for deep learning" (2019). */
+
+/* a / b, or 1 where either is 0 */
+static kpar_x ratio_or_one(kpar_expression_builder *e, kpar_x a, kpar_x b)
+{
+    kpar_x zero = kpar_x_constant(e, 0), one = kpar_x_constant(e, 1);
+    kpar_x inner = kpar_x_select(e, kpar_x_lt(e, zero, b), kpar_x_div(e, a, b), one);
+    return kpar_x_select(e, kpar_x_lt(e, zero, a), inner, one);
+}
+
+kpar_status kpar_optimizer_lamb(const char *owner, const json_t *config, kpar_expression_builder *e,
+                                kpar_optimizer_formula *f)
+{
+    double beta_1, beta_2, epsilon;
+    kpar_x of_weight, of_direction;
+    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
+    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
+    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
+    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, beta_2, f->step)));
+    kpar_x direction =
+        kpar_x_div(e, kpar_x_div(e, m, kpar_x_correction(e, beta_1, f->step)), kpar_x_plus(e, root, epsilon));
+    KPAR_TRY(kpar_update_norm(f->update, f->weight, KPAR_ALL_AXES, &of_weight));
+    KPAR_TRY(kpar_update_norm(f->update, direction, KPAR_ALL_AXES, &of_direction));
+    kpar_optimizer_descend(e, f, kpar_x_mul(e, ratio_or_one(e, of_weight, of_direction), direction));
+    return KPAR_OK;
+}
