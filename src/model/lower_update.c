@@ -7,6 +7,7 @@
 /* The update of one weight. */
 typedef struct weight_update {
     const kpar_optimizer *o;
+    const kpar_optimizer_slots *all;
     kpar_update u;
     const kpar_variable *variable;
     kpar_value_id value, slots[KPAR_ALL_SLOTS]; /* sources */
@@ -18,7 +19,7 @@ typedef struct weight_update {
 /* A slot as a tensor that broadcasts to the weight's shape. */
 static kpar_status slot_input(weight_update *w, int s)
 {
-    const int without = w->o->slots[s].without;
+    const int without = w->all->slots[s].without;
     kpar_value_id value = w->slots[s];
     if (without != 0 && w->u.shape.rank >= 2) {
         kpar_shape kept = w->u.shape;
@@ -55,12 +56,20 @@ static void take_accumulated(weight_update *w, kpar_x *gradient)
     *gradient = kpar_x_div(e, sum, kpar_x_constant(e, (double)o->accumulate));
 }
 
+static kpar_status decay_of(const kpar_optimizer *o, const kpar_variable *weight, double *decay)
+{
+    if (o->row->decay) return o->row->decay(o->owner, o->config, weight, decay);
+    return kpar_config_number(o->owner, o->config, "weight_decay", o->row->weight_decay, decay);
+}
+
 /* Clipping, weight decay and the row's formula. */
 static kpar_status take_step(weight_update *w)
 {
     const kpar_optimizer *o = w->o;
     kpar_expression_builder *e = w->u.e;
-    kpar_optimizer_formula f = {.weight = w->weight,
+    double weight_decay;
+    kpar_optimizer_formula f = {.variable = w->variable,
+                                .weight = w->weight,
                                 .gradient = w->gradient,
                                 .rate = w->rate,
                                 .step = kpar_optimizer_next(e, kpar_optimizer_updates(o, e, w->step)),
@@ -68,13 +77,14 @@ static kpar_status take_step(weight_update *w)
     if (o->scalar >= 0) f.scalar = kpar_update_input(&w->u, o->scalar);
     memcpy(f.slots, &w->old_slots[o->first], sizeof f.slots);
     KPAR_TRY(clip(w, &f.gradient));
-    if (o->weight_decay != 0) {
-        kpar_x decay = kpar_x_mul(e, f.rate, kpar_x_constant(e, o->weight_decay));
+    KPAR_TRY(decay_of(o, w->variable, &weight_decay));
+    if (weight_decay != 0) {
+        kpar_x decay = kpar_x_mul(e, f.rate, kpar_x_constant(e, weight_decay));
         f.weight = kpar_x_sub(e, f.weight, kpar_x_mul(e, f.weight, decay));
     }
     KPAR_TRY(o->row->formula(o->owner, o->config, e, &f));
     w->weight = kpar_optimizer_if_updated(o, e, w->step, f.weight, w->weight);
-    for (int s = o->first; s < o->n_slots; s++)
+    for (int s = o->first; s < w->all->n; s++)
         w->new_slots[s] = kpar_optimizer_if_updated(o, e, w->step, f.slots[s - o->first], w->old_slots[s]);
     return KPAR_OK;
 }
@@ -104,8 +114,8 @@ static kpar_status write_states(weight_update *w)
     kpar_x outputs[1 + KPAR_ALL_SLOTS] = {w->weight};
     kpar_value_id of[1 + KPAR_ALL_SLOTS] = {w->value}, values[1 + KPAR_ALL_SLOTS];
     int n = 1;
-    for (int s = 0; s < w->o->n_slots; s++) {
-        if (w->o->slots[s].without == 0) {
+    for (int s = 0; s < w->all->n; s++) {
+        if (w->all->slots[s].without == 0) {
             of[n] = w->slots[s];
             outputs[n++] = w->new_slots[s];
             continue;
@@ -129,7 +139,7 @@ static kpar_status begin_update(weight_update *w, kpar_value_id gradient)
     if (gradient >= 0) g = kpar_update_input(&w->u, gradient);
     w->rate = kpar_update_input(&w->u, o->rate);
     w->step = kpar_update_input(&w->u, o->step);
-    for (int s = 0; s < o->n_slots; s++) KPAR_TRY(slot_input(w, s));
+    for (int s = 0; s < w->all->n; s++) KPAR_TRY(slot_input(w, s));
     if (!w->moves) return KPAR_OK;
     if (o->loss_scale != 1) g = kpar_x_div(w->u.e, g, kpar_x_constant(w->u.e, o->loss_scale));
     KPAR_TRY(kpar_regularizer_gradient(&w->u, w->variable, w->value, &g));
@@ -153,14 +163,14 @@ static kpar_status begin_weight(kpar_lowering *lowering, const kpar_optimizer *o
     kpar_graph *g = lowering->graph;
     const kpar_variable *variable = &lowering->catalog->variables[lowering->weights[i]];
     *w = (weight_update){.o = o,
+                         .all = &o->slots[i],
                          .variable = variable,
                          .layer = kpar_arena_strdup(lowering->arena, variable->layer),
                          .value = kpar_lower_variable(lowering, lowering->weights[i]),
                          .moves = gradient >= 0 || variable->regularizer};
     g->layer = w->layer;
     if (gradient >= 0) KPAR_TRY(kpar_build_accumulate(g, gradient, &gradient));
-    for (int s = 0; s < o->n_slots; s++)
-        w->slots[s] = kpar_lower_variable(lowering, o->variables[i * o->n_slots + s]);
+    for (int s = 0; s < w->all->n; s++) w->slots[s] = kpar_lower_variable(lowering, w->all->variables[s]);
     kpar_update_begin(&w->u, lowering, kpar_lower_shape(lowering, w->value));
     return begin_update(w, gradient);
 }

@@ -53,8 +53,7 @@ static kpar_status read_averages(kpar_optimizer *o)
     KPAR_TRY(kpar_config_number(o->owner, o->config, "ema_momentum", 0.99, &o->average_momentum));
     KPAR_TRY(kpar_config_integer(o->owner, o->config, "ema_overwrite_frequency", 0, &o->overwrite));
     KPAR_TRY(check_at_least(o, "ema_overwrite_frequency", o->overwrite, 0));
-    o->average = o->averages ? o->n_slots : -1;
-    if (o->averages) o->slots[o->n_slots++] = (kpar_optimizer_slot){"average", 0, 0, 0};
+    o->average = o->averages ? o->first++ : -1;
     return KPAR_OK;
 }
 
@@ -62,32 +61,35 @@ static kpar_status read_accumulation(kpar_optimizer *o)
 {
     KPAR_TRY(kpar_config_integer(o->owner, o->config, "gradient_accumulation_steps", 1, &o->accumulate));
     KPAR_TRY(check_at_least(o, "gradient_accumulation_steps", o->accumulate, 1));
-    o->accumulator = o->accumulate > 1 ? o->n_slots : -1;
-    if (o->accumulate > 1) o->slots[o->n_slots++] = (kpar_optimizer_slot){"gradient_accumulator", 1, 0, 0};
+    o->accumulator = o->accumulate > 1 ? o->first++ : -1;
     return KPAR_OK;
 }
 
-static kpar_status read_slots(kpar_optimizer *o)
+/* The row's slots come behind those that any optimizer may have. */
+static kpar_status read_slots(const kpar_optimizer *o, const kpar_variable *weight, kpar_optimizer_slots *all)
 {
-    int n = 0;
-    KPAR_TRY(read_averages(o));
-    KPAR_TRY(read_accumulation(o));
-    o->first = o->n_slots;
-    KPAR_TRY(o->row->slots(o->owner, o->config, &o->slots[o->first], &n));
-    o->n_slots += n;
-    for (int s = o->first; s < o->n_slots; s++) o->slots[s].group += 2;
+    kpar_optimizer_kept own = {.owner = o->owner, .config = o->config, .weight = weight};
+    KPAR_TRY(o->row->keeps(&own));
+    all->n = o->first + own.n;
+    if (o->average >= 0) all->slots[o->average] = (kpar_optimizer_slot){"average", 0, 0, 0};
+    if (o->accumulator >= 0)
+        all->slots[o->accumulator] = (kpar_optimizer_slot){"gradient_accumulator", 1, 0, 0};
+    for (int s = 0; s < own.n; s++) {
+        all->slots[o->first + s] = own.slots[s];
+        all->slots[o->first + s].group += 2;
+    }
     return KPAR_OK;
 }
 
 static kpar_status read_config(kpar_lowering *lowering, kpar_optimizer *o)
 {
     KPAR_TRY(kpar_lower_known(lowering, o->owner, o->config, COMMON_ARGUMENTS, o->row->arguments, ""));
-    KPAR_TRY(kpar_config_number(o->owner, o->config, "weight_decay", o->row->weight_decay, &o->weight_decay));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipvalue", 0, &o->clip));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipnorm", 0, &o->clip_norm));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "global_clipnorm", 0, &o->clip_together));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "loss_scale_factor", 1, &o->loss_scale));
-    return read_slots(o);
+    KPAR_TRY(read_averages(o));
+    return read_accumulation(o);
 }
 
 kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss, kpar_value_id *scaled)
@@ -224,27 +226,42 @@ static void leave_out(kpar_variable *slot, int without)
     slot->rank--;
 }
 
-/* Slots of one group weight by weight, the groups one after the other. */
-static void add_slots(kpar_lowering *lowering, kpar_optimizer *o)
+static int add_slot(kpar_lowering *lowering, kpar_optimizer *o, int weight, const kpar_optimizer_slot *row,
+                    bool is_average)
 {
-    o->variables =
-        kpar_arena_alloc(lowering->arena, ((size_t)(lowering->n_weights * o->n_slots) + 1) * sizeof(int));
-    for (int group = 0; group < KPAR_ALL_SLOTS; group++)
-        for (int i = 0; i < lowering->n_weights; i++)
-            for (int s = 0; s < o->n_slots; s++) {
-                if (o->slots[s].group != group) continue;
-                kpar_variable slot = lowering->catalog->variables[lowering->weights[i]];
-                slot.name = o->slots[s].name;
-                slot.kind = KPAR_VARIABLE_SLOT;
-                slot.of = lowering->weights[i];
-                slot.initializer = NULL;
-                slot.ones[1] = 0;
-                slot.regularizer = slot.constraint = NULL;
-                slot.initial = o->slots[s].initial;
-                slot.is_average = s == o->average;
-                leave_out(&slot, o->slots[s].without);
-                o->variables[i * o->n_slots + s] = add_variable(lowering, o, slot);
-            }
+    kpar_variable slot = lowering->catalog->variables[weight];
+    slot.name = row->name;
+    slot.kind = KPAR_VARIABLE_SLOT;
+    slot.of = weight;
+    slot.initializer = NULL;
+    slot.ones[1] = 0;
+    slot.regularizer = slot.constraint = NULL;
+    slot.initial = row->initial;
+    slot.is_average = is_average;
+    leave_out(&slot, row->without);
+    return add_variable(lowering, o, slot);
+}
+
+static void add_group(kpar_lowering *lowering, kpar_optimizer *o, int group)
+{
+    for (int i = 0; i < lowering->n_weights; i++) {
+        kpar_optimizer_slots *all = &o->slots[i];
+        for (int s = 0; s < all->n; s++)
+            if (all->slots[s].group == group)
+                all->variables[s] =
+                    add_slot(lowering, o, lowering->weights[i], &all->slots[s], s == o->average);
+    }
+}
+
+/* Slots of one group weight by weight, the groups one after the other. */
+static kpar_status add_slots(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    const int n = lowering->n_weights;
+    o->slots = kpar_arena_alloc(lowering->arena, ((size_t)n + 1) * sizeof *o->slots);
+    for (int i = 0; i < n; i++)
+        KPAR_TRY(read_slots(o, &lowering->catalog->variables[lowering->weights[i]], &o->slots[i]));
+    for (int group = 0; group < KPAR_ALL_SLOTS; group++) add_group(lowering, o, group);
+    return KPAR_OK;
 }
 
 kpar_status kpar_optimizer_begin(kpar_lowering *lowering, kpar_optimizer *o)
@@ -252,6 +269,6 @@ kpar_status kpar_optimizer_begin(kpar_lowering *lowering, kpar_optimizer *o)
     KPAR_TRY(find_optimizer(lowering, o));
     KPAR_TRY(read_config(lowering, o));
     KPAR_TRY(lower_rate(lowering, o));
-    add_slots(lowering, o);
+    KPAR_TRY(add_slots(lowering, o));
     return lower_scalar(lowering, o);
 }

@@ -8,21 +8,26 @@
 /* Slots that any optimizer may have come before those of its row. */
 enum { KPAR_ALL_SLOTS = KPAR_OPTIMIZER_SLOTS + 2 };
 
+/* All slots of a weight. */
+typedef struct kpar_optimizer_slots {
+    kpar_optimizer_slot slots[KPAR_ALL_SLOTS];
+    int variables[KPAR_ALL_SLOTS]; /* in the catalog */
+    int n;
+} kpar_optimizer_slots;
+
 typedef struct kpar_optimizer {
     const kpar_optimizer_row *row;
     const json_t *config; /* NULL: defaults */
     const char *owner;
-    double weight_decay, loss_scale;
+    double loss_scale;
     double clip, clip_norm, clip_together; /* 0: none */
     kpar_value_id clip_factor;             /* of clip_together */
     int64_t accumulate;                    /* steps whose gradients are one update's, 1 at least */
     bool averages;                         /* moving ones of the weights are kept */
     double average_momentum;
-    int64_t overwrite; /* steps between which weights become their averages, 0: never */
-    kpar_optimizer_slot slots[KPAR_ALL_SLOTS];
-    int n_slots;
+    int64_t overwrite;                   /* steps between which weights become their averages, 0: never */
     int average, accumulator, first;     /* slots: -1 none; the row's first */
-    int *variables;                      /* of slot s of weight i: [i * n_slots + s] */
+    kpar_optimizer_slots *slots;         /* of each weight */
     kpar_value_id iteration, rate, step; /* step: the iteration as a real number */
     kpar_value_id scalar;                /* the row's, after the step; -1: it has none */
     int n_variables;                     /* named so far */

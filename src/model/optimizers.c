@@ -32,24 +32,23 @@ void kpar_optimizer_descend(kpar_expression_builder *e, kpar_optimizer_formula *
     f->weight = kpar_x_sub(e, f->weight, kpar_x_mul(e, f->rate, direction));
 }
 
-void kpar_optimizer_slots_together(kpar_optimizer_slot *slots, int *n, const char *const *names, int n_names,
-                                   int group, double initial)
+kpar_optimizer_slot *kpar_optimizer_keep(kpar_optimizer_kept *k, const char *name, int group, double initial)
 {
-    for (int i = 0; i < n_names; i++) slots[(*n)++] = (kpar_optimizer_slot){names[i], group, initial, 0};
+    k->slots[k->n] = (kpar_optimizer_slot){name, group, initial, 0};
+    return &k->slots[k->n++];
 }
 
 /* SGD */
 
-static kpar_status sgd_slots(const char *owner, const json_t *config, kpar_optimizer_slot *slots, int *n)
+KPAR_OPTIMIZER_KEEPS(sgd)
 {
     double momentum;
-    KPAR_TRY(kpar_config_number(owner, config, "momentum", 0, &momentum));
-    if (momentum != 0) kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum"}, 1, 0, 0);
+    KPAR_TRY(kpar_config_number(k->owner, k->config, "momentum", 0, &momentum));
+    if (momentum != 0) kpar_optimizer_keep(k, "momentum", 0, 0);
     return KPAR_OK;
 }
 
-static kpar_status sgd(const char *owner, const json_t *config, kpar_expression_builder *e,
-                       kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(sgd)
 {
     double momentum;
     bool nesterov;
@@ -69,16 +68,13 @@ static kpar_status sgd(const char *owner, const json_t *config, kpar_expression_
 
 /* Lion: Chen et al., "Symbolic discovery of optimization algorithms" (2023). */
 
-static kpar_status lion_slots(const char *owner, const json_t *config, kpar_optimizer_slot *slots, int *n)
+KPAR_OPTIMIZER_KEEPS(lion)
 {
-    (void)owner;
-    (void)config;
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum"}, 1, 0, 0);
+    kpar_optimizer_keep(k, "momentum", 0, 0);
     return KPAR_OK;
 }
 
-static kpar_status lion(const char *owner, const json_t *config, kpar_expression_builder *e,
-                        kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(lion)
 {
     double beta_1, beta_2;
     KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
@@ -90,17 +86,16 @@ static kpar_status lion(const char *owner, const json_t *config, kpar_expression
 
 /* Ftrl: McMahan et al., "Ad click prediction" (2013). */
 
-static kpar_status ftrl_slots(const char *owner, const json_t *config, kpar_optimizer_slot *slots, int *n)
+KPAR_OPTIMIZER_KEEPS(ftrl)
 {
     double initial;
-    KPAR_TRY(kpar_config_number(owner, config, "initial_accumulator_value", 0.1, &initial));
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"accumulator"}, 1, 0, initial);
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"linear"}, 1, 0, 0);
+    KPAR_TRY(kpar_config_number(k->owner, k->config, "initial_accumulator_value", 0.1, &initial));
+    kpar_optimizer_keep(k, "accumulator", 0, initial);
+    kpar_optimizer_keep(k, "linear", 0, 0);
     return KPAR_OK;
 }
 
-static kpar_status ftrl(const char *owner, const json_t *config, kpar_expression_builder *e,
-                        kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(ftrl)
 {
     double power, l1, l2, shrinkage, beta;
     KPAR_TRY(kpar_config_number(owner, config, "learning_rate_power", -0.5, &power));
@@ -123,44 +118,30 @@ static kpar_status ftrl(const char *owner, const json_t *config, kpar_expression
     return KPAR_OK;
 }
 
-#define NO_SCALAR                                                                                            \
-    {                                                                                                        \
-        NULL, 0, NULL                                                                                        \
-    }
+/* A row's functions, where it has no others. */
+#define FORMULA(row) .keeps = kpar_optimizer_keeps_##row, .formula = kpar_optimizer_##row
 static const kpar_optimizer_row rows[] = {
-    {"SGD", "", "gradient descent, with momentum and Nesterov's", "momentum nesterov", 0.01, 0, sgd_slots,
-     sgd, NO_SCALAR},
-    {"Adam", "", "adaptive moments", "beta_1 beta_2 epsilon amsgrad", 0.001, 0, kpar_optimizer_slots_adam,
-     kpar_optimizer_adam, NO_SCALAR},
-    {"AdamW", "", "Adam with weight decay", "beta_1 beta_2 epsilon amsgrad", 0.001, 0.004,
-     kpar_optimizer_slots_adam, kpar_optimizer_adam, NO_SCALAR},
-    {"Adamax", "", "Adam with the infinity norm", "beta_1 beta_2 epsilon", 0.001, 0,
-     kpar_optimizer_slots_adamax, kpar_optimizer_adamax, NO_SCALAR},
+    {"SGD", "", "gradient descent, with momentum and Nesterov's", "momentum nesterov", 0.01, 0, FORMULA(sgd)},
+    {"Adam", "", "adaptive moments", "beta_1 beta_2 epsilon amsgrad", 0.001, 0, FORMULA(adam)},
+    {"AdamW", "", "Adam with weight decay", "beta_1 beta_2 epsilon amsgrad", 0.001, 0.004, FORMULA(adam)},
+    {"Adamax", "", "Adam with the infinity norm", "beta_1 beta_2 epsilon", 0.001, 0, FORMULA(adamax)},
     {"RMSprop", "", "gradients over their root mean square", "rho momentum epsilon centered", 0.001, 0,
-     kpar_optimizer_slots_rmsprop, kpar_optimizer_rmsprop, NO_SCALAR},
+     FORMULA(rmsprop)},
     {"Adagrad", "", "gradients over the root of their summed squares", "initial_accumulator_value epsilon",
-     0.001, 0, kpar_optimizer_slots_adagrad, kpar_optimizer_adagrad, NO_SCALAR},
-    {"Adadelta", "", "steps scaled by the steps before", "rho epsilon", 0.001, 0,
-     kpar_optimizer_slots_adadelta, kpar_optimizer_adadelta, NO_SCALAR},
-    {"Lion", "", "the sign of the momentum", "beta_1 beta_2", 0.001, 0, lion_slots, lion, NO_SCALAR},
-    {"Nadam",
-     "",
-     "Adam with Nesterov's momentum",
-     "beta_1 beta_2 epsilon",
-     0.001,
-     0,
-     kpar_optimizer_slots_moments,
-     kpar_optimizer_nadam,
-     {"u_product", 1, kpar_optimizer_nadam_product}},
+     0.001, 0, FORMULA(adagrad)},
+    {"Adadelta", "", "steps scaled by the steps before", "rho epsilon", 0.001, 0, FORMULA(adadelta)},
+    {"Lion", "", "the sign of the momentum", "beta_1 beta_2", 0.001, 0, FORMULA(lion)},
+    {"Nadam", "", "Adam with Nesterov's momentum", "beta_1 beta_2 epsilon", 0.001, 0,
+     .keeps = kpar_optimizer_keeps_moments, .formula = kpar_optimizer_nadam,
+     .scalar = {"u_product", 1, kpar_optimizer_nadam_product}},
     {"Lamb", "", "Adam with steps in proportion to the weights", "beta_1 beta_2 epsilon", 0.001, 0,
-     kpar_optimizer_slots_moments, kpar_optimizer_lamb, NO_SCALAR},
+     .keeps = kpar_optimizer_keeps_moments, .formula = kpar_optimizer_lamb},
     {"Adafactor", "", "moments of rows and columns",
-     "beta_2_decay epsilon_1 epsilon_2 clip_threshold relative_step", 0.001, 0,
-     kpar_optimizer_slots_adafactor, kpar_optimizer_adafactor, NO_SCALAR},
+     "beta_2_decay epsilon_1 epsilon_2 clip_threshold relative_step", 0.001, 0, FORMULA(adafactor)},
     {"Ftrl", "", "follow the regularized leader",
      "learning_rate_power initial_accumulator_value l1_regularization_strength l2_regularization_strength "
      "l2_shrinkage_regularization_strength beta",
-     0.001, 0, ftrl_slots, ftrl, NO_SCALAR},
+     0.001, 0, FORMULA(ftrl)},
 };
 
 const kpar_optimizer_row *kpar_optimizer_rows(int *n)

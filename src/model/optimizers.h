@@ -15,31 +15,34 @@ kpar_x kpar_x_mixed(kpar_expression_builder *e, kpar_x average, kpar_x value, do
 
 /* weight - rate direction */
 void kpar_optimizer_descend(kpar_expression_builder *e, kpar_optimizer_formula *f, kpar_x direction);
-/* Fills `slots` with `names`, all of one group. */
-void kpar_optimizer_slots_together(kpar_optimizer_slot *slots, int *n, const char *const *names, int n_names,
-                                   int group, double initial);
+/* One slot more, of a group, see kpar_optimizer_slot. */
+kpar_optimizer_slot *kpar_optimizer_keep(kpar_optimizer_kept *k, const char *name, int group, double initial);
 
-/* The slots and the formula of a row. */
-#define KPAR_OPTIMIZER_SLOTS_OF(name)                                                                        \
-    kpar_status kpar_optimizer_slots_##name(const char *owner, const json_t *config,                         \
-                                            kpar_optimizer_slot *slots, int *n)
+/* What a row keeps, and its formula. */
+#define KPAR_OPTIMIZER_KEEPS(name) kpar_status kpar_optimizer_keeps_##name(kpar_optimizer_kept *k)
 #define KPAR_OPTIMIZER(name)                                                                                 \
     kpar_status kpar_optimizer_##name(const char *owner, const json_t *config, kpar_expression_builder *e,   \
                                       kpar_optimizer_formula *f)
-KPAR_OPTIMIZER_SLOTS_OF(adam);
-KPAR_OPTIMIZER_SLOTS_OF(adamax);
-KPAR_OPTIMIZER_SLOTS_OF(moments); /* momentum and velocity: of several rows */
-KPAR_OPTIMIZER_SLOTS_OF(rmsprop);
-KPAR_OPTIMIZER_SLOTS_OF(adagrad);
-KPAR_OPTIMIZER_SLOTS_OF(adadelta);
-KPAR_OPTIMIZER_SLOTS_OF(adafactor);
+KPAR_OPTIMIZER_KEEPS(sgd);
+KPAR_OPTIMIZER_KEEPS(adam);
+KPAR_OPTIMIZER_KEEPS(adamax);
+KPAR_OPTIMIZER_KEEPS(rmsprop);
+KPAR_OPTIMIZER_KEEPS(adagrad);
+KPAR_OPTIMIZER_KEEPS(adadelta);
+KPAR_OPTIMIZER_KEEPS(lion);
+KPAR_OPTIMIZER_KEEPS(ftrl);
+KPAR_OPTIMIZER_KEEPS(moments); /* momentum and velocity: of several rows */
+KPAR_OPTIMIZER_KEEPS(adafactor);
+KPAR_OPTIMIZER(sgd);
 KPAR_OPTIMIZER(adam);
 KPAR_OPTIMIZER(adamax);
-KPAR_OPTIMIZER(nadam);
-KPAR_OPTIMIZER(lamb);
 KPAR_OPTIMIZER(rmsprop);
 KPAR_OPTIMIZER(adagrad);
 KPAR_OPTIMIZER(adadelta);
+KPAR_OPTIMIZER(lion);
+KPAR_OPTIMIZER(ftrl);
+KPAR_OPTIMIZER(nadam);
+KPAR_OPTIMIZER(lamb);
 KPAR_OPTIMIZER(adafactor);
 /* The scalar that Nadam keeps: the product of its momenta. */
 kpar_status kpar_optimizer_nadam_product(const char *owner, const json_t *config, kpar_expression_builder *e,

@@ -3,21 +3,19 @@
 
 /* RMSprop: Hinton, lecture 6e (2012). */
 
-kpar_status kpar_optimizer_slots_rmsprop(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
-                                         int *n)
+KPAR_OPTIMIZER_KEEPS(rmsprop)
 {
     double momentum;
     bool centered;
-    KPAR_TRY(kpar_config_number(owner, config, "momentum", 0, &momentum));
-    KPAR_TRY(kpar_config_boolean(owner, config, "centered", false, &centered));
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"velocity"}, 1, 0, 0);
-    if (momentum > 0) kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum"}, 1, 1, 0);
-    if (centered) kpar_optimizer_slots_together(slots, n, (const char *const[]){"average_gradient"}, 1, 2, 0);
+    KPAR_TRY(kpar_config_number(k->owner, k->config, "momentum", 0, &momentum));
+    KPAR_TRY(kpar_config_boolean(k->owner, k->config, "centered", false, &centered));
+    kpar_optimizer_keep(k, "velocity", 0, 0);
+    if (momentum > 0) kpar_optimizer_keep(k, "momentum", 1, 0);
+    if (centered) kpar_optimizer_keep(k, "average_gradient", 2, 0);
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_rmsprop(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                   kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(rmsprop)
 {
     double rho, momentum, epsilon;
     bool centered;
@@ -40,17 +38,15 @@ kpar_status kpar_optimizer_rmsprop(const char *owner, const json_t *config, kpar
 
 /* Adagrad: Duchi, Hazan and Singer (2011). */
 
-kpar_status kpar_optimizer_slots_adagrad(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
-                                         int *n)
+KPAR_OPTIMIZER_KEEPS(adagrad)
 {
     double initial;
-    KPAR_TRY(kpar_config_number(owner, config, "initial_accumulator_value", 0.1, &initial));
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"accumulator"}, 1, 0, initial);
+    KPAR_TRY(kpar_config_number(k->owner, k->config, "initial_accumulator_value", 0.1, &initial));
+    kpar_optimizer_keep(k, "accumulator", 0, initial);
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_adagrad(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                   kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(adagrad)
 {
     double epsilon;
     KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
@@ -63,18 +59,14 @@ kpar_status kpar_optimizer_adagrad(const char *owner, const json_t *config, kpar
 
 /* Adadelta: Zeiler (2012). */
 
-kpar_status kpar_optimizer_slots_adadelta(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
-                                          int *n)
+KPAR_OPTIMIZER_KEEPS(adadelta)
 {
-    (void)owner;
-    (void)config;
-    kpar_optimizer_slots_together(
-        slots, n, (const char *const[]){"accumulated_grad", "accumulated_delta_var"}, 2, 0, 0);
+    kpar_optimizer_keep(k, "accumulated_grad", 0, 0);
+    kpar_optimizer_keep(k, "accumulated_delta_var", 0, 0);
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_adadelta(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                    kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(adadelta)
 {
     double rho, epsilon;
     KPAR_TRY(kpar_config_number(owner, config, "rho", 0.95, &rho));

@@ -1,14 +1,11 @@
 /* Adafactor: Shazeer and Stern (2018). The second moments of a matrix are kept as means of its rows and columns. */
 #include "model/optimizers.h"
 
-kpar_status kpar_optimizer_slots_adafactor(const char *owner, const json_t *config,
-                                           kpar_optimizer_slot *slots, int *n)
+KPAR_OPTIMIZER_KEEPS(adafactor)
 {
-    (void)owner;
-    (void)config;
-    slots[(*n)++] = (kpar_optimizer_slot){"row_velocity", 0, 0, -1};
-    slots[(*n)++] = (kpar_optimizer_slot){"column_velocity", 0, 0, -2};
-    slots[(*n)++] = (kpar_optimizer_slot){"velocity", 0, 0, 0};
+    kpar_optimizer_keep(k, "row_velocity", 0, 0)->without = -1;
+    kpar_optimizer_keep(k, "column_velocity", 0, 0)->without = -2;
+    kpar_optimizer_keep(k, "velocity", 0, 0);
     return KPAR_OK;
 }
 
@@ -52,8 +49,7 @@ static kpar_status adafactor_velocity(kpar_update *u, kpar_x squares, kpar_x dec
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_adafactor(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                     kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(adafactor)
 {
     double power, epsilon_1, epsilon_2, threshold;
     kpar_x size, length;

@@ -4,18 +4,17 @@
 
 /* Adam: Kingma and Ba (2014), with AMSGrad by Reddi, Kale and Kumar (2018). */
 
-kpar_status kpar_optimizer_slots_adam(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
-                                      int *n)
+KPAR_OPTIMIZER_KEEPS(adam)
 {
     bool amsgrad;
-    KPAR_TRY(kpar_config_boolean(owner, config, "amsgrad", false, &amsgrad));
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum", "velocity"}, 2, 0, 0);
-    if (amsgrad) kpar_optimizer_slots_together(slots, n, (const char *const[]){"velocity_hat"}, 1, 1, 0);
+    KPAR_TRY(kpar_config_boolean(k->owner, k->config, "amsgrad", false, &amsgrad));
+    kpar_optimizer_keep(k, "momentum", 0, 0);
+    kpar_optimizer_keep(k, "velocity", 0, 0);
+    if (amsgrad) kpar_optimizer_keep(k, "velocity_hat", 1, 0);
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_adam(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(adam)
 {
     double beta_1, beta_2, epsilon;
     bool amsgrad;
@@ -38,17 +37,14 @@ kpar_status kpar_optimizer_adam(const char *owner, const json_t *config, kpar_ex
 
 /* Adamax: the infinity norm in Adam's place of the second moment. */
 
-kpar_status kpar_optimizer_slots_adamax(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
-                                        int *n)
+KPAR_OPTIMIZER_KEEPS(adamax)
 {
-    (void)owner;
-    (void)config;
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum", "norm"}, 2, 0, 0);
+    kpar_optimizer_keep(k, "momentum", 0, 0);
+    kpar_optimizer_keep(k, "norm", 0, 0);
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_adamax(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                  kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(adamax)
 {
     double beta_1, beta_2, epsilon;
     KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
@@ -61,13 +57,11 @@ kpar_status kpar_optimizer_adamax(const char *owner, const json_t *config, kpar_
     return KPAR_OK;
 }
 
-/* Slots of the two below. */
-kpar_status kpar_optimizer_slots_moments(const char *owner, const json_t *config, kpar_optimizer_slot *slots,
-                                         int *n)
+/* Of the two below. */
+KPAR_OPTIMIZER_KEEPS(moments)
 {
-    (void)owner;
-    (void)config;
-    kpar_optimizer_slots_together(slots, n, (const char *const[]){"momentum", "velocity"}, 2, 0, 0);
+    kpar_optimizer_keep(k, "momentum", 0, 0);
+    kpar_optimizer_keep(k, "velocity", 0, 0);
     return KPAR_OK;
 }
 
@@ -89,8 +83,7 @@ kpar_status kpar_optimizer_nadam_product(const char *owner, const json_t *config
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_nadam(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                 kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(nadam)
 {
     double beta_1, beta_2, epsilon;
     KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
@@ -118,8 +111,7 @@ static kpar_x ratio_or_one(kpar_expression_builder *e, kpar_x a, kpar_x b)
     return kpar_x_select(e, kpar_x_lt(e, zero, a), inner, one);
 }
 
-kpar_status kpar_optimizer_lamb(const char *owner, const json_t *config, kpar_expression_builder *e,
-                                kpar_optimizer_formula *f)
+KPAR_OPTIMIZER(lamb)
 {
     double beta_1, beta_2, epsilon;
     kpar_x of_weight, of_direction;

@@ -196,9 +196,10 @@ typedef struct kpar_constraint_row {
 } kpar_constraint_row;
 const kpar_constraint_row *kpar_constraint_rows(int *n);
 
-/* Optimizers (optimizers.c): one formula for one weight. */
+/* Optimizers (optimizers.c and friends): one formula for one weight. */
 enum { KPAR_OPTIMIZER_SLOTS = 4 };
 typedef struct kpar_optimizer_formula {
+    const kpar_variable *variable;       /* the weight */
     kpar_x weight, gradient, rate, step; /* in: step is iterations + 1 */
     kpar_x slots[KPAR_OPTIMIZER_SLOTS];  /* in: before; out: after */
     kpar_x scalar;                       /* in: the row's scalar after the step */
@@ -212,6 +213,14 @@ typedef struct kpar_optimizer_slot {
     int without; /* the dimension that it lacks, counted from the end: -1 the last, -2 the one before; 0: none. Of a
                     weight with fewer than two dimensions it is then an int32 scalar that stays as it is */
 } kpar_optimizer_slot;
+/* The slots that a config uses for a weight, in Keras's order. */
+typedef struct kpar_optimizer_kept {
+    const char *owner; /* in */
+    const json_t *config;
+    const kpar_variable *weight;
+    kpar_optimizer_slot slots[KPAR_OPTIMIZER_SLOTS]; /* out */
+    int n;
+} kpar_optimizer_kept;
 /* A scalar that the optimizer keeps besides. */
 typedef struct kpar_optimizer_scalar {
     const char *name; /* NULL: none */
@@ -224,12 +233,13 @@ typedef struct kpar_optimizer_row {
     const char *arguments; /* its own, besides what all optimizers have */
     double learning_rate;  /* defaults where the config has none */
     double weight_decay;
-    /* The slots this config uses, in Keras's order, and their number. */
-    kpar_status (*slots)(const char *owner, const json_t *config, kpar_optimizer_slot *slots, int *n);
+    kpar_status (*keeps)(kpar_optimizer_kept *k);
     /* Writes weight and slots after the step. */
     kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e,
                            kpar_optimizer_formula *f);
     kpar_optimizer_scalar scalar;
+    /* The decay of a weight; NULL: the argument weight_decay. */
+    kpar_status (*decay)(const char *owner, const json_t *config, const kpar_variable *weight, double *decay);
 } kpar_optimizer_row;
 const kpar_optimizer_row *kpar_optimizer_rows(int *n);
 
