@@ -31,7 +31,6 @@ typedef struct kpar_variable {
     int64_t dims[KPAR_MAX_RANK];
     int layer_index; /* position of the layer among all layers in config order; -1 for the optimizer's */
     int of;          /* SLOT: the weight it belongs to; else -1 */
-    bool kept;       /* nothing reads it: it lies on the first stage and is saved as it came */
     bool is_average; /* SLOT: the weight's moving average, which replaces it when training ends */
 
     /* Initial value where no file has one. */

@@ -112,7 +112,7 @@ static kpar_status adapted(kpar_lowering *lowering, unsigned axes, const kpar_sh
     weight.name = "variance";
     weight.by_default = "Ones";
     KPAR_TRY(kpar_lower_weight(lowering, &weight, variance));
-    weight = (kpar_weight){.name = "count", .by_default = "Zeros", .frozen = true, .kept = true};
+    weight = (kpar_weight){.name = "count", .by_default = "Zeros", .frozen = true, .whole = true};
     KPAR_TRY(kpar_lower_weight(lowering, &weight, &count));
     if (lowering->mode == KPAR_MODE_TRAIN) kpar_graph_set_state(lowering->graph, count, count);
     return KPAR_OK;

@@ -94,7 +94,7 @@ typedef struct kpar_weight {
     int rank;
     int64_t dims[KPAR_MAX_RANK];
     bool frozen;     /* also where the layer is trained */
-    bool kept;       /* int64, and nothing reads it */
+    bool whole;      /* int64 */
     int64_t ones[2]; /* elements [first, end) that are 1 at first */
 } kpar_weight;
 

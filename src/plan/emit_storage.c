@@ -192,21 +192,26 @@ kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbat
     return *slot;
 }
 
-/* The variables that this rank's stage holds: those that its microbatch phase reads, their slots, and the optimizer's
- * scalars. */
+/* The variables that this rank's stage holds: those that it reads, their slots, and the optimizer's scalars. What no stage
+ * reads lies on the first, to be saved as it came. */
 static void find_present(const kpar_emitter *e, bool *present)
 {
     const kpar_graph *g = e->graph;
+    bool *read = kpar_alloc_zeroed((size_t)e->catalog->n + 1, sizeof *read);
     for (size_t i = 0; i < g->n_ops; i++)
-        for (int k = 0; e->needed[i] && k < g->ops[i].n_inputs; k++) {
+        for (int k = 0; k < g->ops[i].n_inputs; k++) {
             const kpar_value *v = &g->values[g->ops[i].inputs[k]];
-            if (v->phase == KPAR_PHASE_STATE) present[v->index] = true;
+            if (v->phase != KPAR_PHASE_STATE) continue;
+            read[v->index] = true;
+            if (e->needed[i]) present[v->index] = true;
         }
     for (int i = 0; i < e->catalog->n; i++) {
         const kpar_variable *v = &e->catalog->variables[i];
-        if (v->kind == KPAR_VARIABLE_SLOT && v->of >= 0 && present[v->of]) present[i] = true;
-        if (kpar_variable_is_optimizer_scalar(v) || (v->kept && e->me.pipeline == 0)) present[i] = true;
+        const int weight = v->kind == KPAR_VARIABLE_SLOT ? v->of : i;
+        if (kpar_variable_is_optimizer_scalar(v) || present[weight]) present[i] = true;
+        if (!read[weight] && e->me.pipeline == 0) present[i] = true;
     }
+    kpar_free(read);
 }
 
 static void layout_variable(kpar_emitter *e, const kpar_value *v)

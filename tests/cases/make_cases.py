@@ -203,6 +203,16 @@ def output_without_loss(rng):
     return dict(model=model, x=features(rng, 12), y={"kind": classes(rng, 4), "extra": features(rng, 6)})
 
 
+def unread_weights(rng):
+    """attention of which only the scores are used: what it has for its values is trained by nothing, decayed by nothing and saved as it came"""
+    x = layers.Input((5, 4))
+    both = layers.Dense(4, activation="tanh")(x)
+    scores = layers.MultiHeadAttention(2, 3, kernel_regularizer="l2")(both, both, return_attention_scores=True)[1]
+    model = keras.Model(x, layers.Dense(3, activation="softmax")(layers.Flatten()(scores)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.05, momentum=0.9, global_clipnorm=0.5)),
+                x=features(rng, 5, 4), y=classes(rng, 3))
+
+
 def logits_of_either(rng):
     """cross-entropies take the logits of a softmax or of sigmoids, whichever it is, behind layers that change nothing too, but not behind Flatten"""
     x = layers.Input((12,))
@@ -760,7 +770,7 @@ def fit_overlap_batch(rng):
 
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
-         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss,
+         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
@@ -768,7 +778,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          loss_overlap, loss_overlap_batch, fit_overlap_batch]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.
