@@ -12,7 +12,8 @@ libkpar_core_la_SOURCES += \
 	src/model/operations_product.c src/model/operations_image.c src/model/einsum.c src/model/einsum.h \
 	src/model/pick.c src/model/layers_augment.c src/model/layers_category.c src/model/resize.c src/model/resize.h src/model/layers_conv.c \
 	src/model/layers_conv_transpose.c src/model/layers_einsum.c src/model/layers_pool.c src/model/layers_random.c \
-	src/model/activations.c src/model/losses.c src/model/metrics.c src/model/metrics.h \
+	src/model/losses.c src/model/losses.h src/model/losses_categories.c src/model/losses_margins.c src/model/losses_overlap.c \
+	src/model/activations.c src/model/metrics.c src/model/metrics.h \
 	src/model/metrics_thresholds.c src/model/metrics_confusion.c src/model/metrics_correlation.c \
 	src/model/optimizers.c src/model/optimizers.h src/model/optimizers_moments.c src/model/optimizers_adaptive.c \
 	src/model/optimizers_factored.c src/model/schedules.c

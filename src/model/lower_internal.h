@@ -55,10 +55,10 @@ kpar_status kpar_lower_max_last(kpar_lowering *lowering, bool keep, kpar_value_i
 kpar_status kpar_lower_sum_last(kpar_lowering *lowering, bool keep, kpar_value_id a,
                                 kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
-/* losses.c: the config's `axis` is the last dimension. */
+/* losses_categories.c: the config's `axis` is the last dimension. */
 kpar_status kpar_lower_check_last(const char *owner, const json_t *config,
                                   const kpar_shape *shape) KPAR_MUST_USE;
-/* losses.c: the cosine of the angle between predictions and labels along the last dimension, times `sign`. */
+/* losses_margins.c: the cosine of the angle between predictions and labels along the last dimension, times `sign`. */
 kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
                               kpar_value_id prediction, kpar_value_id labels,
                               kpar_value_id *values) KPAR_MUST_USE;

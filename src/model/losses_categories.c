@@ -1,0 +1,160 @@
+/* Losses of categories: cross-entropies and what weighs them. As Keras's with TensorFlow: what comes straight from a
+ * softmax or a sigmoid is taken back to its logits, other probabilities are clipped to [1e-7, 1 - 1e-7]. */
+#include "model/losses.h"
+
+static kpar_x clip_probability(kpar_expression_builder *e, kpar_x p)
+{
+    return kpar_x_clip(e, p, KPAR_EPSILON, 1 - KPAR_EPSILON);
+}
+
+/* Replaces a prediction that is a softmax or a sigmoid by what that was of, and says so. Keras takes either for the
+ * logits of any cross-entropy: sigmoids under a categorical one count as if they were a softmax. */
+static kpar_status take_logits(kpar_lowering *lowering, kpar_value_id *prediction, bool *logits)
+{
+    if (lowering->logits < 0) return KPAR_OK;
+    *logits = true;
+    kpar_shape shape = *kpar_lower_shape(lowering, *prediction);
+    return kpar_build_reshape(lowering->graph, shape, lowering->logits, prediction);
+}
+
+kpar_status kpar_lower_check_last(const char *owner, const json_t *config, const kpar_shape *shape)
+{
+    int64_t axis;
+    KPAR_TRY(kpar_config_integer(owner, config, "axis", -1, &axis));
+    if (axis == -1 || axis == shape->rank - 1) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'axis' is %lld; only the last (-1) is supported", owner,
+                     (long long)axis);
+}
+
+/* Arguments that the cross-entropies share. */
+static kpar_status read_arguments(const char *owner, const json_t *config, const kpar_shape *shape,
+                                  bool *logits, double *smoothing)
+{
+    KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, logits));
+    KPAR_TRY(kpar_config_number(owner, config, "label_smoothing", 0, smoothing));
+    return kpar_lower_check_last(owner, config, shape);
+}
+
+/* Of yes and no: softplus(z) - y z of a logit, -y log(p) - (1 - y) log(1 - p) of a probability. */
+static kpar_x logits_entropy(kpar_expression_builder *e, kpar_x z, kpar_x y)
+{
+    return kpar_x_sub(e, kpar_x_softplus(e, z), kpar_x_mul(e, z, y));
+}
+
+static kpar_x probability_entropy(kpar_expression_builder *e, kpar_x p, kpar_x y)
+{
+    kpar_x one = kpar_x_constant(e, 1);
+    p = clip_probability(e, p);
+    kpar_x yes = kpar_x_mul(e, y, kpar_x_log(e, p));
+    kpar_x no = kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_log(e, kpar_x_sub(e, one, p)));
+    return kpar_x_neg(e, kpar_x_add(e, yes, no));
+}
+
+KPAR_LOSS(binary_cross_entropy)
+{
+    bool logits;
+    double smoothing;
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1);
+    y = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, 1 - smoothing)),
+                   kpar_x_constant(e, 0.5 * smoothing));
+    kpar_x value = logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
+    return kpar_lower_mean_last(lowering, *values, values);
+}
+
+/* -sum(y log(clip(p / sum(p)))) over the last dimension. */
+static kpar_status cross_entropy_of_probabilities(kpar_lowering *lowering, kpar_value_id p, kpar_value_id y,
+                                                  kpar_value_id *values)
+{
+    kpar_value_id sum;
+    KPAR_TRY(kpar_lower_sum_last(lowering, true, p, &sum));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x share = clip_probability(e, kpar_x_div(e, kpar_x_input(e, 0), kpar_x_input(e, 2)));
+    kpar_x value = kpar_x_neg(e, kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_log(e, share)));
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){p, y, sum}, 3, values));
+    return kpar_lower_sum_last(lowering, false, *values, values);
+}
+
+KPAR_LOSS(categorical_cross_entropy)
+{
+    bool logits;
+    double smoothing;
+    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    const double classes = (double)shape.dims[shape.rank - 1].size;
+    KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
+    KPAR_TRY(kpar_build_affine(lowering->graph, labels, 1 - smoothing, smoothing / classes, &labels));
+    if (logits) return kpar_build_cross_entropy(lowering->graph, prediction, labels, false, values);
+    return cross_entropy_of_probabilities(lowering, prediction, labels, values);
+}
+
+KPAR_LOSS(sparse_categorical_cross_entropy)
+{
+    bool logits;
+    double smoothing;
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
+    if (!logits) {
+        kpar_expression_builder *e = kpar_expression_begin(1);
+        kpar_x log_p = kpar_x_log(e, clip_probability(e, kpar_x_input(e, 0)));
+        KPAR_TRY(kpar_lower_apply(lowering, e, log_p, &prediction, 1, &prediction));
+    }
+    return kpar_build_cross_entropy(lowering->graph, prediction, labels, true, values);
+}
+
+/* Focal losses: Lin et al., "Focal loss for dense object detection" (2017). */
+
+/* (1 - p_t)^gamma times the cross-entropy, p_t the probability given to the truth. */
+KPAR_LOSS(binary_focal)
+{
+    bool logits, balanced;
+    double smoothing, gamma, alpha;
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
+    KPAR_TRY(kpar_config_number(owner, config, "gamma", 2, &gamma));
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.25, &alpha));
+    KPAR_TRY(kpar_config_boolean(owner, config, "apply_class_balancing", false, &balanced));
+    KPAR_TRY(take_logits(lowering, &prediction, &logits));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1), one = kpar_x_constant(e, 1), value;
+    y = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, 1 - smoothing)),
+                   kpar_x_constant(e, 0.5 * smoothing));
+    value = logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
+    if (logits) p = kpar_x_sigmoid(e, p);
+    kpar_x miss = kpar_x_sub(
+        e, one,
+        kpar_x_add(e, kpar_x_mul(e, y, p), kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_sub(e, one, p))));
+    value = kpar_x_mul(e, kpar_x_pow(e, miss, kpar_x_constant(e, gamma)), value);
+    if (balanced) {
+        kpar_x yes = kpar_x_mul(e, y, kpar_x_constant(e, alpha));
+        kpar_x no = kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_constant(e, 1 - alpha));
+        value = kpar_x_mul(e, kpar_x_add(e, yes, no), value);
+    }
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
+    return kpar_lower_mean_last(lowering, *values, values);
+}
+
+/* -sum(alpha (1 - p)^gamma y log(p)), p a share of the row's sum. */
+KPAR_LOSS(categorical_focal)
+{
+    bool logits;
+    double smoothing, gamma, alpha;
+    kpar_value_id sum;
+    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
+    KPAR_TRY(kpar_config_number(owner, config, "gamma", 2, &gamma));
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.25, &alpha));
+    KPAR_TRY(kpar_build_affine(lowering->graph, labels, 1 - smoothing,
+                               smoothing / (double)shape.dims[shape.rank - 1].size, &labels));
+    if (logits) KPAR_TRY(kpar_build_softmax(lowering->graph, prediction, &prediction));
+    KPAR_TRY(kpar_lower_sum_last(lowering, true, prediction, &sum));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x share = clip_probability(e, kpar_x_div(e, kpar_x_input(e, 0), kpar_x_input(e, 2)));
+    kpar_x entropy = kpar_x_neg(e, kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_log(e, share)));
+    kpar_x miss = kpar_x_pow(e, kpar_x_sub(e, kpar_x_constant(e, 1), share), kpar_x_constant(e, gamma));
+    kpar_x value = kpar_x_mul(e, kpar_x_mul(e, miss, kpar_x_constant(e, alpha)), entropy);
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels, sum}, 3, values));
+    return kpar_lower_sum_last(lowering, false, *values, values);
+}

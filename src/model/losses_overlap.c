@@ -1,0 +1,83 @@
+/* Losses of overlaps: Milletari et al., "V-Net" (2016); Salehi et al., "Tversky loss function for image segmentation"
+ * (2017). */
+#include "model/losses.h"
+
+#include <string.h>
+
+/* What an overlap is taken of. */
+typedef struct overlap {
+    unsigned axes; /* that are summed over */
+    kpar_value_id prediction, labels,
+        rows; /* rows: 1 or 0, whether a row is one of the batch's; -1: rows are apart */
+} overlap;
+
+/* Without 'axis' the sums are over the whole batch. */
+static kpar_status begin_overlap(kpar_lowering *lowering, const json_t *config, const char *owner, overlap *o)
+{
+    const int rank = kpar_lower_shape(lowering, o->prediction)->rank;
+    const char *reduction;
+    o->rows = -1;
+    if (!json_is_null(json_object_get(config, "axis")) && json_object_get(config, "axis"))
+        return kpar_axes_in(owner, config, "axis", rank, &o->axes);
+    KPAR_TRY(kpar_config_string(owner, config, "reduction", "sum_over_batch_size", &reduction));
+    if (strcmp(reduction, "sum") == 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: argument 'reduction' is \"sum\" of one value for the whole batch; supported is "
+                         "sum_over_batch_size, or \"sum\" with an 'axis'",
+                         owner);
+    lowering->batch_statistics = owner;
+    o->axes = (1u << rank) - 1;
+    o->rows = kpar_lower_row_weights(lowering, 0, false);
+    return KPAR_OK;
+}
+
+/* The sum of p y, or of p (1 - y), or of (1 - p) y. */
+static kpar_status overlap_sum(kpar_lowering *lowering, const overlap *o, bool predicted, bool labelled,
+                               kpar_value_id *sum)
+{
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1), one = kpar_x_constant(e, 1);
+    if (!predicted) p = kpar_x_sub(e, one, p);
+    if (!labelled) y = kpar_x_sub(e, one, y);
+    KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_mul(e, p, y), (kpar_value_id[]){o->prediction, o->labels},
+                              2, sum));
+    if (o->rows >= 0) KPAR_TRY(kpar_lower_weighted(lowering, *sum, o->rows, -1, sum));
+    return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, o->axes, *sum, sum);
+}
+
+/* 1 - both / (both + alpha missed + beta wrong + epsilon); one value for the whole batch is that of each row. */
+static kpar_status lower_overlap(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                 double alpha, double beta, double epsilon, overlap *o, kpar_value_id *values)
+{
+    kpar_value_id sums[3];
+    KPAR_TRY(begin_overlap(lowering, config, owner, o));
+    KPAR_TRY(overlap_sum(lowering, o, true, true, &sums[0]));
+    KPAR_TRY(overlap_sum(lowering, o, false, true, &sums[1]));
+    KPAR_TRY(overlap_sum(lowering, o, true, false, &sums[2]));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x both = kpar_x_input(e, 0);
+    kpar_x missed = kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, alpha));
+    kpar_x wrong = kpar_x_mul(e, kpar_x_input(e, 2), kpar_x_constant(e, beta));
+    kpar_x all =
+        kpar_x_add(e, kpar_x_add(e, both, missed), kpar_x_add(e, wrong, kpar_x_constant(e, epsilon)));
+    kpar_x value = kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_div(e, both, all));
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, sums, 3, values));
+    if (o->rows < 0) return KPAR_OK;
+    return kpar_build_broadcast(lowering->graph, *kpar_lower_shape(lowering, o->rows), *values, values);
+}
+
+/* 1 - 2 sum(p y) / (sum(p) + sum(y) + epsilon): what is in both counts twice below. */
+KPAR_LOSS(dice)
+{
+    overlap o = {.prediction = prediction, .labels = labels};
+    return lower_overlap(lowering, config, owner, 0.5, 0.5, 0.5 * KPAR_EPSILON, &o, values);
+}
+
+KPAR_LOSS(tversky)
+{
+    double alpha, beta;
+    overlap o = {.prediction = prediction, .labels = labels};
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.5, &alpha));
+    KPAR_TRY(kpar_config_number(owner, config, "beta", 0.5, &beta));
+    return lower_overlap(lowering, config, owner, alpha, beta, KPAR_EPSILON, &o, values);
+}
