@@ -50,10 +50,10 @@ kpar_status kpar_dataset_read(kpar_dataset *dataset, kpar_dataset_kind kind, int
  * while another thread reads. */
 size_t kpar_dataset_bytes_read(const kpar_dataset *dataset);
 
-/* Checks that labels of output `index` are whole numbers in [0, classes) for rows [first, first + n):
- * KPAR_EDATA names the row. */
-kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t classes, int64_t first,
-                                      int64_t n) KPAR_MUST_USE;
+/* Checks that labels of output `index` are whole numbers in [0, classes), or `ignored` (NULL: none), for rows
+ * [first, first + n): KPAR_EDATA names the row. */
+kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t classes,
+                                      const int64_t *ignored, int64_t first, int64_t n) KPAR_MUST_USE;
 
 /* A hash of names, shapes, types and a sample of the contents: to tell whether a resume has the same data. */
 uint64_t kpar_dataset_hash(kpar_dataset *dataset);

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void kpar_column_read_row(const kpar_dataset *dataset, const kpar_column *column, int64_t row,
@@ -72,16 +73,18 @@ kpar_status kpar_dataset_read(kpar_dataset *dataset, kpar_dataset_kind kind, int
 static bool is_real(kpar_dtype dtype) { return dtype == KPAR_F32 || dtype == KPAR_F64 || dtype == KPAR_F16; }
 
 static kpar_status wrong_label(const kpar_dataset *dataset, const kpar_column *column, int64_t row,
-                               double label, int64_t classes)
+                               double label, int64_t classes, const int64_t *ignored)
 {
+    char other[48] = "";
+    if (ignored) snprintf(other, sizeof other, ", or %" PRId64 ", which is ignored", *ignored);
     return kpar_fail(KPAR_EDATA,
                      "%s: array '%s': row %" PRId64
-                     " has label %.15g, expected a whole number from 0 to %" PRId64,
-                     dataset->path, column->name, row, label, classes - 1);
+                     " has label %.15g, expected a whole number from 0 to %" PRId64 "%s",
+                     dataset->path, column->name, row, label, classes - 1, other);
 }
 
-kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t classes, int64_t first,
-                                      int64_t n)
+kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t classes,
+                                      const int64_t *ignored, int64_t first, int64_t n)
 {
     const kpar_column *column = kpar_dataset_column(dataset, KPAR_DATASET_Y, index);
     if (!column) return kpar_fail(KPAR_EDATA, "%s: has no labels for output %d", dataset->path, index);
@@ -96,7 +99,8 @@ kpar_status kpar_dataset_check_labels(kpar_dataset *dataset, int index, int64_t 
         for (size_t i = 0; i < count && status == KPAR_OK; i++) {
             double label = ((double *)values)[i];
             bool good = label >= 0 && label < (double)classes && (!real || label == floor(label));
-            if (!good) status = wrong_label(dataset, column, row, label, classes);
+            if (!good && !(ignored && label == (double)*ignored))
+                status = wrong_label(dataset, column, row, label, classes, ignored);
         }
     }
     kpar_free_aligned(values);

@@ -35,6 +35,8 @@ static const json_t *get(const json_t *config, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
+bool kpar_config_has(const json_t *config, const char *key) { return get(config, key) != NULL; }
+
 kpar_status kpar_config_number(const char *owner, const json_t *config, const char *key, double fallback,
                                double *value)
 {

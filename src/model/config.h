@@ -19,6 +19,9 @@ kpar_status kpar_config_boolean(const char *owner, const json_t *config, const c
 kpar_status kpar_config_string(const char *owner, const json_t *config, const char *key, const char *fallback,
                                const char **value) KPAR_MUST_USE;
 
+/* Whether the key is there, and not null. */
+bool kpar_config_has(const json_t *config, const char *key);
+
 /* Refuses every key that is not in `known` (space-separated) unless its value is null, false, or in
  * `defaults`: space-separated key=JSON pairs, e.g. "data_format=\"channels_last\" ragged=false".
  * KPAR_EUNSUPPORTED names the argument. */

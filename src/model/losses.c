@@ -97,8 +97,8 @@ static const kpar_loss_row rows[] = {
      false},
     {"CategoricalFocalCrossentropy", "", "cross-entropy, less for what is nearly right",
      "from_logits label_smoothing axis gamma alpha", kpar_loss_categorical_focal, NULL, false},
-    {"SparseCategoricalCrossentropy", "", "cross-entropy with class numbers as labels", "from_logits axis",
-     kpar_loss_sparse_categorical_cross_entropy, NULL, true},
+    {"SparseCategoricalCrossentropy", "", "cross-entropy with class numbers as labels",
+     "from_logits axis ignore_class", kpar_loss_sparse_categorical_cross_entropy, NULL, true},
 };
 
 const kpar_loss_row *kpar_loss_rows(int *n)

@@ -91,12 +91,32 @@ KPAR_LOSS(categorical_cross_entropy)
     return cross_entropy_of_probabilities(lowering, prediction, labels, values);
 }
 
+/* Labels with 0 in the place of the class that is ignored; the mask is of the others. */
+static kpar_status leave_ignored(kpar_lowering *lowering, int64_t ignored, kpar_value_id *labels)
+{
+    kpar_value_id real, *mask = &lowering->values_mask;
+    KPAR_TRY(kpar_lower_real(lowering, *labels, &real));
+    KPAR_TRY(kpar_build_affine(lowering->graph, real, 1, -(double)ignored, mask));
+    KPAR_TRY(kpar_lower_truth(lowering, *mask, mask));
+    KPAR_TRY(kpar_lower_kept_where(lowering, *mask, real, 0, &real));
+    return kpar_build_cast(lowering->graph, KPAR_I32, real, labels);
+}
+
+/* Where a class is ignored Keras no longer sees what predictions were made of, and takes them as they are. */
 KPAR_LOSS(sparse_categorical_cross_entropy)
 {
     bool logits;
     double smoothing;
-    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
-    KPAR_TRY(take_logits(lowering, &prediction, &logits));
+    kpar_label_range range = {.ignores = kpar_config_has(config, "ignore_class")};
+    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
+    KPAR_TRY(kpar_config_integer(owner, config, "ignore_class", 0, &range.ignored));
+    range.classes = shape.dims[shape.rank - 1].size;
+    lowering->label_ranges[lowering->output] = range;
+    if (range.ignores)
+        KPAR_TRY(leave_ignored(lowering, range.ignored, &labels));
+    else
+        KPAR_TRY(take_logits(lowering, &prediction, &logits));
     if (!logits) {
         kpar_expression_builder *e = kpar_expression_begin(1);
         kpar_x log_p = kpar_x_log(e, clip_probability(e, kpar_x_input(e, 0)));

@@ -21,9 +21,13 @@ void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *
         .arena = graph->arena,
         .loss = -1,
         .logits = -1,
+        .values_mask = -1,
         .owner = model->file,
         .microbatches = 1,
     };
+    const size_t n = (size_t)model->n_outputs + 1;
+    lowering->label_ranges = kpar_arena_alloc(lowering->arena, n * sizeof *lowering->label_ranges);
+    memset(lowering->label_ranges, 0, n * sizeof *lowering->label_ranges);
     graph->part = KPAR_FORWARD;
 }
 
@@ -237,8 +241,8 @@ static kpar_status lower_call(kpar_lowering *lowering, int index)
     kpar_value_id *outputs = &lowering->call_values[index * KPAR_CALL_OUTPUTS];
     KPAR_TRY(kpar_lower_layer(lowering, inputs, call->n_inputs, outputs));
     if (row->mask)
-        KPAR_TRY(row->mask(lowering, inputs, call->n_inputs,
-                           &lowering->call_masks[index * KPAR_CALL_OUTPUTS]));
+        KPAR_TRY(
+            row->mask(lowering, inputs, call->n_inputs, &lowering->call_masks[index * KPAR_CALL_OUTPUTS]));
     const json_t *regularizer = json_object_get(lowering->layer->config, "activity_regularizer");
     for (int i = 0; i < KPAR_CALL_OUTPUTS && outputs[i] >= 0 && !row->parts_penalized; i++)
         KPAR_TRY(kpar_lower_activity_penalty(lowering, regularizer, outputs[i]));

@@ -26,6 +26,13 @@ typedef struct kpar_report_entry {
     const kpar_expression *formula; /* of as many sums as it has inputs; NULL: none */
 } kpar_report_entry;
 
+/* What labels of an output may be. */
+typedef struct kpar_label_range {
+    int64_t classes; /* whole numbers in [0, classes); 0: anything */
+    bool ignores;    /* or this one: */
+    int64_t ignored;
+} kpar_label_range;
+
 /* What a call is given by the name of an argument. */
 typedef struct kpar_argument {
     const char *name;
@@ -47,7 +54,8 @@ typedef struct kpar_lowering {
     int n_reports;
     size_t reports_capacity;
     int n_report_values;
-    int *weights; /* catalog indices of trained weights, in Keras's order */
+    kpar_label_range *label_ranges; /* of each output of the model */
+    int *weights;                   /* catalog indices of trained weights, in Keras's order */
     kpar_value_id
         *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
     int n_weights;
@@ -67,11 +75,13 @@ typedef struct kpar_lowering {
     kpar_value_id *call_values; /* outputs of each call: [call * KPAR_CALL_OUTPUTS + output], -1: none */
     kpar_value_id *call_logits; /* what a softmax or a sigmoid made it of, or -1 */
     kpar_value_id *call_masks;  /* of outputs as call_values: which steps count, real 0 or 1, -1: all */
-    kpar_value_id logits;       /* likewise of the output whose loss or metric is lowered */
+    int output;                 /* whose loss or metric is being lowered */
+    kpar_value_id logits;       /* of that output, likewise */
+    kpar_value_id values_mask;  /* which of a loss's values count, as it says itself; -1: all */
     const kpar_value_id *masks; /* of the current call's inputs */
     const kpar_argument *named; /* what it is given by name */
     int n_named;
-    const char *owner;          /* what messages call the current layer */
+    const char *owner; /* what messages call the current layer */
 } kpar_lowering;
 
 /* Starts: graph, catalog and model are borrowed. The catalog is filled, or found filled by another mode. */

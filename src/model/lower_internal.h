@@ -21,7 +21,7 @@ kpar_value_id kpar_lower_labels(kpar_lowering *lowering, int output, const kpar_
 /* f32 (batch): the sample weights of an output if `weighted`, else the row mask. */
 kpar_value_id kpar_lower_row_weights(kpar_lowering *lowering, int output, bool weighted);
 kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable);
-/* The predictions of an output as a real value; sets lowering->logits. */
+/* The predictions of an output as a real value, for its loss or a metric; sets lowering->output and what goes with it. */
 kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output,
                                   kpar_value_id *prediction) KPAR_MUST_USE;
 /* While training, x with a share `rate` of its elements zeroed and the others scaled up; else x. The random number of an
@@ -199,24 +199,25 @@ kpar_status kpar_lower_check_layer(kpar_lowering *lowering) KPAR_MUST_USE;
 #define KPAR_MASK(name)                                                                                      \
     kpar_status kpar_mask_##name(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,         \
                                  kpar_value_id *masks)
-KPAR_MASK(first);       /* that of its first input */
+KPAR_MASK(first); /* that of its first input */
 KPAR_MASK(multi_head_attention);
 KPAR_MASK(either);      /* where one of the inputs counts */
 KPAR_MASK(concatenate); /* side by side as the inputs are */
 KPAR_MASK(embedding);   /* where the number is not 0 */
 KPAR_MASK(reversible_embedding);
-KPAR_MASK(masking);     /* where not all features have the value of the mask */
-KPAR_MASK(recurrent);   /* that of its first input, of a sequence */
+KPAR_MASK(masking);   /* where not all features have the value of the mask */
+KPAR_MASK(recurrent); /* that of its first input, of a sequence */
 KPAR_MASK(bidirectional);
 KPAR_MASK(time_distributed);
 /* 1 where `value` is not 0, else 0. */
-kpar_status kpar_lower_truth(kpar_lowering *lowering, kpar_value_id value, kpar_value_id *truth) KPAR_MUST_USE;
+kpar_status kpar_lower_truth(kpar_lowering *lowering, kpar_value_id value,
+                             kpar_value_id *truth) KPAR_MUST_USE;
 /* x where `mask`, which broadcasts to it, is not 0, else `otherwise`. */
 kpar_status kpar_lower_kept_where(kpar_lowering *lowering, kpar_value_id mask, kpar_value_id x,
                                   double otherwise, kpar_value_id *out) KPAR_MUST_USE;
-/* Weights of rows (batch) times the mask of an output, where it has one: (batch, ...). `fact`: as a value of the phase of
+/* Weights of rows (batch) times a mask of an output's values, -1: none: (batch, ...). `fact`: as a value of the phase of
  * facts about rows, which is current. */
-kpar_status kpar_lower_masked(kpar_lowering *lowering, int output, bool fact,
+kpar_status kpar_lower_masked(kpar_lowering *lowering, int output, kpar_value_id mask, bool fact,
                               kpar_value_id *weights) KPAR_MUST_USE;
 
 /* layers_conv.c, for layers of images (batch, one to three dimensions, channels). */

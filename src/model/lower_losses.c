@@ -87,15 +87,15 @@ kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale)
 
 /* What the values of an output are multiplied by, besides their weights; -1 for a sum. A mean is over the values that the
  * mask leaves. */
-static kpar_status output_scale(kpar_lowering *lowering, int output, reduction kind, int64_t elements,
-                                kpar_value_id *scale)
+static kpar_status output_scale(kpar_lowering *lowering, int output, reduction kind, kpar_value_id mask,
+                                int64_t elements, kpar_value_id *scale)
 {
     kpar_graph *g = lowering->graph;
     *scale = -1;
     if (kind == REDUCE_SUM) return KPAR_OK;
     kpar_value_id weights = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN);
     g->phase = KPAR_PHASE_FACTS_ROWS;
-    KPAR_TRY(kpar_lower_masked(lowering, output, true, &weights));
+    KPAR_TRY(kpar_lower_masked(lowering, output, mask, true, &weights));
     elements /= kpar_lower_elements(kpar_lower_shape(lowering, weights), 1);
     KPAR_TRY(scale_fact(lowering, weights, elements, scale));
     g->phase = KPAR_PHASE_MICROBATCH;
@@ -103,15 +103,27 @@ static kpar_status output_scale(kpar_lowering *lowering, int output, reduction k
 }
 
 /* Each value of the loss has its own element of the mask. */
-static kpar_status check_mask(const kpar_lowering *lowering, const char *owner, int output,
+static kpar_status check_mask(const kpar_lowering *lowering, const char *owner, kpar_value_id mask,
                               const kpar_shape *values)
 {
     char want[KPAR_SHAPE_TEXT], found[KPAR_SHAPE_TEXT];
-    const kpar_value_id mask = kpar_lower_output_mask(lowering, lowering->model->outputs[output].tensor);
     if (mask < 0 || kpar_shape_equal(kpar_lower_shape(lowering, mask), values)) return KPAR_OK;
     return kpar_fail(KPAR_EUNSUPPORTED, "%s: predictions have a mask of shape %s, expected %s", owner,
                      kpar_shape_format(found, kpar_lower_shape(lowering, mask)),
                      kpar_shape_format(want, values));
+}
+
+/* Which values of the loss count: by the predictions' mask and by what the loss says; -1: all. */
+static kpar_status loss_mask(kpar_lowering *lowering, const char *owner, int output, const kpar_shape *values,
+                             kpar_value_id *mask)
+{
+    const kpar_value_id own = lowering->values_mask;
+    *mask = kpar_lower_output_mask(lowering, lowering->model->outputs[output].tensor);
+    KPAR_TRY(check_mask(lowering, owner, *mask, values));
+    if (*mask >= 0 && own >= 0)
+        return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *mask, own, mask);
+    if (own >= 0) *mask = own;
+    return KPAR_OK;
 }
 
 /* This microbatch's share of the loss of one output; *loss is -1 if the output has none. */
@@ -121,7 +133,7 @@ static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_i
     const json_t *config = NULL;
     const char *owner;
     reduction kind = REDUCE_MEAN;
-    kpar_value_id values, scale;
+    kpar_value_id values, mask, scale;
     *loss = -1;
     KPAR_TRY(kpar_lower_loss_row(lowering, output, &row, &config, &owner));
     if (!row) return KPAR_OK;
@@ -138,10 +150,10 @@ static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_i
     kpar_value_id labels = kpar_lower_labels(lowering, output, shape, row->sparse);
     KPAR_TRY(kpar_loss_values(lowering, row, config, owner, prediction, labels, &values));
     shape = kpar_lower_shape(lowering, values);
-    KPAR_TRY(check_mask(lowering, owner, output, shape));
-    KPAR_TRY(output_scale(lowering, output, kind, kpar_lower_elements(shape, 1), &scale));
+    KPAR_TRY(loss_mask(lowering, owner, output, shape, &mask));
+    KPAR_TRY(output_scale(lowering, output, kind, mask, kpar_lower_elements(shape, 1), &scale));
     kpar_value_id weights = kpar_lower_row_weights(lowering, output, true);
-    KPAR_TRY(kpar_lower_masked(lowering, output, false, &weights));
+    KPAR_TRY(kpar_lower_masked(lowering, output, mask, false, &weights));
     return kpar_lower_weighted_sum(lowering, values, weights, scale, loss);
 }
 

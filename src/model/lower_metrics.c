@@ -78,7 +78,8 @@ static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_
     int value, weight;
     kpar_value_id sum, count, weights = kpar_lower_row_weights(lowering, m->output, m->weighted);
     kpar_graph *g = lowering->graph;
-    KPAR_TRY(kpar_lower_masked(lowering, m->output, false, &weights));
+    const kpar_value_id mask = kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor);
+    KPAR_TRY(kpar_lower_masked(lowering, m->output, mask, false, &weights));
     const kpar_shape shape = *kpar_lower_shape(lowering, weights);
     const double elements = (double)kpar_lower_elements(kpar_lower_shape(lowering, values), 1);
     KPAR_TRY(check_mask(lowering, m, &shape, values));

@@ -151,7 +151,9 @@ kpar_value_id kpar_lower_named(const kpar_lowering *lowering, const char *name, 
 kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output, kpar_value_id *prediction)
 {
     const int call = lowering->model->outputs[output].tensor.call;
+    lowering->output = output;
     lowering->logits = lowering->call_logits[call];
+    lowering->values_mask = -1;
     return kpar_lower_real(lowering, kpar_lower_output(lowering, lowering->model->outputs[output].tensor),
                            prediction);
 }

@@ -46,8 +46,8 @@ KPAR_MASK(either)
         if (lowering->masks[i] < 0) return KPAR_OK;
     masks[0] = lowering->masks[0];
     for (int i = 1; i < n_inputs; i++)
-        KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MAXIMUM, masks[0], lowering->masks[i],
-                                   &masks[0]));
+        KPAR_TRY(
+            kpar_build_binary(lowering->graph, KPAR_SCALAR_MAXIMUM, masks[0], lowering->masks[i], &masks[0]));
     return KPAR_OK;
 }
 
@@ -126,9 +126,9 @@ KPAR_MASK(masking)
     return kpar_build_reshape(lowering->graph, shape, used, &masks[0]);
 }
 
-kpar_status kpar_lower_masked(kpar_lowering *lowering, int output, bool fact, kpar_value_id *weights)
+kpar_status kpar_lower_masked(kpar_lowering *lowering, int output, kpar_value_id mask, bool fact,
+                              kpar_value_id *weights)
 {
-    kpar_value_id mask = kpar_lower_output_mask(lowering, lowering->model->outputs[output].tensor);
     if (mask < 0) return KPAR_OK;
     if (fact && kpar_build_again(lowering->graph, mask, &mask) != KPAR_OK)
         return kpar_fail_in(KPAR_EUNSUPPORTED, "%s: output '%s': the mask of what is predicted",

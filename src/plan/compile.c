@@ -21,6 +21,7 @@ struct kpar_plan {
         kpar_report_entry *entries;
         int n, values;
     } reports[KPAR_MODE_COUNT];
+    kpar_label_range *label_ranges[KPAR_MODE_COUNT];
     kpar_stage_map stages;
     kpar_variable_place *places; /* of the catalog's variables */
     int n_places;
@@ -243,6 +244,8 @@ static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
     plan->reports[mode].values = lowering.n_report_values;
     plan->reports[mode].entries =
         kpar_arena_copy(plan->arena, lowering.reports, (size_t)lowering.n_reports * sizeof *lowering.reports);
+    plan->label_ranges[mode] = kpar_arena_copy(plan->arena, lowering.label_ranges,
+                                               (size_t)plan->model->n_outputs * sizeof(kpar_label_range));
     for (int i = 0; i < lowering.n_reports; i++) {
         kpar_report_entry *entry = &plan->reports[mode].entries[i];
         entry->name = kpar_arena_strdup(plan->arena, entry->name);
@@ -272,9 +275,10 @@ static kpar_status check_options(const kpar_plan_options *o)
     if (!o->leaves && o->microbatches < 1)
         return kpar_fail(KPAR_EUSAGE, "--microbatches %d: expected at least 1", o->microbatches);
     if (o->virtual_stages > 1 && (!o->schedule || o->schedule->chunks == 1))
-        return kpar_fail(KPAR_EUSAGE,
-                         "--virtual-stages %d: schedule %s has one stage a rank; choose --schedule interleaved",
-                         o->virtual_stages, o->schedule ? o->schedule->name : "1f1b");
+        return kpar_fail(
+            KPAR_EUSAGE,
+            "--virtual-stages %d: schedule %s has one stage a rank; choose --schedule interleaved",
+            o->virtual_stages, o->schedule ? o->schedule->name : "1f1b");
     for (const char *at = o->without_passes; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         char name[32];
         bool known = false;
@@ -282,7 +286,8 @@ static kpar_status check_options(const kpar_plan_options *o)
         for (int i = 0; i < PASSES; i++)
             known = known || (passes[i].optional && strcmp(passes[i].name, name) == 0);
         if (!known)
-            return kpar_fail(KPAR_EUSAGE, "--without-pass %s: expected simplify, fuse, fuse-layers or bucket", name);
+            return kpar_fail(KPAR_EUSAGE, "--without-pass %s: expected simplify, fuse, fuse-layers or bucket",
+                             name);
     }
     return KPAR_OK;
 }
@@ -325,6 +330,11 @@ const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode
     return plan->reports[mode].entries;
 }
 
+const kpar_label_range *kpar_plan_label_ranges(const kpar_plan *plan, kpar_mode mode)
+{
+    return plan->label_ranges[mode];
+}
+
 /* What the dump leaves out, too: it is for reading. */
 static uint64_t hash_attributes(uint64_t hash, const kpar_graph *graph)
 {
@@ -338,9 +348,10 @@ uint64_t kpar_plan_hash(const kpar_plan *plan)
     const kpar_plan_options *o = &plan->options;
     kpar_text_printf(&text, "%d %d %d %lld %d %d %s %d %d %d %s %llu %016llx %d %s %s\n", o->mesh.data,
                      o->mesh.pipeline, o->mesh.tensor, (long long)o->batch_size, o->microbatches, o->leaves,
-                     o->schedule->name, kpar_plan_chunks(plan), o->zero, o->split_features, o->choice ? o->choice : "",
-                     (unsigned long long)o->seed, (unsigned long long)kpar_model_hash(plan->model),
-                     o->windows, o->device->name, kpar_dtype_name(o->real));
+                     o->schedule->name, kpar_plan_chunks(plan), o->zero, o->split_features,
+                     o->choice ? o->choice : "", (unsigned long long)o->seed,
+                     (unsigned long long)kpar_model_hash(plan->model), o->windows, o->device->name,
+                     kpar_dtype_name(o->real));
     for (int i = 0; i < kpar_mesh_size(o->mesh); i++)
         kpar_text_printf(&text, "%d ", o->nodes ? o->nodes[i] : 0);
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)

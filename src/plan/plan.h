@@ -48,6 +48,9 @@ const kpar_graph *kpar_plan_graph(const kpar_plan *plan, kpar_mode mode);
 /* What a run of the mode reports; *values is the number of report slots. */
 const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode, int *n, int *values);
 
+/* What the mode takes as labels, of each output of the model. */
+const kpar_label_range *kpar_plan_label_ranges(const kpar_plan *plan, kpar_mode mode);
+
 /* The programs of one rank, by mode (NULL: not planned), sharing one arena. The caller destroys them. */
 kpar_status kpar_plan_emit(const kpar_plan *plan, int rank,
                            kpar_program *programs[KPAR_MODE_COUNT]) KPAR_MUST_USE;

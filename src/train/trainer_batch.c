@@ -165,15 +165,14 @@ static kpar_status check_array(kpar_trainer *t, const kpar_rows *rows, const kpa
 }
 
 /* Each rank looks at its share of the labels that are class numbers. */
-static kpar_status check_labels(kpar_trainer *t, const kpar_rows *rows, const kpar_graph *g,
-                                const kpar_op *op)
+static kpar_status check_labels(kpar_trainer *t, const kpar_rows *rows, int output,
+                                const kpar_label_range *range)
 {
-    const kpar_value *labels = &g->values[op->inputs[1]], *logits = &g->values[op->inputs[0]];
-    if (!op->attributes.sparse || labels->source != KPAR_FROM_LABEL) return KPAR_OK;
+    if (range->classes == 0) return KPAR_OK;
     const int64_t size = kpar_comm_size(t->comm), rank = kpar_comm_rank(t->comm);
     const int64_t first = rows->rows * rank / size, last = rows->rows * (rank + 1) / size;
-    return kpar_dataset_check_labels(rows->dataset, labels->index,
-                                     logits->shape.dims[logits->shape.rank - 1].size, rows->first + first,
+    return kpar_dataset_check_labels(rows->dataset, output, range->classes,
+                                     range->ignores ? &range->ignored : NULL, rows->first + first,
                                      last - first);
 }
 
@@ -184,8 +183,8 @@ static kpar_status check_mode(kpar_trainer *t, const kpar_rows *rows, kpar_mode 
     for (size_t i = 0; i < g->n_values; i++)
         if (g->values[i].source == KPAR_FROM_FEATURE || g->values[i].source == KPAR_FROM_LABEL)
             KPAR_TRY(check_array(t, rows, &g->values[i]));
-    for (size_t i = 0; i < g->n_ops; i++)
-        if (g->ops[i].kind == KPAR_OP_CROSS_ENTROPY) KPAR_TRY(check_labels(t, rows, g, &g->ops[i]));
+    for (int i = 0; i < t->model->n_outputs; i++)
+        KPAR_TRY(check_labels(t, rows, i, &kpar_plan_label_ranges(t->plan, mode)[i]));
     return KPAR_OK;
 }
 

@@ -768,6 +768,42 @@ def fit_overlap_batch(rng):
     return overlapping(rng, {}, dict(reduction="mean_with_sample_weight"), rows, sample_weight=weights, fit=dict(epochs=2, validation_split=0.3))
 
 
+def ignoring(ignored, **more): return losses.SparseCategoricalCrossentropy(ignore_class=ignored, **more)
+
+
+def some(rng, share, ignored, labels):
+    """labels, of which a share is of the class that is ignored"""
+    labels[rng.random(size=labels.shape) < share] = ignored
+    return labels
+
+
+def loss_ignore_class(rng):
+    """a class that is ignored: of points of maps (255, in some parts of a batch all) and of masked steps (-1, probabilities that are nearly 0
+    and 1)"""
+    x, words = layers.Input((2, 3, 4), name="x"), layers.Input((5,), dtype="int32", name="words")
+    points = layers.Dense(20, name="points")(layers.Dense(6, activation="tanh")(x))
+    steps = layers.Dense(5, activation="softmax", name="steps")(layers.Rescaling(12.0)(layers.Embedding(9, 5, mask_zero=True)(words)))
+    model = keras.Model([x, words], {"points": points, "steps": steps})
+    compiled(model, {"points": ignoring(255, from_logits=True), "steps": ignoring(-1)}, metrics={"points": ["accuracy"]})
+    y = {"points": some(rng, 0.3, 255, classes(rng, 20, 2, 3)), "steps": some(rng, 0.4, -1, classes(rng, 5, 5))}
+    y["points"][4:8] = y["points"][16:21] = 255
+    return dict(model=model, x={"x": features(rng, 2, 3, 4), "words": of_lengths(rng, 5, rng.integers(1, 9, size=(ROWS, 5)).astype("int32"))}, y=y)
+
+
+def loss_ignore_weighted(rng):
+    """fit: one of the classes is ignored, of rows with weights, by each reduction; no row of the last batch counts"""
+    x = layers.Input((6,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    reductions = {"sums": "sum", "means": "sum_over_batch_size", "shares": "mean_with_sample_weight"}
+    model = keras.Model(x, {name: layers.Dense(3, activation="softmax", name=name)(hidden) for name in reductions})
+    compiled(model, {name: ignoring(1, reduction=reduction) for name, reduction in reductions.items()}, metrics=None)
+    rows = 27
+    y = {name: some(rng, 0.2, 1, classes(rng, 3, rows=rows)) for name in reductions}
+    for labels in y.values(): labels[24:] = 1
+    weights = {name: rng.uniform(0.2, 2, size=rows).astype("float32") for name in reductions}
+    return dict(model=model, x=features(rng, 6, rows=rows), y=y, sample_weight=weights, fit=dict(epochs=2))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
@@ -775,7 +811,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch]
+         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]

@@ -131,6 +131,7 @@ static const char *const rows[] = {"activations",
                                    "loss_focal",
                                    "loss_hinge",
                                    "loss_huber",
+                                   "loss_ignore_weighted",
                                    "loss_kld",
                                    "loss_logcosh",
                                    "loss_mae",
@@ -199,7 +200,7 @@ static const char *const headed[] = {"adam_transformer", NULL};
 static const kpar_case_options headed_layouts[] = {{.mesh = {1, 1, 3}}, {.mesh = {1, 2, 3}, .microbatches = 2}};
 
 /* Tables cut by rows, and classes that are never gathered. */
-static const char *const vocabularies[] = {"language_model", "many_classes", NULL};
+static const char *const vocabularies[] = {"language_model", "many_classes", "loss_ignore_class", NULL};
 static const kpar_case_options vocabulary_layouts[] = {
     {.mesh = {1, 1, 1}},
     {.mesh = {2, 1, 1}, .zero = 1},

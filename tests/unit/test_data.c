@@ -377,9 +377,9 @@ START_TEST(labels_out_of_range_name_their_row)
     kpar_dataset *dataset = NULL;
     write_pair(path_of("a.npz"), "(4,)", 4, false);
     ck_assert_int_eq(open_one(path_of("a.npz"), &dataset), KPAR_OK);
-    ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 4, 0, 4), KPAR_OK);
-    ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 3, 0, 3), KPAR_OK);
-    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, 0, 4), KPAR_EDATA,
+    ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 4, NULL, 0, 4), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 3, NULL, 0, 3), KPAR_OK);
+    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, NULL, 0, 4), KPAR_EDATA,
                    "row 3 has label 3, expected a whole number from 0 to 2");
     ck_assert_uint_eq(kpar_dataset_bytes_read(dataset), 0);
     kpar_dataset_close(dataset);
@@ -397,14 +397,17 @@ START_TEST(labels_that_are_no_whole_numbers_are_refused)
     write_npz(path_of("a.npz"), members, 3, true);
     kpar_dataset *dataset = NULL;
     ck_assert_int_eq(open_one(path_of("a.npz"), &dataset), KPAR_OK);
-    expect_failure(kpar_dataset_check_labels(dataset, 0, 2, 0, 4), KPAR_EDATA, "row 2 has label");
+    expect_failure(kpar_dataset_check_labels(dataset, 0, 2, NULL, 0, 4), KPAR_EDATA, "row 2 has label");
     kpar_dataset_close(dataset);
     const char *const z[] = {"z"};
     ck_assert_int_eq(kpar_dataset_open(path_of("a.npz"), one_name, 1, one_name, 1,
                                        &(kpar_dataset_names){.y = z, .n_y = 1}, &dataset),
                      KPAR_OK);
-    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, 0, 4), KPAR_EDATA, "row 1 has label 1.5");
-    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, 2, 2), KPAR_EDATA, "row 3 has label -1");
+    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, NULL, 0, 4), KPAR_EDATA, "row 1 has label 1.5");
+    expect_failure(kpar_dataset_check_labels(dataset, 0, 3, NULL, 2, 2), KPAR_EDATA, "row 3 has label -1");
+    ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 3, &(int64_t){-1}, 2, 2), KPAR_OK);
+    expect_failure(kpar_dataset_check_labels(dataset, 0, 2, &(int64_t){-1}, 2, 2), KPAR_EDATA,
+                   "row 2 has label 2, expected a whole number from 0 to 1, or -1, which is ignored");
     kpar_dataset_close(dataset);
     clear_members(members, 3);
 }
@@ -623,7 +626,7 @@ END_TEST
 START_TEST(random_labels_are_classes_and_all_of_them_occur)
 {
     kpar_dataset *dataset = random_dataset(3);
-    ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 10, 0, 1000), KPAR_OK);
+    ck_assert_int_eq(kpar_dataset_check_labels(dataset, 0, 10, NULL, 0, 1000), KPAR_OK);
     int seen[10] = {0};
     const kpar_slice scalar = {.rank = 1};
     for (int64_t row = 0; row < 1000; row++) {

@@ -1213,8 +1213,8 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "}",
          "reduction|none", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [{\"class_name\": \"SparseCategoricalCrossentropy\", \"config\": "
-               "{\"ignore_class\": 3}}], " ADAM "}",
-         "layer_1|ignore_class", KPAR_EUNSUPPORTED},
+               "{\"ignore_class\": 0.5}}], " ADAM "}",
+         "layer_1|ignore_class|a whole number, found 0.5", KPAR_EFORMAT},
         {PLAIN "\"losses\": [{\"class_name\": \"CategoricalCrossentropy\", \"config\": {\"axis\": 0}}], " ADAM
                "}",
          "axis", KPAR_EUNSUPPORTED},
