@@ -32,6 +32,7 @@ typedef struct kpar_variable {
     int layer_index; /* position of the layer among all layers in config order; -1 for the optimizer's */
     int of;          /* SLOT: the weight it belongs to; else -1 */
     bool is_average; /* SLOT: the weight's moving average, which replaces it when training ends */
+    bool begins_as_weight; /* SLOT: has the weight's values where there are none of its own */
 
     /* Initial value where no file has one. */
     const kpar_initializer_row *initializer; /* NULL: `initial` everywhere */

@@ -71,9 +71,9 @@ static kpar_status read_slots(const kpar_optimizer *o, const kpar_variable *weig
     kpar_optimizer_kept own = {.owner = o->owner, .config = o->config, .weight = weight};
     KPAR_TRY(o->row->keeps(&own));
     all->n = o->first + own.n;
-    if (o->average >= 0) all->slots[o->average] = (kpar_optimizer_slot){"average", 0, 0, 0};
+    if (o->average >= 0) all->slots[o->average] = (kpar_optimizer_slot){.name = "average", .group = 0};
     if (o->accumulator >= 0)
-        all->slots[o->accumulator] = (kpar_optimizer_slot){"gradient_accumulator", 1, 0, 0};
+        all->slots[o->accumulator] = (kpar_optimizer_slot){.name = "gradient_accumulator", .group = 1};
     for (int s = 0; s < own.n; s++) {
         all->slots[o->first + s] = own.slots[s];
         all->slots[o->first + s].group += 2;
@@ -233,11 +233,14 @@ static int add_slot(kpar_lowering *lowering, kpar_optimizer *o, int weight, cons
     slot.name = row->name;
     slot.kind = KPAR_VARIABLE_SLOT;
     slot.of = weight;
-    slot.initializer = NULL;
-    slot.ones[1] = 0;
     slot.regularizer = slot.constraint = NULL;
-    slot.initial = row->initial;
     slot.is_average = is_average;
+    slot.begins_as_weight = row->begins_as_weight;
+    if (!row->begins_as_weight) {
+        slot.initializer = NULL;
+        slot.ones[1] = 0;
+        slot.initial = row->initial;
+    }
     leave_out(&slot, row->without);
     return add_variable(lowering, o, slot);
 }

@@ -34,7 +34,7 @@ void kpar_optimizer_descend(kpar_expression_builder *e, kpar_optimizer_formula *
 
 kpar_optimizer_slot *kpar_optimizer_keep(kpar_optimizer_kept *k, const char *name, int group, double initial)
 {
-    k->slots[k->n] = (kpar_optimizer_slot){name, group, initial, 0};
+    k->slots[k->n] = (kpar_optimizer_slot){.name = name, .group = group, .initial = initial};
     return &k->slots[k->n++];
 }
 
@@ -124,6 +124,8 @@ static const kpar_optimizer_row rows[] = {
     {"SGD", "", "gradient descent, with momentum and Nesterov's", "momentum nesterov", 0.01, 0, FORMULA(sgd)},
     {"Adam", "", "adaptive moments", "beta_1 beta_2 epsilon amsgrad", 0.001, 0, FORMULA(adam)},
     {"AdamW", "", "Adam with weight decay", "beta_1 beta_2 epsilon amsgrad", 0.001, 0.004, FORMULA(adam)},
+    {"ScheduleFreeAdamW", "", "AdamW of averaged weights in the place of a schedule",
+     "beta_1 beta_2 epsilon warmup_steps", 0.0025, 0, FORMULA(schedule_free)},
     {"Adamax", "", "Adam with the infinity norm", "beta_1 beta_2 epsilon", 0.001, 0, FORMULA(adamax)},
     {"RMSprop", "", "gradients over their root mean square", "rho momentum epsilon centered", 0.001, 0,
      FORMULA(rmsprop)},

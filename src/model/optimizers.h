@@ -26,6 +26,7 @@ kpar_optimizer_slot *kpar_optimizer_keep(kpar_optimizer_kept *k, const char *nam
 KPAR_OPTIMIZER_KEEPS(sgd);
 KPAR_OPTIMIZER_KEEPS(adam);
 KPAR_OPTIMIZER_KEEPS(adamax);
+KPAR_OPTIMIZER_KEEPS(schedule_free);
 KPAR_OPTIMIZER_KEEPS(rmsprop);
 KPAR_OPTIMIZER_KEEPS(adagrad);
 KPAR_OPTIMIZER_KEEPS(adadelta);
@@ -36,6 +37,7 @@ KPAR_OPTIMIZER_KEEPS(adafactor);
 KPAR_OPTIMIZER(sgd);
 KPAR_OPTIMIZER(adam);
 KPAR_OPTIMIZER(adamax);
+KPAR_OPTIMIZER(schedule_free);
 KPAR_OPTIMIZER(rmsprop);
 KPAR_OPTIMIZER(adagrad);
 KPAR_OPTIMIZER(adadelta);

@@ -128,3 +128,49 @@ KPAR_OPTIMIZER(lamb)
     kpar_optimizer_descend(e, f, kpar_x_mul(e, ratio_or_one(e, of_weight, of_direction), direction));
     return KPAR_OK;
 }
+
+/* Schedule-free AdamW: Defazio et al., "The road less scheduled" (2024). The weight is beta_1 of the way from the point
+ * that descends, the slot "momentum", to the mean of all such points, which is not kept: it follows from the two. */
+
+KPAR_OPTIMIZER_KEEPS(schedule_free)
+{
+    kpar_optimizer_keep(k, "momentum", 0, 0)->begins_as_weight = true;
+    kpar_optimizer_keep(k, "velocity", 0, 0);
+    return KPAR_OK;
+}
+
+/* The rate, which rises from 0 over the first steps. */
+static kpar_x warmed_up(kpar_expression_builder *e, const kpar_optimizer_formula *f, int64_t steps)
+{
+    if (steps <= 0) return f->rate;
+    kpar_x share = kpar_x_div(e, f->step, kpar_x_constant(e, (double)steps));
+    return kpar_x_mul(e, f->rate, kpar_x_min(e, share, kpar_x_constant(e, 1)));
+}
+
+/* from + (to - from) share */
+static kpar_x between(kpar_expression_builder *e, kpar_x from, kpar_x to, kpar_x share)
+{
+    kpar_x rest = kpar_x_sub(e, kpar_x_constant(e, 1), share);
+    return kpar_x_add(e, kpar_x_mul(e, from, rest), kpar_x_mul(e, to, share));
+}
+
+KPAR_OPTIMIZER(schedule_free)
+{
+    double beta_1, beta_2, epsilon;
+    int64_t warmup;
+    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
+    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
+    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-8, &epsilon));
+    KPAR_TRY(kpar_config_integer(owner, config, "warmup_steps", 0, &warmup));
+    kpar_x one = kpar_x_constant(e, 1), before = f->slots[0];
+    kpar_x mean = kpar_x_div(e, kpar_x_sub(e, f->weight, kpar_x_times(e, before, 1 - beta_1)),
+                             kpar_x_constant(e, beta_1));
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
+    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, beta_2, f->step)));
+    kpar_x step =
+        kpar_x_div(e, kpar_x_mul(e, warmed_up(e, f, warmup), f->gradient), kpar_x_plus(e, root, epsilon));
+    kpar_x point = f->slots[0] = kpar_x_sub(e, before, step);
+    mean = between(e, mean, point, kpar_x_div(e, one, f->step));
+    f->weight = between(e, point, mean, kpar_x_constant(e, beta_1));
+    return KPAR_OK;
+}

@@ -212,6 +212,7 @@ typedef struct kpar_optimizer_slot {
     double initial;
     int without; /* the dimension that it lacks, counted from the end: -1 the last, -2 the one before; 0: none. Of a
                     weight with fewer than two dimensions it is then an int32 scalar that stays as it is */
+    bool begins_as_weight; /* and not as `initial` */
 } kpar_optimizer_slot;
 /* The slots that a config uses for a weight, in Keras's order. */
 typedef struct kpar_optimizer_kept {

@@ -3,14 +3,20 @@
 
 #include <string.h>
 
+static bool is_in_file(const kpar_trainer *t, const kpar_variable *v, bool has_optimizer)
+{
+    const bool overridden = v->kind == KPAR_VARIABLE_LEARNING_RATE && t->options.config;
+    return v->kind == KPAR_VARIABLE_CONSTANT ? false
+           : kpar_variable_is_optimizers(v)  ? has_optimizer && !overridden
+                                             : kpar_keras_has_weights(t->file);
+}
+
 static kpar_status load_slot(kpar_trainer *t, const kpar_slot *slot, bool has_optimizer)
 {
     const kpar_variable *v = &t->catalog->variables[slot->index];
     void *memory = kpar_executor_memory(t->executor, &slot->place);
-    const bool overridden = v->kind == KPAR_VARIABLE_LEARNING_RATE && t->options.config;
-    const bool in_file = v->kind == KPAR_VARIABLE_CONSTANT ? false
-                         : kpar_variable_is_optimizers(v)  ? has_optimizer && !overridden
-                                                           : kpar_keras_has_weights(t->file);
+    if (v->begins_as_weight && !is_in_file(t, v, has_optimizer)) v = &t->catalog->variables[v->of];
+    const bool in_file = is_in_file(t, v, has_optimizer);
     const size_t count = (size_t)kpar_count(slot->slice.rank, slot->slice.size);
     const bool direct = slot->tensor.dtype == v->dtype;
     void *values = memory;

@@ -118,6 +118,15 @@ def opt_sgd_nesterov(rng):
     return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
 
 
+def opt_schedule_free(rng):
+    """ScheduleFreeAdamW with warm-up and weight decay; weights that the loss does not depend on"""
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    model = keras.Model(x, {"out": layers.Dense(5, activation="softmax")(hidden), "idle": layers.Dense(2)(hidden)})
+    compiled(model, {"out": "sparse_categorical_crossentropy"}, optimizers.ScheduleFreeAdamW(0.02, warmup_steps=3, weight_decay=0.01), metrics=None)
+    return dict(model=model, x=features(rng, 12), y={"out": classes(rng, 5)})
+
+
 def dropout_zero(rng):
     """Dropout of rate 0 between dense layers"""
     model = keras.Sequential([layers.Input((12,)), layers.Dense(16, activation="relu"), layers.Dropout(0.0),
@@ -805,7 +814,7 @@ def loss_ignore_weighted(rng):
 
 
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
-         opt_sgd_nesterov, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
+         opt_sgd_nesterov, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
@@ -863,8 +872,23 @@ def weight_paths(model, path):
     return paths
 
 
-def gradients(path, x, y, weights):
+def schedule_free_as_meant(optimizer, weights):
+    """The points begin as the weights: Keras builds an optimizer before it loads them. And what an update calls the old point is
+    what it was before, as in JAX: with TensorFlow it would be the variable, which is then the new one."""
+    for point, weight in zip(optimizer._momentums, weights):
+        point.assign(weight)
+        point.__class__ = type("Point", (point.__class__,), {"value": property(lambda self: tf.identity(self._value))})
+    optimizer.assign_sub = lambda point, step: point.assign(point - step)
+
+
+def loaded(path):
     model = keras.saving.load_model(path)
+    if isinstance(model.optimizer, optimizers.ScheduleFreeAdamW): schedule_free_as_meant(model.optimizer, model.trainable_variables)
+    return model
+
+
+def gradients(path, x, y, weights):
+    model = loaded(path)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), sample_weight=weights, training=True)
     values = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
@@ -872,7 +896,7 @@ def gradients(path, x, y, weights):
 
 
 def steps(path, case, scratch):
-    model, found, logs, rates = keras.saving.load_model(path), {}, [], []
+    model, found, logs, rates = loaded(path), {}, [], []
     for step in range(STEPS):
         rates.append(float(model.optimizer.learning_rate))
         model.reset_metrics()
@@ -886,7 +910,7 @@ def steps(path, case, scratch):
 
 def fitted(path, case, scratch):
     """mode fit: logs of the epochs, and all that the file has in the end"""
-    model = keras.saving.load_model(path)
+    model = loaded(path)
     history = model.fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0, **case["fit"]).history
     model.save(scratch)
     return {**named("history", history), **{"final/" + name: array for name, array in datasets(scratch).items()}}
@@ -894,13 +918,13 @@ def fitted(path, case, scratch):
 
 def expected(path, case, scratch):
     x, y, weights = (rows_of(case[key], 0) for key in "xyw")
-    model = keras.saving.load_model(path)
+    model = loaded(path)
     found = named("output", keras.tree.map_structure(lambda value: value.numpy(), model(x, training=False)))
     found.update(named("eval", model.evaluate(x, y, batch_size=BATCH, sample_weight=weights, return_dict=True, verbose=0)))
     if "fit" in case: return {**found, **fitted(path, case, scratch)}
     found.update(gradients(path, x, y, weights))
     found.update(steps(path, case, scratch))
-    history = keras.saving.load_model(path).fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0).history
+    history = loaded(path).fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0).history
     return {**found, **named("epoch_logs", {name: values[0] for name, values in history.items()})}
 
 

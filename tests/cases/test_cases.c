@@ -168,6 +168,7 @@ static const char *const rows[] = {"activations",
                                    "opt_loss_scale",
                                    "opt_nadam",
                                    "opt_rmsprop",
+                                   "opt_schedule_free",
                                    "weights_sample",
                                    NULL};
 static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Writes keras_values.h: what Keras computes for the activations, losses, optimizers and schedules that the unit tests
 compare with. Needs keras and tensorflow; run from anywhere, prints to standard output."""
-import json, os
+import json, os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np, tensorflow as tf, keras
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cases"))
+from make_cases import schedule_free_as_meant
 
 keras.config.set_floatx("float64")
 
@@ -37,6 +39,7 @@ OPTIMIZERS = [("SGD", {"learning_rate": 0.1}), ("SGD", {"learning_rate": 0.1, "m
               ("Ftrl", {"learning_rate": 0.1, "l1_regularization_strength": 0.01, "l2_regularization_strength": 0.1,
                         "l2_shrinkage_regularization_strength": 0.02, "beta": 0.3}),
               ("Nadam", {"learning_rate": 0.1}), ("Nadam", {"learning_rate": 0.1, "beta_1": 0.7, "gradient_accumulation_steps": 2}),
+              ("ScheduleFreeAdamW", {"learning_rate": 0.1, "warmup_steps": 3, "weight_decay": 0.1}),
               ("Lamb", {"learning_rate": 0.1}), ("Adafactor", {"learning_rate": 0.1}),
               ("Adafactor", {"learning_rate": 0.5, "clip_threshold": 0.5, "beta_2_decay": -0.5}),
               ("Adam", {"learning_rate": 0.1, "clipnorm": 0.5}),
@@ -103,6 +106,7 @@ for name, config in OPTIMIZERS:
     dtype = "float32" if "gradient_accumulation_steps" in config else "float64"  # Keras accumulates in float32 only
     weight, history = keras.Variable([[0.5, -0.25]], dtype=dtype, name="w"), []
     optimizer.build([weight])
+    if name.startswith("ScheduleFree"): schedule_free_as_meant(optimizer, [weight])
     apply = tf.function(lambda g: optimizer.apply([g], [weight]))
     for g in GRADIENTS:
         apply(tf.constant([g], dtype))

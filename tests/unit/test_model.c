@@ -205,7 +205,7 @@ START_TEST(optimizers_take_the_steps_of_keras)
             const kpar_variable *variable = &l.catalog->variables[v];
             f.given[v] = true;
             f.variables[v][0] = f.variables[v][1] = variable->initial;
-            if (variable->kind == KPAR_VARIABLE_WEIGHT)
+            if (variable->kind == KPAR_VARIABLE_WEIGHT || variable->begins_as_weight)
                 memcpy(f.variables[v], first_weights, sizeof first_weights);
         }
         const int weight = kpar_catalog_find(l.catalog, "layers/d/vars/0");
