@@ -11,20 +11,17 @@ typedef struct overlap {
         rows; /* rows: 1 or 0, whether a row is one of the batch's; -1: rows are apart */
 } overlap;
 
-/* Without 'axis' the sums are over the whole batch. */
+/* Without 'axis' the sums are over the whole batch. The one value that there is then is reduced no further: a sum is that
+ * of a mean, unless weights make several values of it. */
 static kpar_status begin_overlap(kpar_lowering *lowering, const json_t *config, const char *owner, overlap *o)
 {
     const int rank = kpar_lower_shape(lowering, o->prediction)->rank;
     const char *reduction;
     o->rows = -1;
-    if (!json_is_null(json_object_get(config, "axis")) && json_object_get(config, "axis"))
-        return kpar_axes_in(owner, config, "axis", rank, &o->axes);
-    KPAR_TRY(kpar_config_string(owner, config, "reduction", "sum_over_batch_size", &reduction));
-    if (strcmp(reduction, "sum") == 0)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: argument 'reduction' is \"sum\" of one value for the whole batch; supported is "
-                         "sum_over_batch_size, or \"sum\" with an 'axis'",
-                         owner);
+    if (kpar_config_has(config, "axis")) return kpar_axes_in(owner, config, "axis", rank, &o->axes);
+    KPAR_TRY(kpar_config_string(owner, config, "reduction", "none", &reduction));
+    if (strcmp(reduction, "sum") == 0 || strcmp(reduction, "none") == 0)
+        lowering->label_ranges[lowering->output].unweighted = owner;
     lowering->batch_statistics = owner;
     o->axes = (1u << rank) - 1;
     o->rows = kpar_lower_row_weights(lowering, 0, false);

@@ -31,6 +31,7 @@ typedef struct kpar_label_range {
     int64_t classes; /* whole numbers in [0, classes); 0: anything */
     bool ignores;    /* or this one: */
     int64_t ignored;
+    const char *unweighted; /* what messages call a loss whose rows have no weights; NULL: they may */
 } kpar_label_range;
 
 /* What a call is given by the name of an argument. */

@@ -97,6 +97,8 @@ kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss,
 kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale) KPAR_MUST_USE;
 
 /* regularizers.c */
+/* Whether a trained weight has a regularizer. */
+bool kpar_lower_is_penalized(const kpar_lowering *lowering);
 /* The penalties on weights become further parts of report number `number`. */
 kpar_status kpar_lower_penalties(kpar_lowering *lowering, int number) KPAR_MUST_USE;
 /* Adds the gradient of the weight's penalty; `value` is the weight. */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-typedef enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_WEIGHTED_MEAN } reduction;
+typedef enum reduction { REDUCE_NONE, REDUCE_SUM, REDUCE_MEAN, REDUCE_WEIGHTED_MEAN } reduction;
 
 static kpar_status parse_reduction(const char *owner, const json_t *config, reduction *result)
 {
@@ -13,21 +13,23 @@ static kpar_status parse_reduction(const char *owner, const json_t *config, redu
         const char *name;
         reduction value;
     } names[] = {
+        {"none", REDUCE_NONE},
         {"sum", REDUCE_SUM},
         {"sum_over_batch_size", REDUCE_MEAN},
         {"mean", REDUCE_MEAN},
         {"mean_with_sample_weight", REDUCE_WEIGHTED_MEAN},
     };
-    const char *name;
-    KPAR_TRY(kpar_config_string(owner, config, "reduction", "sum_over_batch_size", &name));
+    const char *name,
+        *fallback = json_is_null(json_object_get(config, "reduction")) ? "none" : "sum_over_batch_size";
+    KPAR_TRY(kpar_config_string(owner, config, "reduction", fallback, &name));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i].name, name) == 0) {
             *result = names[i].value;
             return KPAR_OK;
         }
     return kpar_fail(KPAR_EUNSUPPORTED,
-                     "%s: argument 'reduction' is \"%s\"; supported are: sum, sum_over_batch_size, mean, "
-                     "mean_with_sample_weight",
+                     "%s: argument 'reduction' is \"%s\"; supported are: none, sum, sum_over_batch_size, "
+                     "mean, mean_with_sample_weight",
                      owner, name);
 }
 
@@ -86,7 +88,7 @@ kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale)
 }
 
 /* What the values of an output are multiplied by, besides their weights; -1 for a sum. A mean is over the values that the
- * mask leaves. */
+ * mask leaves; what is not reduced counts as the mean of all, which is what is reported. */
 static kpar_status output_scale(kpar_lowering *lowering, int output, reduction kind, kpar_value_id mask,
                                 int64_t elements, kpar_value_id *scale)
 {
@@ -95,6 +97,7 @@ static kpar_status output_scale(kpar_lowering *lowering, int output, reduction k
     if (kind == REDUCE_SUM) return KPAR_OK;
     kpar_value_id weights = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN);
     g->phase = KPAR_PHASE_FACTS_ROWS;
+    if (kind == REDUCE_NONE) mask = -1;
     KPAR_TRY(kpar_lower_masked(lowering, output, mask, true, &weights));
     elements /= kpar_lower_elements(kpar_lower_shape(lowering, weights), 1);
     KPAR_TRY(scale_fact(lowering, weights, elements, scale));
@@ -126,15 +129,38 @@ static kpar_status loss_mask(kpar_lowering *lowering, const char *owner, int out
     return KPAR_OK;
 }
 
-/* This microbatch's share of the loss of one output; *loss is -1 if the output has none. */
-static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_id *loss)
+/* Losses that are not reduced have a total for each of their values. */
+static kpar_status note_whole(const char *owner, const kpar_shape *values, kpar_shape *whole)
 {
+    char one[KPAR_SHAPE_TEXT], other[KPAR_SHAPE_TEXT];
+    if (whole->rank == 0) *whole = *values;
+    if (kpar_shape_equal(whole, values)) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EUNSUPPORTED,
+        "%s: argument 'reduction' is \"none\", and its values have shape %s, those of another such "
+        "loss %s",
+        owner, kpar_shape_format(one, values), kpar_shape_format(other, whole));
+}
+
+/* One output's part of the loss. */
+typedef struct part {
+    int output;
+    kpar_value_id loss; /* this microbatch's share; -1: the output has none */
+    double factor;
+    int weight; /* KPAR_WEIGH_... */
+} part;
+
+/* Over an epoch outputs' own losses weigh all batches alike, as in Keras: its graphs do not know the size of a batch,
+ * but for losses that are not reduced. *whole becomes the shape of their values. */
+static kpar_status output_loss(kpar_lowering *lowering, part *p, kpar_shape *whole)
+{
+    const int output = p->output;
     const kpar_loss_row *row;
     const json_t *config = NULL;
     const char *owner;
     reduction kind = REDUCE_MEAN;
     kpar_value_id values, mask, scale;
-    *loss = -1;
+    p->loss = -1;
     KPAR_TRY(kpar_lower_loss_row(lowering, output, &row, &config, &owner));
     if (!row) return KPAR_OK;
     KPAR_TRY(parse_reduction(owner, config, &kind));
@@ -150,60 +176,87 @@ static kpar_status output_loss(kpar_lowering *lowering, int output, kpar_value_i
     kpar_value_id labels = kpar_lower_labels(lowering, output, shape, row->sparse);
     KPAR_TRY(kpar_loss_values(lowering, row, config, owner, prediction, labels, &values));
     shape = kpar_lower_shape(lowering, values);
+    if (lowering->label_ranges[output].unweighted) kind = REDUCE_MEAN;
+    if (kind == REDUCE_NONE) KPAR_TRY(note_whole(owner, shape, whole));
+    p->weight = kind == REDUCE_NONE ? KPAR_WEIGH_ROWS : KPAR_WEIGH_BATCHES;
     KPAR_TRY(loss_mask(lowering, owner, output, shape, &mask));
     KPAR_TRY(output_scale(lowering, output, kind, mask, kpar_lower_elements(shape, 1), &scale));
     kpar_value_id weights = kpar_lower_row_weights(lowering, output, true);
     KPAR_TRY(kpar_lower_masked(lowering, output, mask, false, &weights));
-    return kpar_lower_weighted_sum(lowering, values, weights, scale, loss);
+    return kpar_lower_weighted_sum(lowering, values, weights, scale, &p->loss);
 }
 
 /* Sum of losses times their loss_weights, and of penalties on what layers give. */
-static kpar_status total_loss(kpar_lowering *lowering, const kpar_value_id *losses, const double *factors,
-                              int n, kpar_value_id *total)
+static kpar_status total_loss(kpar_lowering *lowering, const part *parts, int n, kpar_value_id *total)
 {
     const int n_terms = n + lowering->n_activity_penalties;
     kpar_value_id *terms = kpar_arena_alloc(lowering->arena, (size_t)n_terms * sizeof *terms);
     kpar_expression_builder *e = kpar_expression_begin(n_terms);
     kpar_x sum = kpar_x_constant(e, 0);
     for (int i = 0; i < n_terms; i++) {
-        kpar_x factor = kpar_x_constant(e, i < n ? factors[i] : 1);
-        terms[i] = i < n ? losses[i] : lowering->activity_penalties[i - n];
+        kpar_x factor = kpar_x_constant(e, i < n ? parts[i].factor : 1);
+        terms[i] = i < n ? parts[i].loss : lowering->activity_penalties[i - n];
         sum = kpar_x_add(e, sum, kpar_x_mul(e, kpar_x_input(e, i), factor));
     }
     return kpar_lower_apply(lowering, e, sum, terms, n_terms, total);
 }
 
-/* Over an epoch the total weighs batches by their rows, but the outputs' own losses all batches alike, as in Keras:
- * its graphs do not know the size of a batch. */
-kpar_status kpar_lower_losses(kpar_lowering *lowering)
+/* What the gradient is taken of: the total, or where it has one for each value of shape `whole`, the sum of these. */
+static kpar_status descended(kpar_lowering *lowering, const kpar_shape *whole, kpar_value_id total,
+                             kpar_value_id *loss)
+{
+    kpar_graph *g = lowering->graph;
+    kpar_value_id count;
+    if (whole->rank == 0) return kpar_lower_scaled_loss(lowering, total, loss);
+    if (lowering->n_activity_penalties > 0 || kpar_lower_is_penalized(lowering))
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: a loss has the reduction \"none\", and there are regularizers: Keras does not add "
+            "their penalties to a loss of several values; use another reduction",
+            lowering->model->file);
+    g->phase = KPAR_PHASE_FACTS_ROWS;
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, 1, kpar_lower_row_weights(lowering, 0, false), &count));
+    KPAR_TRY(kpar_build_accumulate(g, count, &count));
+    g->phase = KPAR_PHASE_MICROBATCH;
+    KPAR_TRY(kpar_build_affine(g, total, (double)kpar_lower_elements(whole, 1), 0, &total));
+    KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_MULTIPLY, total, count, &total));
+    return kpar_lower_scaled_loss(lowering, total, loss);
+}
+
+/* Over an epoch the total weighs batches by their rows. */
+static kpar_status report_losses(kpar_lowering *lowering, const part *parts, int n, kpar_value_id total)
 {
     const kpar_model *model = lowering->model;
-    const size_t n_outputs = (size_t)model->n_outputs;
-    kpar_value_id *losses = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *losses), total, sum;
-    double *factors = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *factors);
-    int *outputs = kpar_arena_alloc(lowering->arena, (n_outputs + 1) * sizeof *outputs);
-    int n = 0, number;
-    for (int i = 0; i < model->n_outputs; i++) {
-        KPAR_TRY(output_loss(lowering, i, &losses[n]));
-        if (losses[n] < 0) continue;
-        factors[n] = model->loss_weights ? model->loss_weights[i] : 1;
-        outputs[n++] = i;
-    }
-    if (n == 0)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: the model is not compiled with a loss; compile it before saving", model->file);
-
-    KPAR_TRY(total_loss(lowering, losses, factors, n, &total));
-    if (lowering->mode == KPAR_MODE_TRAIN) KPAR_TRY(kpar_lower_scaled_loss(lowering, total, &lowering->loss));
+    int number;
+    kpar_value_id sum;
     KPAR_TRY(kpar_lower_report_value(lowering, total, &number, &sum));
     if (lowering->mode == KPAR_MODE_TRAIN) kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_GUARD, 0, sum);
     kpar_lower_report(lowering, "loss", number, KPAR_WEIGH_ROWS);
     KPAR_TRY(kpar_lower_penalties(lowering, number));
-    for (int i = 0; n > 1 && i < n; i++) {
-        KPAR_TRY(kpar_lower_report_value(lowering, losses[i], &number, NULL));
-        kpar_lower_report(lowering,
-                          kpar_arena_printf(lowering->arena, "%s_loss", model->outputs[outputs[i]].name),
-                          number, KPAR_WEIGH_BATCHES);
+    for (const part *p = parts; n > 1 && p < parts + n; p++) {
+        const char *name = kpar_arena_printf(lowering->arena, "%s_loss", model->outputs[p->output].name);
+        KPAR_TRY(kpar_lower_report_value(lowering, p->loss, &number, NULL));
+        kpar_lower_report(lowering, name, number, p->weight);
     }
     return KPAR_OK;
+}
+
+kpar_status kpar_lower_losses(kpar_lowering *lowering)
+{
+    const kpar_model *model = lowering->model;
+    part *parts = kpar_arena_alloc(lowering->arena, ((size_t)model->n_outputs + 1) * sizeof *parts);
+    kpar_shape whole = {.rank = 0};
+    kpar_value_id total;
+    int n = 0;
+    for (int i = 0; i < model->n_outputs; i++) {
+        parts[n] = (part){.output = i, .factor = model->loss_weights ? model->loss_weights[i] : 1};
+        KPAR_TRY(output_loss(lowering, &parts[n], &whole));
+        n += parts[n].loss >= 0;
+    }
+    if (n == 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: the model is not compiled with a loss; compile it before saving", model->file);
+    KPAR_TRY(total_loss(lowering, parts, n, &total));
+    if (lowering->mode == KPAR_MODE_TRAIN) KPAR_TRY(descended(lowering, &whole, total, &lowering->loss));
+    return report_losses(lowering, parts, n, total);
 }

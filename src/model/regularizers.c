@@ -143,6 +143,13 @@ static kpar_status whole_penalty(kpar_lowering *lowering, const regularizer *r, 
     return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, all, *penalty, penalty);
 }
 
+bool kpar_lower_is_penalized(const kpar_lowering *lowering)
+{
+    for (int i = 0; i < lowering->n_weights; i++)
+        if (lowering->catalog->variables[lowering->weights[i]].regularizer) return true;
+    return false;
+}
+
 kpar_status kpar_lower_penalties(kpar_lowering *lowering, int number)
 {
     kpar_graph *g = lowering->graph;

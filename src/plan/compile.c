@@ -246,6 +246,10 @@ static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
         kpar_arena_copy(plan->arena, lowering.reports, (size_t)lowering.n_reports * sizeof *lowering.reports);
     plan->label_ranges[mode] = kpar_arena_copy(plan->arena, lowering.label_ranges,
                                                (size_t)plan->model->n_outputs * sizeof(kpar_label_range));
+    for (int i = 0; i < plan->model->n_outputs; i++) {
+        kpar_label_range *range = &plan->label_ranges[mode][i];
+        if (range->unweighted) range->unweighted = kpar_arena_strdup(plan->arena, range->unweighted);
+    }
     for (int i = 0; i < lowering.n_reports; i++) {
         kpar_report_entry *entry = &plan->reports[mode].entries[i];
         entry->name = kpar_arena_strdup(plan->arena, entry->name);

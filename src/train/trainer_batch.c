@@ -120,9 +120,24 @@ static kpar_status fill_slot(kpar_trainer *t, const kpar_batch *b, const kpar_sl
     }
 }
 
+static kpar_status check_unweighted(const kpar_trainer *t, kpar_mode mode, const kpar_batch *b)
+{
+    for (int i = 0; mode != KPAR_MODE_PREDICT && i < t->model->n_outputs; i++) {
+        const char *loss = kpar_plan_label_ranges(t->plan, mode)[i].unweighted;
+        if (loss && (b->n_class_weights || kpar_dataset_array(b->data->dataset, KPAR_DATASET_WEIGHT, i)))
+            return kpar_fail(
+                KPAR_EDATA,
+                "%s: its one value for the whole batch would become one for each weight of samples "
+                "or classes; leave these out, or take another reduction",
+                loss);
+    }
+    return KPAR_OK;
+}
+
 kpar_status kpar_trainer_fill(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch)
 {
     const kpar_program *p = t->programs[mode];
+    KPAR_TRY(check_unweighted(t, mode, batch));
     for (size_t i = 0; i < p->n_slots; i++)
         if (p->slots[i].microbatch >= 0) KPAR_TRY(fill_slot(t, batch, &p->slots[i], p->rows));
     return KPAR_OK;

@@ -813,6 +813,31 @@ def loss_ignore_weighted(rng):
     return dict(model=model, x=features(rng, 6, rows=rows), y=y, sample_weight=weights, fit=dict(epochs=2))
 
 
+def loss_unreduced(rng):
+    """fit: losses of several values a batch, of which Keras descends the sum and logs the mean, beside one that is reduced; short last batch,
+    masked steps, sample weights"""
+    words = layers.Input((4,), dtype="int32")
+    hidden = layers.Embedding(9, 5, mask_zero=True)(words)
+    model = keras.Model(words, {"tags": layers.Dense(3, activation="softmax", name="tags")(hidden), "sizes": layers.Dense(2, name="sizes")(hidden),
+                                "kind": layers.Dense(3, activation="softmax", name="kind")(layers.Flatten()(hidden))})
+    compiled(model, {"tags": losses.SparseCategoricalCrossentropy(reduction=None), "sizes": losses.MeanSquaredError(reduction="none"),
+                     "kind": "sparse_categorical_crossentropy"}, optimizers.SGD(0.02), metrics={"kind": ["accuracy"]}, loss_weights={"tags": 1.0, "sizes": 0.5, "kind": 2.0})
+    rows = 21
+    return dict(model=model, x=of_lengths(rng, 4, rng.integers(1, 9, size=(rows, 4)).astype("int32")), fit=dict(epochs=2),
+                y={"tags": classes(rng, 3, 4, rows=rows), "sizes": features(rng, 4, 2, rows=rows), "kind": classes(rng, 3, rows=rows)})
+
+
+def loss_unreduced_rows(rng):
+    """a loss of one value a row with sample weights, not reduced"""
+    model = compiled(dense_stack([8, 3], inputs=6, last=None), losses.Huber(reduction=None), metrics=("mae",))
+    return dict(model=model, x=features(rng, 6), y=features(rng, 3), sample_weight=rng.uniform(0.2, 2, size=ROWS).astype("float32"))
+
+
+def loss_overlap_whole(rng):
+    """Dice and Tversky of the whole batch, summed and not reduced: either way the one value that there is"""
+    return overlapping(rng, dict(reduction="sum"), dict(reduction="none"))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
@@ -820,7 +845,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted]
+         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole]
 
 # Large for their weights: HDF5 and the config have much that repeats.
 DEFLATED = [unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]

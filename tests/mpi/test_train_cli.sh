@@ -212,6 +212,8 @@ bad "truncated data" 1 "short.npz" "$model" --data "$work/short.npz"
 bad "data that do not fit the model" 1 "(40, 13)" "$model" --data "$work/wide"
 bad "empty data" 1 "no rows" "$model" --data "$work/empty"
 bad "labels out of range" 1 "row 37 has label 5" "$model" --data "$work/labels"
+bad "weights for a loss of one value" 1 "output 'areas' (Dice): its one value" "$cases/loss_overlap_whole/model.keras" \
+    --data "$cases/fit_overlap_batch/data.npz"
 bad "values that are no numbers" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
     "$model" --data "$work/nan" --batch-size 40
 bad "values that are no numbers, in a pipeline" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \

@@ -1200,8 +1200,10 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "layer_1|query, value", KPAR_EUNSUPPORTED},
         {PLAIN ADAM "}", "m.keras|not compiled with a loss", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"]}", "m.keras|not compiled with an optimizer", KPAR_EUNSUPPORTED},
-        {PLAIN "\"losses\": [{\"class_name\": \"Dice\", \"config\": {\"reduction\": \"sum\"}}], " ADAM "}",
-         "m.keras|output 'layer_1'|Dice|reduction|whole batch", KPAR_EUNSUPPORTED},
+        {ONE_DENSE("{\"units\": 2, \"kernel_regularizer\": \"l2\"}") "\"losses\": [{\"class_name\": "
+                                                                     "\"MeanSquaredError\", \"config\": "
+                                                                     "{\"reduction\": null}}], " ADAM "}",
+         "m.keras|the reduction \"none\"|regularizers", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [{\"class_name\": \"Tversky\", \"config\": {\"axis\": [0, 1]}}], " ADAM "}",
          "m.keras|output 'layer_1'|Tversky|axis|after the batch", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [{\"class_name\": \"Circle\", \"config\": {}}], " ADAM "}",
@@ -1209,9 +1211,9 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {PLAIN "\"losses\": [\"ctc\"], " ADAM "}",
          "m.keras|output 'layer_1'|'ctc' is not supported|MeanSquaredError", KPAR_EUNSUPPORTED},
         {PLAIN
-         "\"losses\": [{\"class_name\": \"MeanSquaredError\", \"config\": {\"reduction\": \"none\"}}], " ADAM
+         "\"losses\": [{\"class_name\": \"MeanSquaredError\", \"config\": {\"reduction\": \"most\"}}], " ADAM
          "}",
-         "reduction|none", KPAR_EUNSUPPORTED},
+         "reduction|most|none, sum", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [{\"class_name\": \"SparseCategoricalCrossentropy\", \"config\": "
                "{\"ignore_class\": 0.5}}], " ADAM "}",
          "layer_1|ignore_class|a whole number, found 0.5", KPAR_EFORMAT},
