@@ -14,6 +14,7 @@ libkpar_core_la_SOURCES += \
 	src/model/layers_conv_transpose.c src/model/layers_einsum.c src/model/layers_pool.c src/model/layers_random.c \
 	src/model/losses.c src/model/losses.h src/model/losses_categories.c src/model/losses_margins.c src/model/losses_overlap.c \
 	src/model/activations.c src/model/metrics.c src/model/metrics.h \
-	src/model/metrics_thresholds.c src/model/metrics_confusion.c src/model/metrics_correlation.c \
+	src/model/metrics_scores.c src/model/metrics_thresholds.c src/model/metrics_area.c src/model/metrics_confusion.c \
+	src/model/metrics_correlation.c \
 	src/model/optimizers.c src/model/optimizers.h src/model/optimizers_moments.c src/model/optimizers_adaptive.c \
 	src/model/optimizers_factored.c src/model/schedules.c

@@ -73,6 +73,7 @@ kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id value
 kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number,
                                     kpar_value_id *sum) KPAR_MUST_USE;
 void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int weight);
+/* A formula of sums `first` and following; several results are called name[0], name[1] and so on. */
 void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first,
                                const kpar_expression *formula);
 
@@ -145,6 +146,10 @@ kpar_status kpar_lower_take(kpar_lowering *lowering, int dim, kpar_value_id x, k
 /* 1 where the number is that of the element, which is the last dimension: (..., n). */
 kpar_status kpar_lower_one_hot(kpar_lowering *lowering, kpar_value_id numbers, int64_t n,
                                kpar_value_id *out) KPAR_MUST_USE;
+/* operations_order.c: the largest of the last dimension (the first of equal ones) becomes -FLT_MAX in `left`; its number, and
+ * 1 where it was. */
+kpar_status kpar_lower_take_largest(kpar_lowering *lowering, kpar_value_id *left, kpar_value_id *number,
+                                    kpar_value_id *picked) KPAR_MUST_USE;
 /* operations_index.c: for each element of x the number of `bounds` that are at most it, or only those below it. */
 kpar_status kpar_lower_count_bounds(kpar_lowering *lowering, kpar_value_id x, kpar_value_id bounds,
                                     bool below, kpar_value_id *out) KPAR_MUST_USE;

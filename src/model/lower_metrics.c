@@ -96,10 +96,12 @@ static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_
 static kpar_status report_sums(kpar_lowering *lowering, const metric *m, kpar_value_id prediction,
                                kpar_value_id labels, const char *name)
 {
-    kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, m->weighted)};
+    kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, m->weighted),
+                             .rows = kpar_lower_row_weights(lowering, m->output, false)};
     kpar_status status = m->row->sums(lowering, m->config, m->owner, prediction, labels, &sums);
-    const kpar_expression *formula =
-        sums.e ? kpar_expression_end(sums.e, lowering->arena, &sums.result, status == KPAR_OK) : NULL;
+    const kpar_x *results = sums.results ? sums.results : &sums.result;
+    const int n = status != KPAR_OK ? 0 : sums.results ? sums.n_results : 1;
+    const kpar_expression *formula = sums.e ? kpar_expression_end(sums.e, lowering->arena, results, n) : NULL;
     const int first = lowering->n_report_values;
     for (int i = 0, number; i < sums.n && status == KPAR_OK; i++)
         status = kpar_lower_report_value(lowering, sums.values[i], &number, NULL);
@@ -107,10 +109,17 @@ static kpar_status report_sums(kpar_lowering *lowering, const metric *m, kpar_va
     return status;
 }
 
+/* Whether a log, or a vector that it is an element of, has this name. */
+static bool is_called(const char *log, const char *name)
+{
+    const size_t length = strlen(name);
+    return strncmp(log, name, length) == 0 && (!log[length] || log[length] == '[');
+}
+
 static bool name_taken(const kpar_lowering *lowering, const char *name)
 {
     for (int i = 0; i < lowering->n_reports; i++)
-        if (strcmp(lowering->reports[i].name, name) == 0) return true;
+        if (is_called(lowering->reports[i].name, name)) return true;
     return false;
 }
 

@@ -283,8 +283,11 @@ void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int
 void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first,
                                const kpar_expression *formula)
 {
-    kpar_lower_report(lowering, name, first, first);
-    lowering->reports[lowering->n_reports - 1].formula = formula;
+    const int entry = lowering->n_reports, n = formula->n_outputs;
+    for (int i = 0; i < n; i++)
+        kpar_lower_report(lowering, n == 1 ? name : kpar_arena_printf(lowering->arena, "%s[%d]", name, i),
+                          first, first);
+    lowering->reports[entry].formula = formula;
 }
 
 kpar_status kpar_lower_known(kpar_lowering *lowering, const char *owner, const json_t *config,

@@ -1,82 +1,115 @@
-/* Metrics of yes and no: at one threshold, and over many, with sums for each of them and what the best or all of them give. */
+/* Metrics of yes and no: at thresholds that the config names, and at many, with what the best of them gives. */
 #include "model/metrics.h"
 
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
 
-/* Thresholds evenly from 0 to 1; a single one is 0.5. */
-typedef struct thresholds {
-    int64_t n;
-    bool logits;       /* predictions are */
-    bool all_at_first; /* the first threshold is below 0 */
-} thresholds;
+/* --- numbers of a config --- */
 
-/* Whether p is above threshold number i. p is scaled, not i: then rounding decides as in Keras. */
-static kpar_x above(kpar_expression_builder *e, const thresholds *t, kpar_x p, kpar_x i)
+kpar_status kpar_metric_numbers(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                const char *key, double **numbers, int64_t *n)
 {
-    const double parts = t->n > 1 ? (double)(t->n - 1) : 2, first = t->n > 1 ? 0 : 1;
-    kpar_x bounded = kpar_x_max(e, kpar_x_min(e, p, constant(e, 1)), constant(e, 0));
-    kpar_x yes =
-        kpar_x_lt(e, kpar_x_add(e, i, constant(e, first)), kpar_x_mul(e, bounded, constant(e, parts)));
-    return t->all_at_first ? kpar_x_select(e, kpar_x_eq(e, i, constant(e, 0)), constant(e, 1), yes) : yes;
+    const json_t *json = json_object_get(config, key);
+    const json_t *inner = json_object_get(json_object_get(json, "config"), "value");
+    if (inner) json = inner;
+    *numbers = NULL;
+    *n = 0;
+    if (!json || json_is_null(json)) return KPAR_OK;
+    *n = json_is_array(json) ? (int64_t)json_array_size(json) : 1;
+    *numbers = kpar_arena_alloc(lowering->arena, ((size_t)*n + 1) * sizeof **numbers);
+    for (int64_t i = 0; i < *n; i++) {
+        const json_t *number = json_is_array(json) ? json_array_get(json, (size_t)i) : json;
+        if (!json_is_number(number))
+            return kpar_fail(KPAR_EFORMAT, "%s: argument '%s': expected numbers", owner, key);
+        (*numbers)[i] = json_number_value(number);
+    }
+    return KPAR_OK;
 }
 
-/* Whether a label is a yes, or a no. */
-static kpar_x is(kpar_expression_builder *e, kpar_x label, bool yes)
+/* --- answers --- */
+
+bool kpar_thresholds_are_even(const double *numbers, int64_t n)
 {
-    return kpar_x_select(e, kpar_x_eq(e, label, constant(e, 0)), constant(e, !yes), constant(e, yes));
+    for (int64_t i = 0; i < n; i++) {
+        const double even = (double)i / (double)(n - 1);
+        if (fabs(numbers[i] - even) > 1e-7 + 1e-5 * even) return false;
+    }
+    return n >= 3;
 }
 
-/* Adds for each threshold the sums of the yeses that are right, and of those that are wrong. */
-static kpar_status add_said(kpar_lowering *lowering, kpar_metric_sums *sums, const thresholds *t,
-                            kpar_value_id prediction, kpar_value_id labels)
+/* How many thresholds p is above. Of even ones p is scaled, not they: then rounding decides as in Keras. */
+static kpar_x level_of(kpar_expression_builder *e, const kpar_thresholds *t, kpar_x p)
 {
-    kpar_graph *g = lowering->graph;
+    kpar_x level = constant(e, 0);
+    for (int64_t i = 0; t->values && i < t->n; i++)
+        level = kpar_x_add(e, level, kpar_x_lt(e, constant(e, t->values[i]), p));
+    if (t->values) return level;
+    p = kpar_x_max(e, kpar_x_min(e, p, constant(e, 1)), constant(e, 0));
+    p = kpar_x_mul(e, p, constant(e, (double)(t->n - 1)));
+    level = kpar_x_neg(e, kpar_x_floor(e, kpar_x_neg(e, p)));
+    return t->all_at_first ? kpar_x_max(e, level, constant(e, 1)) : level;
+}
+
+/* The weight of label number i of n. */
+static kpar_x weight_of(kpar_expression_builder *e, const double *weights, int64_t n, kpar_x i)
+{
+    kpar_x weight = constant(e, weights ? 0 : 1);
+    for (int64_t k = 0; weights && k < n; k++)
+        weight = kpar_x_select(e, kpar_x_eq(e, i, constant(e, (double)k)), constant(e, weights[k]), weight);
+    return weight;
+}
+
+/* What labels count as a yes, or as a no. */
+static kpar_status count_labels(kpar_lowering *lowering, const double *weights, bool yes,
+                                kpar_value_id labels, kpar_value_id *counted)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, labels);
+    const int rank = shape->rank;
+    const kpar_dim last = shape->dims[rank - 1];
+    kpar_value_id inputs[2] = {labels, labels};
+    if (weights)
+        KPAR_TRY(kpar_build_iota(lowering->graph, 0, KPAR_I32, (kpar_shape){.rank = 1, .dims = {last}},
+                                 &inputs[1]));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x weight = weight_of(e, weights, last.size, kpar_x_input(e, 1)), zero = constant(e, 0);
+    kpar_x is = kpar_x_eq(e, kpar_x_input(e, 0), zero);
+    kpar_x value = yes ? kpar_x_select(e, is, zero, weight) : kpar_x_select(e, is, weight, zero);
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, inputs, 2, counted));
+    return kpar_lower_insert(lowering, rank, *counted, counted);
+}
+
+kpar_status kpar_answers_find(kpar_lowering *lowering, const kpar_thresholds *t, const double *label_weights,
+                              kpar_value_id prediction, kpar_value_id labels, kpar_answers *answers)
+{
+    const kpar_shape each = {.rank = 1, .dims = {{t->n, false}}};
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x level = level_of(e, t, kpar_x_input(e, 0));
+    KPAR_TRY(kpar_lower_apply(lowering, e, level, &prediction, 1, &answers->level));
     const int rank = kpar_lower_shape(lowering, prediction)->rank;
-    kpar_value_id inputs[3];
-    KPAR_TRY(kpar_lower_insert(lowering, rank, prediction, &inputs[0]));
-    KPAR_TRY(kpar_lower_insert(lowering, rank, labels, &inputs[1]));
-    KPAR_TRY(kpar_build_iota(g, 0, KPAR_I32, (kpar_shape){.rank = 1, .dims = {{t->n, false}}}, &inputs[2]));
-    for (int right = 1; right >= 0; right--) {
-        kpar_expression_builder *e = kpar_expression_begin(3);
-        kpar_x p = kpar_x_input(e, 0), label = kpar_x_input(e, 1);
-        kpar_x said = above(e, t, t->logits ? kpar_x_sigmoid(e, p) : p, kpar_x_input(e, 2));
-        kpar_x counted = kpar_x_mul(e, said, is(e, label, right));
-        KPAR_TRY(kpar_metric_add_sum(lowering, sums, 1, e, counted, inputs, 3));
-    }
-    return KPAR_OK;
+    KPAR_TRY(kpar_lower_insert(lowering, rank, answers->level, &answers->level));
+    KPAR_TRY(count_labels(lowering, label_weights, true, labels, &answers->yes));
+    KPAR_TRY(count_labels(lowering, label_weights, false, labels, &answers->no));
+    answers->by_label = false;
+    return kpar_build_iota(lowering->graph, 0, KPAR_I32, each, &answers->numbers);
 }
 
-/* Area under the curve of true over false yeses, as trapezoids between thresholds. */
-kpar_status kpar_metric_area_under_curve(kpar_lowering *lowering, const json_t *config, const char *owner,
-                                         kpar_value_id prediction, kpar_value_id labels,
-                                         kpar_metric_sums *sums)
+kpar_status kpar_answers_add(kpar_lowering *lowering, const kpar_answers *answers, kpar_answer said, bool yes,
+                             kpar_metric_sums *sums)
 {
-    const char *curve, *method;
-    thresholds t = {.all_at_first = true};
-    KPAR_TRY(kpar_config_string(owner, config, "curve", "ROC", &curve));
-    KPAR_TRY(kpar_config_string(owner, config, "summation_method", "interpolation", &method));
-    KPAR_TRY(kpar_config_integer(owner, config, "num_thresholds", 200, &t.n));
-    KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, &t.logits));
-    if (strcmp(curve, "ROC") != 0 || strcmp(method, "interpolation") != 0 || t.n < 2)
-        return kpar_fail(
-            KPAR_EUNSUPPORTED,
-            "%s: supported are curve \"ROC\", summation_method \"interpolation\" and 2 thresholds or "
-            "more; found \"%s\", \"%s\" and %lld",
-            owner, curve, method, (long long)t.n);
-    KPAR_TRY(add_said(lowering, sums, &t, prediction, labels));
-    const int n = (int)t.n;
-    kpar_expression_builder *e = sums->e = kpar_expression_begin(2 * n);
-    kpar_x area = constant(e, 0), half = constant(e, 0.5);
-    for (int i = 0; i + 1 < n; i++) {
-        kpar_x width = kpar_x_sub(e, kpar_x_input(e, n + i), kpar_x_input(e, n + i + 1));
-        kpar_x height = kpar_x_mul(e, kpar_x_add(e, kpar_x_input(e, i), kpar_x_input(e, i + 1)), half);
-        area = kpar_x_add(e, area, kpar_x_mul(e, width, height));
+    const kpar_value_id inputs[] = {yes ? answers->yes : answers->no, answers->level, answers->numbers};
+    const int n_inputs = said == KPAR_EITHER ? 1 : 3;
+    kpar_expression_builder *e = kpar_expression_begin(n_inputs);
+    kpar_x counted = kpar_x_input(e, 0), zero = constant(e, 0);
+    if (said != KPAR_EITHER) {
+        kpar_x above = kpar_x_lt(e, kpar_x_input(e, 2), kpar_x_input(e, 1));
+        counted = said == KPAR_YES ? kpar_x_select(e, above, counted, zero)
+                                   : kpar_x_select(e, above, zero, counted);
     }
-    kpar_x whole = kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_input(e, n));
-    sums->result = kpar_metric_quotient(e, area, whole);
-    return KPAR_OK;
+    return kpar_metric_add_sum(lowering, sums, answers->by_label ? 2 : 1, e, counted, inputs, n_inputs);
 }
 
 /* Predictions and labels of the class `class_id` alone, if there is one. */
@@ -98,6 +131,8 @@ static kpar_status pick_class(kpar_lowering *lowering, const json_t *config, con
     return kpar_lower_cut(lowering, last, class_id, class_id + 1, *labels, labels);
 }
 
+/* --- the best of many thresholds --- */
+
 /* Shares at one threshold: of the true yeses that are found, of the true noes that are left alone, and of the said
  * yeses that are right. */
 typedef enum share { SENSITIVITY, SPECIFICITY, PRECISION } share;
@@ -117,9 +152,11 @@ static kpar_x share_at(kpar_expression_builder *e, share kind, int i, int n)
     }
 }
 
-static kpar_status read_thresholds(const json_t *config, const char *owner, const char *key, double *least,
-                                   thresholds *t)
+/* Thresholds evenly from 0 to 1; a single one is 0.5. */
+static kpar_status read_many(const json_t *config, const char *owner, const char *key, double *least,
+                             kpar_thresholds *t)
 {
+    static const double half = 0.5;
     KPAR_TRY(kpar_config_number(owner, config, key, -1, least));
     KPAR_TRY(kpar_config_integer(owner, config, "num_thresholds", 200, &t->n));
     if (!(*least >= 0 && *least <= 1))
@@ -128,6 +165,7 @@ static kpar_status read_thresholds(const json_t *config, const char *owner, cons
     if (t->n < 1 || t->n > 10000)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'num_thresholds' is %lld; supported are 1 to 10000",
                          owner, (long long)t->n);
+    if (t->n == 1) t->values = &half;
     return KPAR_OK;
 }
 
@@ -137,14 +175,14 @@ static kpar_status best_at(kpar_lowering *lowering, const json_t *config, const 
                            kpar_metric_sums *sums)
 {
     double least;
-    thresholds t = {0};
-    KPAR_TRY(read_thresholds(config, owner, key, &least, &t));
+    kpar_thresholds t = {0};
+    kpar_answers answers;
+    KPAR_TRY(read_many(config, owner, key, &least, &t));
     KPAR_TRY(pick_class(lowering, config, owner, &prediction, &labels));
-    KPAR_TRY(add_said(lowering, sums, &t, prediction, labels));
-    for (int yes = 1; yes >= 0; yes--) {
-        kpar_expression_builder *e = kpar_expression_begin(1);
-        KPAR_TRY(kpar_metric_add_sum(lowering, sums, 0, e, is(e, kpar_x_input(e, 0), yes), &labels, 1));
-    }
+    KPAR_TRY(kpar_answers_find(lowering, &t, NULL, prediction, labels, &answers));
+    for (int said = KPAR_YES; said <= KPAR_EITHER; said++)
+        for (int yes = 1; yes >= 0; yes--)
+            KPAR_TRY(kpar_answers_add(lowering, &answers, (kpar_answer)said, yes, sums));
     const int n = (int)t.n;
     kpar_expression_builder *e = sums->e = kpar_expression_begin(2 * n + 2);
     sums->result = constant(e, 0);
@@ -167,33 +205,81 @@ BEST_AT(kpar_metric_specificity, "sensitivity", SENSITIVITY, SPECIFICITY)
 BEST_AT(kpar_metric_precision_at_recall, "recall", SENSITIVITY, PRECISION)
 BEST_AT(kpar_metric_recall_at_precision, "precision", PRECISION, SENSITIVITY)
 
-/* --- at one threshold --- */
+/* --- at thresholds of the config --- */
 
-typedef enum answer { NO, YES, EITHER } answer;
+/* The thresholds, in order, and the place of each among them. */
+typedef struct chosen {
+    kpar_thresholds in_order;
+    int64_t *place;
+} chosen;
 
-/* The prediction above which a yes is said. */
-static kpar_status read_threshold(const char *owner, const json_t *config, double *threshold)
+static int compare(const void *a, const void *b)
 {
-    const json_t *json = json_object_get(config, "thresholds");
-    if (json_is_array(json) && json_array_size(json) != 1)
-        return kpar_fail(
-            KPAR_EUNSUPPORTED,
-            "%s: argument 'thresholds' has %zu numbers; supported is one, whose result is a number", owner,
-            json_array_size(json));
-    if (!json_is_array(json)) return kpar_config_number(owner, config, "thresholds", 0.5, threshold);
-    *threshold = json_number_value(json_array_get(json, 0));
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int64_t place_of(const double *sorted, double number)
+{
+    int64_t place = 0;
+    while (sorted[place] != number) place++;
+    return place;
+}
+
+/* Above the threshold that there is without an argument a prediction is a yes. */
+static kpar_status read_chosen(kpar_lowering *lowering, const json_t *config, const char *owner,
+                               double without, chosen *c)
+{
+    double *numbers, *sorted;
+    int64_t n;
+    KPAR_TRY(kpar_metric_numbers(lowering, config, owner, "thresholds", &numbers, &n));
+    for (int64_t i = 0; i < n; i++)
+        if (!(numbers[i] >= 0 && numbers[i] <= 1))
+            return kpar_fail(KPAR_EFORMAT, "%s: argument 'thresholds' has %g; expected numbers from 0 to 1",
+                             owner, numbers[i]);
+    if (numbers && n == 0)
+        return kpar_fail(KPAR_EFORMAT, "%s: argument 'thresholds' is empty; expected numbers", owner);
+    if (!numbers) n = 1, numbers = kpar_arena_copy(lowering->arena, &without, sizeof without);
+    sorted = kpar_arena_copy(lowering->arena, numbers, (size_t)n * sizeof *numbers);
+    qsort(sorted, (size_t)n, sizeof *sorted, compare);
+    c->place = kpar_arena_alloc(lowering->arena, (size_t)n * sizeof *c->place);
+    for (int64_t i = 0; i < n; i++) c->place[i] = place_of(sorted, numbers[i]);
+    c->in_order = (kpar_thresholds){.values = kpar_thresholds_are_even(numbers, n) ? NULL : sorted, .n = n};
     return KPAR_OK;
 }
 
-/* Adds the sum of those for which `said` is said while `label` is right. */
-static kpar_status add_answers(kpar_lowering *lowering, double threshold, answer said, answer label,
-                               const kpar_value_id *inputs, kpar_metric_sums *sums)
+/* What a prediction is that no threshold is below. */
+static const double never = -1e10;
+
+/* Predictions that are not among the `top_k` of their row become `never`. */
+static kpar_status keep_likeliest(kpar_lowering *lowering, int64_t k, kpar_value_id *prediction)
 {
+    kpar_value_id left = *prediction, number, picked;
+    const kpar_shape *shape = kpar_lower_shape(lowering, left);
+    const int64_t n = shape->dims[shape->rank - 1].size;
+    for (int64_t i = 0; i < k && i < n; i++)
+        KPAR_TRY(kpar_lower_take_largest(lowering, &left, &number, &picked));
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x counted = constant(e, 1), yes = kpar_x_lt(e, constant(e, threshold), kpar_x_input(e, 0));
-    if (said != EITHER) counted = said == YES ? yes : kpar_x_sub(e, constant(e, 1), yes);
-    if (label != EITHER) counted = kpar_x_mul(e, counted, is(e, kpar_x_input(e, 1), label == YES));
-    return kpar_metric_add_sum(lowering, sums, 0, e, counted, inputs, 2);
+    kpar_x taken = kpar_x_eq(e, kpar_x_input(e, 1), constant(e, -FLT_MAX));
+    kpar_x kept = kpar_x_select(e, taken, kpar_x_input(e, 0), constant(e, never));
+    return kpar_lower_apply(lowering, e, kept, (kpar_value_id[]){*prediction, left}, 2, prediction);
+}
+
+/* Answers of the predictions that the arguments 'top_k' and 'class_id' leave. */
+static kpar_status find_answers(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                kpar_value_id prediction, kpar_value_id labels, chosen *c,
+                                kpar_answers *answers)
+{
+    enum { MOST = 64 };
+    int64_t k;
+    KPAR_TRY(kpar_config_integer(owner, config, "top_k", 0, &k));
+    if (k < 0 || k > MOST)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument 'top_k' is %lld; supported are 1 to %d", owner,
+                         (long long)k, MOST);
+    KPAR_TRY(read_chosen(lowering, config, owner, k ? never : 0.5, c));
+    if (k) KPAR_TRY(keep_likeliest(lowering, k, &prediction));
+    KPAR_TRY(pick_class(lowering, config, owner, &prediction, &labels));
+    return kpar_answers_find(lowering, &c->in_order, NULL, prediction, labels, answers);
 }
 
 /* The share that is right of those that are said, or of those that should be. */
@@ -201,14 +287,19 @@ static kpar_status share_right(kpar_lowering *lowering, const json_t *config, co
                                kpar_value_id prediction, kpar_value_id labels, bool of_said,
                                kpar_metric_sums *sums)
 {
-    double threshold;
-    KPAR_TRY(read_threshold(owner, config, &threshold));
-    KPAR_TRY(pick_class(lowering, config, owner, &prediction, &labels));
-    const kpar_value_id inputs[] = {prediction, labels};
-    KPAR_TRY(add_answers(lowering, threshold, YES, YES, inputs, sums));
-    KPAR_TRY(add_answers(lowering, threshold, of_said ? YES : EITHER, of_said ? EITHER : YES, inputs, sums));
-    sums->e = kpar_expression_begin(2);
-    sums->result = kpar_metric_quotient(sums->e, kpar_x_input(sums->e, 0), kpar_x_input(sums->e, 1));
+    chosen c;
+    kpar_answers answers;
+    KPAR_TRY(find_answers(lowering, config, owner, prediction, labels, &c, &answers));
+    KPAR_TRY(kpar_answers_add(lowering, &answers, KPAR_YES, true, sums));
+    KPAR_TRY(kpar_answers_add(lowering, &answers, of_said ? KPAR_YES : KPAR_NO, !of_said, sums));
+    const int n = (int)c.in_order.n;
+    kpar_expression_builder *e = sums->e = kpar_expression_begin(2 * n);
+    kpar_x *results = kpar_metric_vector(lowering, sums, n);
+    for (int i = 0; i < n; i++) {
+        const int at = (int)c.place[i];
+        const kpar_x right = kpar_x_input(e, at), other = kpar_x_input(e, n + at);
+        results[i] = kpar_metric_quotient(e, right, kpar_x_add(e, right, other));
+    }
     return KPAR_OK;
 }
 
@@ -224,24 +315,27 @@ kpar_status kpar_metric_recall(kpar_lowering *lowering, const json_t *config, co
     return share_right(lowering, config, owner, prediction, labels, false, sums);
 }
 
-static kpar_status count(kpar_lowering *lowering, const json_t *config, const char *owner, answer said,
-                         answer label, kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
+static kpar_status count(kpar_lowering *lowering, const json_t *config, const char *owner, kpar_answer said,
+                         bool yes, kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)
 {
-    double threshold;
-    KPAR_TRY(read_threshold(owner, config, &threshold));
-    KPAR_TRY(add_answers(lowering, threshold, said, label, (kpar_value_id[]){prediction, labels}, sums));
-    sums->e = kpar_expression_begin(1);
-    sums->result = kpar_x_input(sums->e, 0);
+    chosen c;
+    kpar_answers answers;
+    KPAR_TRY(find_answers(lowering, config, owner, prediction, labels, &c, &answers));
+    KPAR_TRY(kpar_answers_add(lowering, &answers, said, yes, sums));
+    const int n = (int)c.in_order.n;
+    sums->e = kpar_expression_begin(n);
+    kpar_x *results = kpar_metric_vector(lowering, sums, n);
+    for (int i = 0; i < n; i++) results[i] = kpar_x_input(sums->e, (int)c.place[i]);
     return KPAR_OK;
 }
 
-#define COUNT_OF(name, said, label)                                                                          \
+#define COUNT_OF(name, said, yes)                                                                            \
     kpar_status name(kpar_lowering *lowering, const json_t *config, const char *owner,                       \
                      kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums)                 \
     {                                                                                                        \
-        return count(lowering, config, owner, said, label, prediction, labels, sums);                        \
+        return count(lowering, config, owner, said, yes, prediction, labels, sums);                          \
     }
-COUNT_OF(kpar_metric_true_positives, YES, YES)
-COUNT_OF(kpar_metric_false_positives, YES, NO)
-COUNT_OF(kpar_metric_true_negatives, NO, NO)
-COUNT_OF(kpar_metric_false_negatives, NO, YES)
+COUNT_OF(kpar_metric_true_positives, KPAR_YES, true)
+COUNT_OF(kpar_metric_false_positives, KPAR_YES, false)
+COUNT_OF(kpar_metric_true_negatives, KPAR_NO, false)
+COUNT_OF(kpar_metric_false_negatives, KPAR_NO, true)

@@ -30,6 +30,19 @@ static KPAR_OPERATION(arg_min)
     return place_of_largest(lowering, inputs, true, output);
 }
 
+kpar_status kpar_lower_take_largest(kpar_lowering *lowering, kpar_value_id *left, kpar_value_id *number,
+                                    kpar_value_id *picked)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, *left);
+    const int last = shape->rank - 1;
+    const int64_t n = shape->dims[last].size;
+    KPAR_TRY(kpar_build_arg_reduce(lowering->graph, last, *left, number));
+    KPAR_TRY(kpar_lower_one_hot(lowering, *number, n, picked));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x others = kpar_x_select(e, kpar_x_input(e, 1), kpar_x_constant(e, -FLT_MAX), kpar_x_input(e, 0));
+    return kpar_lower_apply(lowering, e, others, (kpar_value_id[]){*left, *picked}, 2, left);
+}
+
 /* Of the last dimension the k largest elements and their numbers, the largest first: one after the other, each of those that
  * are left. */
 static kpar_status largest_of_last(kpar_lowering *lowering, int64_t k, kpar_value_id x, kpar_value_id *values,
@@ -44,15 +57,10 @@ static kpar_status largest_of_last(kpar_lowering *lowering, int64_t k, kpar_valu
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: %lld elements in order of %lld; supported are up to %d",
                          lowering->owner, (long long)k, (long long)n, MOST);
     for (int64_t i = 0; i < k; i++) {
-        KPAR_TRY(kpar_build_arg_reduce(g, last, left, &number[i]));
-        KPAR_TRY(kpar_lower_one_hot(lowering, number[i], n, &picked));
+        KPAR_TRY(kpar_lower_take_largest(lowering, &left, &number[i], &picked));
         KPAR_TRY(kpar_lower_kept_where(lowering, picked, x, 0, &value[i]));
         KPAR_TRY(kpar_lower_sum_last(lowering, true, value[i], &value[i]));
         KPAR_TRY(kpar_lower_insert(lowering, last, number[i], &number[i]));
-        kpar_expression_builder *e = kpar_expression_begin(2);
-        kpar_x others =
-            kpar_x_select(e, kpar_x_input(e, 1), kpar_x_constant(e, -FLT_MAX), kpar_x_input(e, 0));
-        KPAR_TRY(kpar_lower_apply(lowering, e, others, (kpar_value_id[]){left, picked}, 2, &left));
     }
     KPAR_TRY(kpar_build_concat(g, last, value, (int)k, values));
     return kpar_build_concat(g, last, number, (int)k, numbers);

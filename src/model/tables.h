@@ -18,10 +18,12 @@ struct kpar_layer_row {
     const char *
         parts; /* groups within its group in the file, "query_dense=query": with the name there; "...?use_gate": where
                   that argument is true; NULL: none */
-    const char *positions; /* arguments that are its inputs, in order, by whatever way given; NULL: "inputs" */
-    const char *inner; /* arguments that are layers, "backward_layer=backward_layer": in that group; NULL: none */
+    const char
+        *positions; /* arguments that are its inputs, in order, by whatever way given; NULL: "inputs" */
+    const char
+        *inner; /* arguments that are layers, "backward_layer=backward_layer": in that group; NULL: none */
     bool parts_penalized; /* its activity_regularizer is of what its parts give, and not of its own outputs */
-    bool mixes_rows;   /* what it gives of a row depends on others */
+    bool mixes_rows;      /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
     bool images; /* has the argument data_format: it is lowered as for channels last, whichever it is */
     /* Of operations element by element, and of activations with a number: the formula that `lower` applies. */
@@ -119,13 +121,16 @@ kpar_status kpar_loss_values(kpar_lowering *lowering, const kpar_loss_row *row, 
                              kpar_value_id *values) KPAR_MUST_USE;
 
 /* What a metric adds up over the epoch, and what it is of these sums. */
-enum { KPAR_METRIC_SUMS = 4 };
+enum { KPAR_METRIC_SUMS = 5 };
 typedef struct kpar_metric_sums {
     kpar_value_id weights;                  /* in: (batch), of the rows */
+    kpar_value_id rows;                     /* in: (batch), 1 for each that is one of the batch's */
     kpar_value_id values[KPAR_METRIC_SUMS]; /* sums over the microbatch's rows, any shape */
     int n;
     kpar_expression_builder *e; /* over the elements of all sums, in order; begun by the row */
     kpar_x result;
+    kpar_x *results; /* NULL: `result` alone */
+    int n_results;
 } kpar_metric_sums;
 
 /* Metrics (metrics.c): values of rows whose weighted mean is the metric, or a formula of sums. */
@@ -141,6 +146,10 @@ typedef struct kpar_metric_row {
     bool either; /* labels of either kind: the row tells them by their dimensions */
 } kpar_metric_row;
 const kpar_metric_row *kpar_metric_rows(int *n);
+const kpar_metric_row *kpar_metric_row_find(const char *name);
+/* As kpar_config_object; of a MeanMetricWrapper the function that it takes the mean of, with its arguments. */
+kpar_status kpar_metric_object(const char *owner, const json_t *metric, const char **class_name,
+                               const json_t **config) KPAR_MUST_USE;
 
 /* Learning-rate schedules (schedules.c): expressions of the iteration. */
 typedef struct kpar_schedule_row {

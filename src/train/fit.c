@@ -17,19 +17,22 @@ static kpar_status tell(kpar_trainer *t, kpar_report *report, const kpar_event *
     return is_reporter(t, report) ? kpar_report_event(report, event) : KPAR_OK;
 }
 
-static void set_log(kpar_trainer *t, const char *prefix, const kpar_tally *tally, int entry)
+static void set_log(kpar_trainer *t, const char *prefix, const char *name, double value)
 {
     kpar_named_value *log = &t->logs[t->n_logs++];
-    log->name = *prefix ? kpar_arena_printf(t->arena, "%s%s", prefix, tally->entries[entry].name)
-                        : tally->entries[entry].name;
-    log->value = kpar_tally_value(tally, entry);
+    log->name = *prefix ? kpar_arena_printf(t->arena, "%s%s", prefix, name) : name;
+    log->value = value;
 }
 
 /* Appends the tally's values to the logs. */
 static void append_logs(kpar_trainer *t, const char *prefix, const kpar_tally *tally)
 {
-    t->logs = kpar_realloc(t->logs, (t->n_logs + (size_t)tally->n_entries + 1) * sizeof *t->logs);
-    for (int i = 0; i < tally->n_entries; i++) set_log(t, prefix, tally, i);
+    const size_t n = (size_t)tally->n_entries;
+    double *values = kpar_alloc((n + 1) * sizeof *values);
+    kpar_tally_values(tally, values);
+    t->logs = kpar_realloc(t->logs, (t->n_logs + n + 1) * sizeof *t->logs);
+    for (size_t i = 0; i < n; i++) set_log(t, prefix, tally->entries[i].name, values[i]);
+    kpar_free(values);
 }
 
 /* The tally's values become the logs. */

@@ -7,11 +7,26 @@
 /* An entry has a sum for each input of its formula; without one of values and of their weights. */
 static int sums_of(const kpar_report_entry *entry) { return entry->formula ? entry->formula->n_inputs : 2; }
 
+/* How many entries share these sums: the results of the formula. */
+static int results_of(const kpar_report_entry *entry)
+{
+    return entry->formula ? entry->formula->n_outputs : 1;
+}
+
+/* To the next entry with sums of its own. */
+static void advance(const kpar_tally *tally, int *entry, double **sums)
+{
+    const kpar_report_entry *here = &tally->entries[*entry];
+    *sums += sums_of(here);
+    *entry += results_of(here);
+}
+
 kpar_tally kpar_tally_begin(kpar_trainer *trainer, kpar_mode mode)
 {
     kpar_tally tally = {0};
     tally.entries = kpar_plan_reports(trainer->plan, mode, &tally.n_entries, &tally.n_values);
-    for (int i = 0; i < tally.n_entries; i++) tally.n_sums += sums_of(&tally.entries[i]);
+    for (int i = 0; i < tally.n_entries; i += results_of(&tally.entries[i]))
+        tally.n_sums += sums_of(&tally.entries[i]);
     tally.sums = kpar_alloc_zeroed((size_t)tally.n_sums + 1, sizeof *tally.sums);
     return tally;
 }
@@ -31,7 +46,7 @@ static double step_weight(const kpar_report_entry *entry, const double *values, 
 void kpar_tally_add(kpar_tally *tally, const double *values, int64_t rows)
 {
     double *sums = tally->sums;
-    for (int i = 0; i < tally->n_entries; sums += sums_of(&tally->entries[i++])) {
+    for (int i = 0; i < tally->n_entries; advance(tally, &i, &sums)) {
         const kpar_report_entry *entry = &tally->entries[i];
         if (entry->formula) {
             for (int k = 0; k < entry->formula->n_inputs; k++) sums[k] += values[entry->value + k];
@@ -43,24 +58,25 @@ void kpar_tally_add(kpar_tally *tally, const double *values, int64_t rows)
     }
 }
 
-double kpar_tally_value(const kpar_tally *tally, int entry)
+void kpar_tally_values(const kpar_tally *tally, double *values)
 {
-    const kpar_expression *formula = tally->entries[entry].formula;
-    const double *sums = tally->sums;
-    double result;
-    for (int i = 0; i < entry; i++) sums += sums_of(&tally->entries[i]);
-    if (!formula) return sums[1] != 0 ? sums[0] / sums[1] : 0;
-    kpar_expression_evaluate(formula, sums, &result);
-    return result;
+    double *sums = tally->sums;
+    for (int i = 0; i < tally->n_entries; advance(tally, &i, &sums)) {
+        const kpar_expression *formula = tally->entries[i].formula;
+        if (formula)
+            kpar_expression_evaluate(formula, sums, &values[i]);
+        else
+            values[i] = sums[1] != 0 ? sums[0] / sums[1] : 0;
+    }
 }
 
-/* A line of sums and then the name, an entry. */
+/* A line of sums and then the name, an entry with sums. */
 void kpar_tally_write(const kpar_tally *tally, kpar_text *text)
 {
-    const double *sum = tally->sums;
-    for (int i = 0; i < tally->n_entries; i++) {
+    double *sums = tally->sums;
+    for (int i = 0; i < tally->n_entries; advance(tally, &i, &sums)) {
         for (int k = 0; k < sums_of(&tally->entries[i]); k++) {
-            kpar_text_number(text, *sum++);
+            kpar_text_number(text, sums[k]);
             kpar_text_printf(text, " ");
         }
         kpar_text_printf(text, "%s\n", tally->entries[i].name);
@@ -87,7 +103,7 @@ void kpar_tally_read(kpar_tally *tally, const char *text)
     for (size_t length; *text; text += length + (text[length] == '\n')) {
         length = strcspn(text, "\n");
         double *sums = tally->sums;
-        for (int i = 0; i < tally->n_entries; sums += sums_of(&tally->entries[i++]))
+        for (int i = 0; i < tally->n_entries; advance(tally, &i, &sums))
             if (parse_line(text, length, &tally->entries[i], sums)) break;
     }
 }

@@ -83,7 +83,7 @@ typedef struct kpar_tally {
 kpar_tally kpar_tally_begin(kpar_trainer *trainer, kpar_mode mode);
 void kpar_tally_reset(kpar_tally *tally);
 void kpar_tally_add(kpar_tally *tally, const double *values, int64_t rows); /* of a step of so many rows */
-double kpar_tally_value(const kpar_tally *tally, int entry);
+void kpar_tally_values(const kpar_tally *tally, double *values); /* one for each entry */
 void kpar_tally_end(kpar_tally *tally);
 
 /* The sums as text, bit for bit, and back; entries that the text does not name keep what they have. */
