@@ -56,17 +56,28 @@ static kpar_status spread(const kpar_description *d, const char *what, const jso
     return KPAR_OK;
 }
 
+static const char *owner_of(const kpar_description *d, const char *what)
+{
+    return kpar_arena_printf(d->model->arena, "%s: compile_config: %s", d->file, what);
+}
+
+/* Finds the row of a table that a class is. */
+static kpar_status check_class(const kpar_description *d, const char *owner, const char *class_name,
+                               const void *rows, int n, size_t row_bytes)
+{
+    if (kpar_table_find(rows, n, row_bytes, class_name)) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s '%s' is not supported; supported: %s", owner, class_name,
+                     kpar_table_names(d->model->arena, rows, n, row_bytes));
+}
+
 /* Finds the row of a table that an object or a name means. */
 static kpar_status check_known(const kpar_description *d, const char *what, const json_t *object,
                                const void *rows, int n, size_t row_bytes)
 {
-    const char *class_name,
-        *owner = kpar_arena_printf(d->model->arena, "%s: compile_config: %s", d->file, what);
+    const char *class_name, *owner = owner_of(d, what);
     const json_t *config;
     KPAR_TRY(kpar_config_object(owner, object, &class_name, &config));
-    if (kpar_table_find(rows, n, row_bytes, class_name)) return KPAR_OK;
-    return kpar_fail(KPAR_EUNSUPPORTED, "%s '%s' is not supported; supported: %s", owner, class_name,
-                     kpar_table_names(d->model->arena, rows, n, row_bytes));
+    return check_class(d, owner, class_name, rows, n, row_bytes);
 }
 
 static kpar_status check_loss(const kpar_description *d, const json_t *loss)
@@ -89,12 +100,15 @@ static bool depends_on_shapes(const json_t *metric)
 static kpar_status check_metrics(const kpar_description *d, const json_t *metrics)
 {
     size_t i;
-    const json_t *metric;
+    const json_t *metric, *config;
+    const char *class_name, *owner = owner_of(d, "metric");
     int n;
     const kpar_metric_row *rows = kpar_metric_rows(&n);
     json_array_foreach(metrics, i, metric)
     {
-        if (!depends_on_shapes(metric)) KPAR_TRY(check_known(d, "metric", metric, rows, n, sizeof *rows));
+        if (depends_on_shapes(metric)) continue;
+        KPAR_TRY(kpar_metric_object(owner, metric, &class_name, &config));
+        KPAR_TRY(check_class(d, owner, class_name, rows, n, sizeof *rows));
     }
     return KPAR_OK;
 }

@@ -8,7 +8,7 @@
 /* One metric being lowered. */
 typedef struct metric {
     int output;
-    bool weighted;
+    bool weighted, without_loss; /* without_loss: of an output that has none */
     const kpar_metric_row *row;
     const json_t *config; /* NULL: defaults */
     const char *name;     /* its own, without the output's */
@@ -35,27 +35,34 @@ static kpar_status metric_name(kpar_lowering *lowering, metric *m, const json_t 
                               &m->name);
 }
 
+/* Whether it is the name for an accuracy that shapes tell. The class Accuracy is one of its own. */
+static bool is_any_accuracy(const json_t *json)
+{
+    const char *name = json_string_value(json);
+    return name && (strcasecmp(name, "accuracy") == 0 || strcasecmp(name, "acc") == 0);
+}
+
 static kpar_status find_metric(kpar_lowering *lowering, metric *m, const json_t *json,
                                const kpar_shape *prediction, bool sparse)
 {
     const char *class_name;
-    int n;
-    const kpar_metric_row *rows = kpar_metric_rows(&n);
-    KPAR_TRY(kpar_config_object(m->owner, json, &class_name, &m->config));
+    KPAR_TRY(kpar_metric_object(m->owner, json, &class_name, &m->config));
     KPAR_TRY(metric_name(lowering, m, json, class_name));
-    if (strcasecmp(class_name, "accuracy") == 0 || strcasecmp(class_name, "acc") == 0)
-        class_name = accuracy_class(prediction, sparse);
-    m->row = kpar_table_find(rows, n, sizeof *rows, class_name);
-    if (!m->row)
+    if (is_any_accuracy(json)) class_name = accuracy_class(prediction, sparse);
+    m->row = kpar_metric_row_find(class_name);
+    if (!m->row) {
+        int n;
+        const kpar_metric_row *rows = kpar_metric_rows(&n);
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is not supported; supported are: accuracy, %s",
                          m->owner, class_name, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
+    }
     m->owner = kpar_arena_printf(lowering->arena, "%s (%s)", m->owner, m->row->class_name);
     if (m->row->sparse != sparse && !m->row->either)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: needs labels that are %s, but the loss of the output takes %s", m->owner,
-                         sparse ? "of the predictions' shape" : "class numbers",
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: needs labels that are %s, but the %s of the output takes %s",
+                         m->owner, m->row->sparse ? "class numbers" : "of the predictions' shape",
+                         m->without_loss ? "other metric" : "loss",
                          sparse ? "class numbers" : "labels of the predictions' shape");
-    return kpar_lower_known(lowering, m->owner, m->config, "name dtype", m->row->arguments, "");
+    return kpar_lower_known(lowering, m->owner, m->config, "name dtype fn", m->row->arguments, "");
 }
 
 /* Each element of the mask is of one value, or of several. */
@@ -139,11 +146,52 @@ static const char *log_name(const kpar_lowering *lowering, const metric *m)
     return name;
 }
 
-static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json, bool sparse)
+/* What metrics of a list say of labels: whether one takes class numbers, and one labels of the predictions' shape. */
+static kpar_status ask_metrics(const char *owner, const json_t *list, bool *sparse, bool *dense)
+{
+    size_t i;
+    const json_t *json, *config;
+    const char *class_name;
+    json_array_foreach(list, i, json)
+    {
+        KPAR_TRY(kpar_metric_object(owner, json, &class_name, &config));
+        const kpar_metric_row *row = is_any_accuracy(json) ? NULL : kpar_metric_row_find(class_name);
+        if (row && !row->either) *(row->sparse ? sparse : dense) = true;
+    }
+    return KPAR_OK;
+}
+
+/* Whether labels of the output are class numbers: as its loss has them, without one as its metrics do. */
+static kpar_status find_labels(kpar_lowering *lowering, metric *m, const kpar_shape *prediction, bool *sparse)
+{
+    const kpar_model *model = lowering->model;
+    const kpar_loss_row *loss;
+    const json_t *config;
+    const char *owner;
+    bool dense = prediction->dims[prediction->rank - 1].size == 1;
+    *sparse = false;
+    KPAR_TRY(kpar_lower_loss_row(lowering, m->output, &loss, &config, &owner));
+    m->without_loss = !loss;
+    if (loss) *sparse = loss->sparse;
+    if (loss) return KPAR_OK;
+    if (model->metrics) KPAR_TRY(ask_metrics(m->owner, model->metrics[m->output], sparse, &dense));
+    if (model->weighted_metrics)
+        KPAR_TRY(ask_metrics(m->owner, model->weighted_metrics[m->output], sparse, &dense));
+    if (*sparse || dense) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EUNSUPPORTED,
+        "%s: the output has no loss, so it is not known whether its labels are class numbers; name "
+        "sparse_categorical_accuracy or categorical_accuracy",
+        m->owner);
+}
+
+static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json)
 {
     kpar_value_id prediction, values;
+    bool sparse;
     KPAR_TRY(kpar_lower_prediction(lowering, m->output, &prediction));
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    KPAR_TRY(find_labels(lowering, m, &shape, &sparse));
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
     kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
     if (m->row->sums) return report_sums(lowering, m, prediction, labels, log_name(lowering, m));
@@ -158,21 +206,14 @@ static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t
 static kpar_status lower_list(kpar_lowering *lowering, int output, const json_t *list, bool weighted)
 {
     const kpar_model *model = lowering->model;
-    const size_t n = json_is_array(list) ? json_array_size(list) : list && !json_is_null(list);
-    const kpar_loss_row *loss;
-    const json_t *config;
-    const char *owner;
-    if (n == 0) return KPAR_OK;
-    KPAR_TRY(kpar_lower_loss_row(lowering, output, &loss, &config, &owner));
-    owner = kpar_arena_printf(lowering->arena, "%s: metric of output '%s'", model->file,
-                              model->outputs[output].name);
-    if (!loss)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: the output has no loss, so its labels are not known", owner);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *json = json_is_array(list) ? json_array_get(list, i) : list;
-        if (json_is_null(json)) continue;
+    const char *owner = kpar_arena_printf(lowering->arena, "%s: metric of output '%s'", model->file,
+                                          model->outputs[output].name);
+    size_t i;
+    const json_t *json;
+    json_array_foreach(list, i, json)
+    {
         metric m = {.output = output, .weighted = weighted, .owner = owner};
-        KPAR_TRY(lower_metric(lowering, &m, json, loss->sparse));
+        KPAR_TRY(lower_metric(lowering, &m, json));
     }
     return KPAR_OK;
 }

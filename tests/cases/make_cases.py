@@ -320,6 +320,76 @@ def metrics_counted(rng):
                 sample_weight=rng.uniform(0.3, 3, size=ROWS).astype("float32"))
 
 
+def metrics_each(rng):
+    """fit: metrics of several numbers, one for each class, each threshold or each value; the likeliest alone; short last batches"""
+    from keras import metrics as m
+    rows = 44
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    model = keras.Model(x, {"kind": layers.Dense(4, activation="softmax", name="kind")(hidden), "size": layers.Dense(3, name="size")(hidden),
+                            "tags": layers.Dense(3, activation="sigmoid", name="tags")(hidden)})
+    compiled(model, {"kind": "categorical_crossentropy", "size": "mean_squared_error", "tags": "binary_crossentropy"},
+             metrics={"kind": [m.F1Score(), m.F1Score(name="f1_score"), m.FBetaScore(beta=0.5, threshold=0.3), m.Precision(top_k=2), m.Recall(top_k=1, thresholds=[0.4, 0.2]),
+                               m.Precision(thresholds=[0.7, 0.1, 0.3], name="sure"), m.Recall(top_k=3, class_id=2, name="third"), m.FBetaScore(average="weighted", name="one")],
+                      "size": [m.R2Score(class_aggregation=None), m.R2Score(class_aggregation="variance_weighted_average", name="spread")],
+                      "tags": [m.Precision(thresholds=[0.6, 0.5], class_id=1)]},
+             weighted_metrics={"kind": [m.F1Score(), m.Precision(top_k=1, name="first")], "size": [m.R2Score(class_aggregation=None)],
+                               "tags": [m.Recall(thresholds=[0.6, 0.4])]})
+    return dict(model=model, x=features(rng, 12, rows=rows),
+                y={"kind": one_hot(rng, 4, rows=rows), "size": features(rng, 3, rows=rows), "tags": rng.integers(0, 2, size=(rows, 3)).astype("float32")},
+                sample_weight={name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("kind", "size", "tags")},
+                fit=dict(epochs=2, validation_split=0.25))
+
+
+def metrics_areas(rng):
+    """areas under curves of three kinds, summed in three ways, at thresholds of their own, of each label by itself, of logits; counts at several thresholds; plain and weighted"""
+    from keras import metrics as m
+
+    def listed(metric):  # Keras reads weights of labels as a list alone, but writes them as a tensor
+        config = {**metric.get_config(), "label_weights": [1.0, 0.5, 2.0]}
+        metric.get_config = lambda: config
+        return metric
+    weights = [1.0, 0.5, 2.0]
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    model = keras.Model(x, {"chances": layers.Dense(3, activation="sigmoid", name="chances")(hidden), "logits": layers.Dense(1, name="logits")(hidden)})
+    compiled(model, {"chances": "binary_crossentropy", "logits": losses.BinaryCrossentropy(from_logits=True)},
+             metrics={"chances": [m.TruePositives(thresholds=[0.25, 0.5, 0.75]), m.FalsePositives(thresholds=[0.0, 0.5, 1.0]), m.TrueNegatives(thresholds=[0.6, 0.4]),
+                                  m.FalseNegatives(thresholds=[0.0, 0.25, 0.5, 0.75, 1.0]), m.AUC(curve="PR"), m.AUC(curve="PRGAIN", name="gain"), m.AUC(multi_label=True, num_thresholds=30, name="by_label"),
+                                  m.AUC(curve="PR", summation_method="minoring", num_thresholds=7, name="below"), m.AUC(summation_method="majoring", num_thresholds=6, name="above"),
+                                  m.AUC(thresholds=[0.7, 0.45, 0.4], name="own"), m.AUC(thresholds=[0.25, 0.75, 0.5], curve="PR", multi_label=True, num_labels=3, name="even"),
+                                  listed(m.AUC(label_weights=weights, thresholds=[0.4, 0.6], name="weighed")), listed(m.AUC(label_weights=weights, num_thresholds=20, name="weighed_even")),
+                                  listed(m.AUC(label_weights=weights, multi_label=True, curve="PR", name="weighed_labels"))],
+                      "logits": [m.AUC(from_logits=True, num_thresholds=40), m.AUC(thresholds=[0.3, 0.5], name="below_zero"), m.AUC(from_logits=True, curve="PR", thresholds=[0.3, 0.5], name="own")]},
+             weighted_metrics={"chances": [m.FalseNegatives(thresholds=[0.5, 0.6]), m.AUC(curve="PR", name="with_weights"), m.AUC(multi_label=True, num_thresholds=20, name="labels_with_weights")],
+                               "logits": [m.AUC(thresholds=[0.45], name="one_with_weights")]})
+    return dict(model=model, x=features(rng, 12), y={"chances": rng.integers(0, 2, size=(ROWS, 3)).astype("float32"), "logits": classes(rng, 2, 1)},
+                sample_weight={name: rng.uniform(0.3, 3, size=ROWS).astype("float32") for name in ("chances", "logits")})
+
+
+def metrics_by_function(rng):
+    """fit: functions as metrics, by themselves and in MeanMetricWrapper; the class Accuracy; an adjusted R2; outputs without a loss"""
+    from keras import metrics as m
+    rows = 64  # in whole batches: eager steps weigh an output's loss by rows, graphs do not
+    x = layers.Input((12,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    model = keras.Model(x, {"extra": layers.Dense(3, activation="softmax", name="extra")(hidden), "kind": layers.Dense(4, activation="softmax", name="kind")(hidden),
+                            "none": layers.Dense(1, name="none")(hidden), "numbers": layers.Dense(3, activation="relu", name="numbers")(hidden), "size": layers.Dense(3, activation="relu", name="size")(hidden)})
+    compiled(model, {"kind": "sparse_categorical_crossentropy", "size": "mean_squared_error"},
+             metrics={"extra": ["sparse_categorical_accuracy", "accuracy", m.Accuracy()], "kind": ["accuracy", m.sparse_top_k_categorical_accuracy, m.Accuracy(name="same"), m.MeanMetricWrapper(m.sparse_top_k_categorical_accuracy, k=2, name="two")],
+                      "numbers": [m.SparseTopKCategoricalAccuracy(k=2, from_sorted_ids=True)],
+                      "none": ["acc", m.RootMeanSquaredError()],
+                      "size": [m.Accuracy(), m.MeanMetricWrapper(losses.mean_absolute_error), m.MeanMetricWrapper(m.binary_accuracy, threshold=0.3, name="over"),
+                               losses.huber, m.MeanMetricWrapper(losses.huber, delta=0.4, name="near"), losses.mean_squared_logarithmic_error, m.R2Score(num_regressors=2), m.R2Score(None, num_regressors=40),
+                               m.R2Score(num_regressors=500, name="too_many")]},
+             weighted_metrics={"size": [m.Accuracy(), losses.log_cosh], "none": ["mae"]}, run_eagerly=True)
+    size = rng.integers(-1, 2, size=(rows, 3)).astype("float32")
+    return dict(model=model, x=features(rng, 12, rows=rows),
+                y={"extra": classes(rng, 3, 1, rows=rows), "kind": classes(rng, 4, 1, rows=rows), "none": classes(rng, 2, 1, rows=rows), "numbers": classes(rng, 2, rows=rows), "size": size},
+                sample_weight={name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("extra", "kind", "none", "numbers", "size")},
+                fit=dict(epochs=2, validation_split=0.25))
+
+
 def conv_padding(rng):
     """uneven SAME with stride 2, depthwise of multiplier 2, average pooling SAME, dilation in two dimensions, causal with dilation"""
     model = keras.Sequential([
@@ -841,14 +911,15 @@ def loss_overlap_whole(rng):
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
-         logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted, conv_padding, conv_one_dimension, transposed_kinds,
+         logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
+         metrics_each, metrics_areas, metrics_by_function, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [metrics_each, metrics_areas, metrics_by_function, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.
@@ -877,6 +948,21 @@ def rows_of(data, step):
 
 def named(prefix, value):
     return {f"{prefix}/{name}": np.asarray(item) for name, item in value.items()} if isinstance(value, dict) else {prefix: np.asarray(value)}
+
+
+def numbers(logs):
+    """logs of a number each: what has several is name[0], name[1] and so on"""
+    return {name if np.size(value) == 1 else f"{name}[{i}]": float(each)
+            for name, value in logs.items() for i, each in enumerate(np.ravel(value))}
+
+
+def columns(logs):
+    """a list of logs, numbers, as an array for each of their names"""
+    return {name: np.array([log[name] for log in logs]) for name in logs[0]}
+
+
+def of_epochs(history):
+    return columns([numbers(dict(zip(history, values))) for values in zip(*history.values())])
 
 
 def deflate(path):
@@ -925,11 +1011,11 @@ def steps(path, case, scratch):
     for step in range(STEPS):
         rates.append(float(model.optimizer.learning_rate))
         model.reset_metrics()
-        logs.append(model.train_on_batch(rows_of(case["x"], step), rows_of(case["y"], step), sample_weight=rows_of(case["w"], step), return_dict=True))
+        logs.append(numbers(model.train_on_batch(rows_of(case["x"], step), rows_of(case["y"], step), sample_weight=rows_of(case["w"], step), return_dict=True)))
         if step + 1 not in CHECK_STEPS: continue
         model.save(scratch)
         found.update({f"step{step + 1}/{name}": array for name, array in datasets(scratch).items()})
-    found.update({"step_logs/" + name: np.array([float(log[name]) for log in logs]) for name in logs[0]})
+    found.update(named("step_logs", columns(logs)))
     return {**found, "learning_rate": np.array(rates)}
 
 
@@ -938,19 +1024,19 @@ def fitted(path, case, scratch):
     model = loaded(path)
     history = model.fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0, **case["fit"]).history
     model.save(scratch)
-    return {**named("history", history), **{"final/" + name: array for name, array in datasets(scratch).items()}}
+    return {**named("history", of_epochs(history)), **{"final/" + name: array for name, array in datasets(scratch).items()}}
 
 
 def expected(path, case, scratch):
     x, y, weights = (rows_of(case[key], 0) for key in "xyw")
     model = loaded(path)
     found = named("output", keras.tree.map_structure(lambda value: value.numpy(), model(x, training=False)))
-    found.update(named("eval", model.evaluate(x, y, batch_size=BATCH, sample_weight=weights, return_dict=True, verbose=0)))
+    found.update(named("eval", numbers(model.evaluate(x, y, batch_size=BATCH, sample_weight=weights, return_dict=True, verbose=0))))
     if "fit" in case: return {**found, **fitted(path, case, scratch)}
     found.update(gradients(path, x, y, weights))
     found.update(steps(path, case, scratch))
     history = loaded(path).fit(case["x"], case["y"], sample_weight=case["w"], batch_size=BATCH, shuffle=False, verbose=0).history
-    return {**found, **named("epoch_logs", {name: values[0] for name, values in history.items()})}
+    return {**found, **named("epoch_logs", {name: values[0] for name, values in of_epochs(history).items()})}
 
 
 def make(function):

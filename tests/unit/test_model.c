@@ -1036,6 +1036,17 @@ END_TEST
     PLAIN "\"losses\": [\"" loss "\"], \"metrics\": [[{\"class_name\": \"" name "\", \"config\": {" config   \
           "}}]], " ADAM "}"
 #define PLAIN ONE_DENSE("{\"units\": 2}")
+/* A metric of an output of rows of this shape. */
+#define ONE_OF_SHAPE(shape, name, config)                                                                    \
+    "{\"layers\": [" INPUT(                                                                                  \
+        shape) "], \"outputs\": [0], \"losses\": [\"mse\"], \"metrics\": [[{\"class_name\": \"" name         \
+               "\", \"config\": {" config "}}]], " ADAM "}"
+/* Metrics of the second of two outputs, which has no loss. */
+#define WITHOUT_LOSS(metrics)                                                                                \
+    "{\"layers\": [" INPUT("2") LAYER("Dense", "{\"units\": 2}", "0")                                        \
+        LAYER("Dense", "{\"units\": 3}",                                                                     \
+              "0") "], \"outputs\": [1, 2], \"losses\": [\"mse\", null], \"metrics\": [null, " metrics       \
+                   "], " ADAM "}"
 
 START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
 {
@@ -1236,13 +1247,43 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {METRIC("mse", "BinaryIoU", "\"target_class_ids\": []"), "target_class_ids|a list", KPAR_EFORMAT},
         {METRIC("mse", "RecallAtPrecision", ""), "precision|from 0 to 1", KPAR_EFORMAT},
         {METRIC("mse", "PrecisionAtRecall", "\"recall\": 2"), "recall|is 2", KPAR_EFORMAT},
-        {METRIC("mse", "Precision", "\"thresholds\": [0.2, 0.8]"), "thresholds|2 numbers", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "Precision", "\"thresholds\": [0.2, 1.8]"), "thresholds|has 1.8", KPAR_EFORMAT},
+        {METRIC("mse", "Recall", "\"thresholds\": [0.2, null]"), "thresholds|numbers", KPAR_EFORMAT},
+        {METRIC("mse", "FalsePositives", "\"thresholds\": []"), "thresholds|empty", KPAR_EFORMAT},
+        {METRIC("mse", "Precision", "\"top_k\": 65"), "top_k|is 65|1 to 64", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "F1Score", "\"average\": \"samples\""), "F1Score|average|samples|macro",
+         KPAR_EUNSUPPORTED},
+        {METRIC("mse", "R2Score", "\"class_aggregation\": \"sum\""), "class_aggregation|sum|uniform_average",
+         KPAR_EUNSUPPORTED},
+        {METRIC("mse", "R2Score", "\"num_regressors\": -1"), "num_regressors|is -1", KPAR_EFORMAT},
+        {ONE_OF_SHAPE("3, 2", "R2Score", ""), "R2Score|(batch, values)", KPAR_EUNSUPPORTED},
         {METRIC("mse", "SensitivityAtSpecificity", "\"specificity\": 1, \"num_thresholds\": 0"),
          "num_thresholds|is 0", KPAR_EUNSUPPORTED},
         {METRIC("mse", "SpecificityAtSensitivity", "\"sensitivity\": 1, \"class_id\": 99"), "class_id|is 99",
          KPAR_EFORMAT},
         {METRIC("mse", "PearsonCorrelation", "\"axis\": 0"), "PearsonCorrelation|axis", KPAR_EUNSUPPORTED},
-        {METRIC("mse", "AUC", "\"curve\": \"PR\""), "AUC|curve|PR", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "AUC", "\"curve\": \"ROCK\""), "AUC|curve|ROCK|ROC, PR and PRGAIN", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "AUC", "\"summation_method\": \"simpson\""), "summation_method|simpson|minoring",
+         KPAR_EUNSUPPORTED},
+        {METRIC("mse", "AUC", "\"num_thresholds\": 1"), "num_thresholds|is 1", KPAR_EUNSUPPORTED},
+        {METRIC("mse", "AUC", "\"multi_label\": true, \"num_labels\": 3"), "num_labels|is 3|2 labels",
+         KPAR_EFORMAT},
+        {METRIC("mse", "AUC", "\"label_weights\": [1, 2, 3]"), "label_weights|3 numbers|2 labels",
+         KPAR_EFORMAT},
+        {METRIC("mse", "AUC",
+                "\"label_weights\": {\"class_name\": \"__tensor__\", \"config\": {\"value\": "
+                "[1], \"dtype\": \"float32\"}}"),
+         "label_weights|1 numbers|2 labels", KPAR_EFORMAT},
+        {ONE_OF_SHAPE("3, 2", "AUC", "\"multi_label\": true"), "AUC|multi_label|(batch, labels)",
+         KPAR_EUNSUPPORTED},
+        {METRIC("mse", "MeanMetricWrapper", "\"fn\": \"luck\""), "'luck' is not supported",
+         KPAR_EUNSUPPORTED},
+        {METRIC("mse", "MeanMetricWrapper", "\"fn\": \"binary_accuracy\", \"k\": 2"), "BinaryAccuracy|k",
+         KPAR_EUNSUPPORTED},
+        {WITHOUT_LOSS("[\"accuracy\"]"), "output 'layer_2'|no loss|sparse_categorical_accuracy",
+         KPAR_EUNSUPPORTED},
+        {WITHOUT_LOSS("[\"mae\", \"sparse_categorical_accuracy\"]"),
+         "output 'layer_2'|MeanAbsoluteError|other metric", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[\"sparse_categorical_accuracy\"]], " ADAM "}",
          "SparseCategoricalAccuracy|class numbers", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"muon\"}", "optimizer|muon|Adam", KPAR_EUNSUPPORTED},
