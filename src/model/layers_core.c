@@ -231,12 +231,13 @@ static kpar_status gather_axes(kpar_lowering *lowering, unsigned axes, kpar_valu
 }
 
 /* By transposing, over other dimensions than the last, or over several. */
-static kpar_status softmax_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x,
-                                kpar_value_id *output)
+kpar_status kpar_lower_softmax_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x,
+                                    kpar_value_id *output)
 {
     int order[KPAR_MAX_RANK], back[KPAR_MAX_RANK];
     const kpar_shape shape = *kpar_lower_shape(lowering, x);
     kpar_shape moved = shape;
+    if (axes == 1u << (shape.rank - 1)) return kpar_build_softmax(lowering->graph, x, output);
     KPAR_TRY(gather_axes(lowering, axes, x, order, output));
     KPAR_TRY(kpar_build_softmax(lowering->graph, *output, output));
     for (int i = 0; i < shape.rank; i++) {
@@ -249,10 +250,9 @@ static kpar_status softmax_over(kpar_lowering *lowering, unsigned axes, kpar_val
 
 kpar_status kpar_lower_softmax(kpar_lowering *lowering, unsigned axes, kpar_value_id x, kpar_value_id *output)
 {
-    if (axes != 1u << (kpar_lower_shape(lowering, x)->rank - 1))
-        return softmax_over(lowering, axes, x, output);
-    lowering->call_logits[lowering->call] = x;
-    return kpar_build_softmax(lowering->graph, x, output);
+    const bool one = (axes & (axes - 1)) == 0;
+    if (one) lowering->call_logits[lowering->call] = x;
+    return kpar_lower_softmax_over(lowering, axes, x, output);
 }
 
 KPAR_LAYER(softmax)

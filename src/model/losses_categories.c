@@ -26,13 +26,21 @@ kpar_status kpar_lower_check_last(const char *owner, const json_t *config, const
                      (long long)axis);
 }
 
-/* Arguments that the cross-entropies share. */
+/* Arguments that the losses of categories share. */
+typedef struct arguments {
+    bool logits;
+    double smoothing;
+    double classes; /* that labels are smoothed over: in Keras the last dimension's, whatever the axis */
+    int axis;       /* the dimension of the classes */
+} arguments;
+
 static kpar_status read_arguments(const char *owner, const json_t *config, const kpar_shape *shape,
-                                  bool *logits, double *smoothing)
+                                  arguments *a)
 {
-    KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, logits));
-    KPAR_TRY(kpar_config_number(owner, config, "label_smoothing", 0, smoothing));
-    return kpar_lower_check_last(owner, config, shape);
+    a->classes = (double)shape->dims[shape->rank - 1].size;
+    KPAR_TRY(kpar_config_boolean(owner, config, "from_logits", false, &a->logits));
+    KPAR_TRY(kpar_config_number(owner, config, "label_smoothing", 0, &a->smoothing));
+    return kpar_axis_in(owner, config, "axis", shape->rank, &a->axis);
 }
 
 /* Of yes and no: softplus(z) - y z of a logit, -y log(p) - (1 - y) log(1 - p) of a probability. */
@@ -50,45 +58,60 @@ static kpar_x probability_entropy(kpar_expression_builder *e, kpar_x p, kpar_x y
     return kpar_x_neg(e, kpar_x_add(e, yes, no));
 }
 
-KPAR_LOSS(binary_cross_entropy)
+static kpar_x smoothed(kpar_expression_builder *e, const arguments *a, kpar_x y)
 {
-    bool logits;
-    double smoothing;
-    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
-    KPAR_TRY(take_logits(lowering, &prediction, &logits));
-    kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1);
-    y = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, 1 - smoothing)),
-                   kpar_x_constant(e, 0.5 * smoothing));
-    kpar_x value = logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
-    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
-    return kpar_lower_mean_last(lowering, *values, values);
+    kpar_x kept = kpar_x_mul(e, y, kpar_x_constant(e, 1 - a->smoothing));
+    return kpar_x_add(e, kept, kpar_x_constant(e, 0.5 * a->smoothing));
 }
 
-/* -sum(y log(clip(p / sum(p)))) over the last dimension. */
-static kpar_status cross_entropy_of_probabilities(kpar_lowering *lowering, kpar_value_id p, kpar_value_id y,
-                                                  kpar_value_id *values)
+KPAR_LOSS(binary_cross_entropy)
+{
+    arguments a;
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &a));
+    KPAR_TRY(take_logits(lowering, &prediction, &a.logits));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x p = kpar_x_input(e, 0), y = smoothed(e, &a, kpar_x_input(e, 1));
+    kpar_x value = a.logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
+    return kpar_lower_mean(lowering, 1u << a.axis, false, *values, values);
+}
+
+/* (1 - s) y + s / classes */
+static kpar_status smooth(kpar_lowering *lowering, const arguments *a, kpar_value_id *labels)
+{
+    return kpar_build_affine(lowering->graph, *labels, 1 - a->smoothing, a->smoothing / a->classes, labels);
+}
+
+/* -sum(y log(clip(p / sum(p)))) */
+static kpar_status cross_entropy_of_probabilities(kpar_lowering *lowering, int axis, kpar_value_id p,
+                                                  kpar_value_id y, kpar_value_id *values)
 {
     kpar_value_id sum;
-    KPAR_TRY(kpar_lower_sum_last(lowering, true, p, &sum));
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, 1u << axis, true, p, &sum));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x share = clip_probability(e, kpar_x_div(e, kpar_x_input(e, 0), kpar_x_input(e, 2)));
     kpar_x value = kpar_x_neg(e, kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_log(e, share)));
     KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){p, y, sum}, 3, values));
-    return kpar_lower_sum_last(lowering, false, *values, values);
+    return kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, 1u << axis, false, *values, values);
+}
+
+static kpar_status cross_entropy_of_logits(kpar_lowering *lowering, int axis, kpar_value_id z,
+                                           kpar_value_id y, kpar_value_id *values)
+{
+    const int last = kpar_lower_shape(lowering, z)->rank - 1;
+    KPAR_TRY(kpar_lower_move(lowering, axis, last, z, &z));
+    KPAR_TRY(kpar_lower_move(lowering, axis, last, y, &y));
+    return kpar_build_cross_entropy(lowering->graph, z, y, false, values);
 }
 
 KPAR_LOSS(categorical_cross_entropy)
 {
-    bool logits;
-    double smoothing;
-    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
-    const double classes = (double)shape.dims[shape.rank - 1].size;
-    KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
-    KPAR_TRY(take_logits(lowering, &prediction, &logits));
-    KPAR_TRY(kpar_build_affine(lowering->graph, labels, 1 - smoothing, smoothing / classes, &labels));
-    if (logits) return kpar_build_cross_entropy(lowering->graph, prediction, labels, false, values);
-    return cross_entropy_of_probabilities(lowering, prediction, labels, values);
+    arguments a;
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &a));
+    KPAR_TRY(take_logits(lowering, &prediction, &a.logits));
+    KPAR_TRY(smooth(lowering, &a, &labels));
+    return (a.logits ? cross_entropy_of_logits : cross_entropy_of_probabilities)(lowering, a.axis, prediction,
+                                                                                 labels, values);
 }
 
 /* Labels with 0 in the place of the class that is ignored; the mask is of the others. */
@@ -105,19 +128,19 @@ static kpar_status leave_ignored(kpar_lowering *lowering, int64_t ignored, kpar_
 /* Where a class is ignored Keras no longer sees what predictions were made of, and takes them as they are. */
 KPAR_LOSS(sparse_categorical_cross_entropy)
 {
-    bool logits;
-    double smoothing;
+    arguments a;
     kpar_label_range range = {.ignores = kpar_config_has(config, "ignore_class")};
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
-    KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
+    KPAR_TRY(kpar_lower_check_last(owner, config, &shape));
+    KPAR_TRY(read_arguments(owner, config, &shape, &a));
     KPAR_TRY(kpar_config_integer(owner, config, "ignore_class", 0, &range.ignored));
     range.classes = shape.dims[shape.rank - 1].size;
     lowering->label_ranges[lowering->output] = range;
     if (range.ignores)
         KPAR_TRY(leave_ignored(lowering, range.ignored, &labels));
     else
-        KPAR_TRY(take_logits(lowering, &prediction, &logits));
-    if (!logits) {
+        KPAR_TRY(take_logits(lowering, &prediction, &a.logits));
+    if (!a.logits) {
         kpar_expression_builder *e = kpar_expression_begin(1);
         kpar_x log_p = kpar_x_log(e, clip_probability(e, kpar_x_input(e, 0)));
         KPAR_TRY(kpar_lower_apply(lowering, e, log_p, &prediction, 1, &prediction));
@@ -127,22 +150,22 @@ KPAR_LOSS(sparse_categorical_cross_entropy)
 
 /* Focal losses: Lin et al., "Focal loss for dense object detection" (2017). */
 
-/* (1 - p_t)^gamma times the cross-entropy, p_t the probability given to the truth. */
+/* (1 - p_t)^gamma times the cross-entropy, p_t the probability given to the truth. What is said to be logits is put through
+ * a sigmoid, whatever it was made of; the entropy is then of what that sigmoid was of. */
 KPAR_LOSS(binary_focal)
 {
-    bool logits, balanced;
-    double smoothing, gamma, alpha;
-    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &logits, &smoothing));
+    arguments a;
+    bool balanced;
+    double gamma, alpha;
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &a));
     KPAR_TRY(kpar_config_number(owner, config, "gamma", 2, &gamma));
     KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.25, &alpha));
     KPAR_TRY(kpar_config_boolean(owner, config, "apply_class_balancing", false, &balanced));
-    KPAR_TRY(take_logits(lowering, &prediction, &logits));
+    if (!a.logits) KPAR_TRY(take_logits(lowering, &prediction, &a.logits));
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x p = kpar_x_input(e, 0), y = kpar_x_input(e, 1), one = kpar_x_constant(e, 1), value;
-    y = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, 1 - smoothing)),
-                   kpar_x_constant(e, 0.5 * smoothing));
-    value = logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
-    if (logits) p = kpar_x_sigmoid(e, p);
+    kpar_x p = kpar_x_input(e, 0), y = smoothed(e, &a, kpar_x_input(e, 1)), one = kpar_x_constant(e, 1);
+    kpar_x value = a.logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
+    if (a.logits) p = kpar_x_sigmoid(e, p);
     kpar_x miss = kpar_x_sub(
         e, one,
         kpar_x_add(e, kpar_x_mul(e, y, p), kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_sub(e, one, p))));
@@ -153,28 +176,26 @@ KPAR_LOSS(binary_focal)
         value = kpar_x_mul(e, kpar_x_add(e, yes, no), value);
     }
     KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
-    return kpar_lower_mean_last(lowering, *values, values);
+    return kpar_lower_mean(lowering, 1u << a.axis, false, *values, values);
 }
 
 /* -sum(alpha (1 - p)^gamma y log(p)), p a share of the row's sum. */
 KPAR_LOSS(categorical_focal)
 {
-    bool logits;
-    double smoothing, gamma, alpha;
+    arguments a;
+    double gamma, alpha;
     kpar_value_id sum;
-    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
-    KPAR_TRY(read_arguments(owner, config, &shape, &logits, &smoothing));
+    KPAR_TRY(read_arguments(owner, config, kpar_lower_shape(lowering, prediction), &a));
     KPAR_TRY(kpar_config_number(owner, config, "gamma", 2, &gamma));
     KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.25, &alpha));
-    KPAR_TRY(kpar_build_affine(lowering->graph, labels, 1 - smoothing,
-                               smoothing / (double)shape.dims[shape.rank - 1].size, &labels));
-    if (logits) KPAR_TRY(kpar_build_softmax(lowering->graph, prediction, &prediction));
-    KPAR_TRY(kpar_lower_sum_last(lowering, true, prediction, &sum));
+    KPAR_TRY(smooth(lowering, &a, &labels));
+    if (a.logits) KPAR_TRY(kpar_lower_softmax_over(lowering, 1u << a.axis, prediction, &prediction));
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, 1u << a.axis, true, prediction, &sum));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x share = clip_probability(e, kpar_x_div(e, kpar_x_input(e, 0), kpar_x_input(e, 2)));
     kpar_x entropy = kpar_x_neg(e, kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_log(e, share)));
     kpar_x miss = kpar_x_pow(e, kpar_x_sub(e, kpar_x_constant(e, 1), share), kpar_x_constant(e, gamma));
     kpar_x value = kpar_x_mul(e, kpar_x_mul(e, miss, kpar_x_constant(e, alpha)), entropy);
     KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels, sum}, 3, values));
-    return kpar_lower_sum_last(lowering, false, *values, values);
+    return kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, 1u << a.axis, false, *values, values);
 }

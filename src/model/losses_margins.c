@@ -76,12 +76,12 @@ KPAR_LOSS(categorical_hinge)
 kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
                               kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
-    KPAR_TRY(kpar_lower_check_last(owner, config, kpar_lower_shape(lowering, prediction)));
-    const unsigned last = 1u << (kpar_lower_shape(lowering, prediction)->rank - 1);
-    KPAR_TRY(kpar_lower_unit_length(lowering, last, KPAR_EPSILON, prediction, &prediction));
-    KPAR_TRY(kpar_lower_unit_length(lowering, last, KPAR_EPSILON, labels, &labels));
+    int axis;
+    KPAR_TRY(kpar_axis_in(owner, config, "axis", kpar_lower_shape(lowering, prediction)->rank, &axis));
+    KPAR_TRY(kpar_lower_unit_length(lowering, 1u << axis, KPAR_EPSILON, prediction, &prediction));
+    KPAR_TRY(kpar_lower_unit_length(lowering, 1u << axis, KPAR_EPSILON, labels, &labels));
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, prediction, labels, values));
-    KPAR_TRY(kpar_lower_sum_last(lowering, false, *values, values));
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, 1u << axis, false, *values, values));
     return kpar_build_affine(lowering->graph, *values, sign, 0, values);
 }
 

@@ -46,7 +46,9 @@ kpar_status kpar_lower_mean(kpar_lowering *lowering, unsigned axes, bool keep, k
 /* x over its length along `axes`, a length of less than `least` counting as that. */
 kpar_status kpar_lower_unit_length(kpar_lowering *lowering, unsigned axes, double least, kpar_value_id x,
                                    kpar_value_id *out) KPAR_MUST_USE;
-/* layers_core.c: softmax over the dimensions `axes`. Over the last alone the call's logits are x. */
+/* layers_core.c: softmax over the dimensions `axes`; as what the current call gives, whose logits are x if it is over one. */
+kpar_status kpar_lower_softmax_over(kpar_lowering *lowering, unsigned axes, kpar_value_id x,
+                                    kpar_value_id *output) KPAR_MUST_USE;
 kpar_status kpar_lower_softmax(kpar_lowering *lowering, unsigned axes, kpar_value_id x,
                                kpar_value_id *output) KPAR_MUST_USE;
 /* Over the last dimension: the sum, the largest, and the mean, which is removed. */
@@ -58,7 +60,7 @@ kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_
 /* losses_categories.c: the config's `axis` is the last dimension. */
 kpar_status kpar_lower_check_last(const char *owner, const json_t *config,
                                   const kpar_shape *shape) KPAR_MUST_USE;
-/* losses_margins.c: the cosine of the angle between predictions and labels along the last dimension, times `sign`. */
+/* losses_margins.c: the cosine of the angle between predictions and labels along the config's `axis`, times `sign`. */
 kpar_status kpar_lower_cosine(kpar_lowering *lowering, const json_t *config, const char *owner, double sign,
                               kpar_value_id prediction, kpar_value_id labels,
                               kpar_value_id *values) KPAR_MUST_USE;
@@ -123,6 +125,8 @@ kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank
 kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes) KPAR_MUST_USE;
 kpar_status kpar_lower_axes_of(const kpar_lowering *lowering, const char *key, int rank,
                                unsigned *axes) KPAR_MUST_USE;
+kpar_status kpar_axis_in(const char *owner, const json_t *config, const char *key, int rank,
+                         int *dim) KPAR_MUST_USE;
 kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *key, int rank,
                          unsigned *axes) KPAR_MUST_USE;
 /* An array that the config holds, as nested lists of numbers. */

@@ -68,10 +68,16 @@ kpar_status kpar_lower_axes_of(const kpar_lowering *lowering, const char *key, i
     return kpar_axes_in(lowering->owner, lowering->layer->config, key, rank, axes);
 }
 
+kpar_status kpar_axis_in(const char *owner, const json_t *config, const char *key, int rank, int *dim)
+{
+    int64_t axis;
+    KPAR_TRY(kpar_config_integer(owner, config, key, -1, &axis));
+    return find_dim(owner, axis, rank, dim);
+}
+
 kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *key, int rank, unsigned *axes)
 {
     const json_t *json = json_object_get(config, key);
-    int64_t axis;
     int dim;
     *axes = 0;
     for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
@@ -79,8 +85,7 @@ kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *ke
         *axes |= 1u << dim;
     }
     if (*axes) return KPAR_OK;
-    KPAR_TRY(kpar_config_integer(owner, config, key, -1, &axis));
-    KPAR_TRY(find_dim(owner, axis, rank, &dim));
+    KPAR_TRY(kpar_axis_in(owner, config, key, rank, &dim));
     *axes = 1u << dim;
     return KPAR_OK;
 }

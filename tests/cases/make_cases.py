@@ -908,6 +908,28 @@ def loss_overlap_whole(rng):
     return overlapping(rng, dict(reduction="sum"), dict(reduction="none"))
 
 
+def loss_axes(rng):
+    """losses along another dimension than the last, of logits, of what softmax and sigmoid are made of, of probabilities that are smoothed over
+    the last dimension all the same; sigmoids that a focal loss takes for logits"""
+    x = layers.Input((6,))
+    hidden = layers.Dense(4, activation="tanh")(x)
+    def block(name): return layers.Reshape((2, 3, 4), name=name)(layers.Dense(24)(hidden))
+    def along(kind, axis, **more): return getattr(losses, kind)(axis=axis, **more)
+    outputs = {"logits": block("logits"), "softmax": layers.Softmax(axis=2, name="softmax")(block("a")), "last": layers.Softmax(axis=1, name="last")(block("b")),
+               "shares": layers.Softmax(axis=(1, 2), name="shares")(block("c")), "focal": block("focal"), "yes": layers.Activation("sigmoid", name="yes")(block("d")),
+               "sure": layers.Activation("sigmoid", name="sure")(block("e")), "ways": block("ways")}
+    wanted = {"logits": along("CategoricalCrossentropy", 1, from_logits=True), "softmax": along("CategoricalCrossentropy", 2),
+              "last": along("CategoricalCrossentropy", -1), "shares": along("CategoricalCrossentropy", -2, label_smoothing=0.1),
+              "focal": along("CategoricalFocalCrossentropy", 1, from_logits=True, label_smoothing=0.2), "yes": along("BinaryCrossentropy", -3),
+              "sure": along("BinaryFocalCrossentropy", 2, from_logits=True), "ways": along("CosineSimilarity", 2)}
+    model = compiled(keras.Model(x, outputs), wanted, metrics=None)
+    y = {name: classes(rng, 2, 2, 3, 4).astype("float32") for name in wanted}
+    for name, axis in {"logits": 1, "softmax": 2, "last": 3}.items():
+        y[name] = np.moveaxis(np.eye(y[name].shape[axis], dtype="float32")[classes(rng, y[name].shape[axis], *np.delete((2, 3, 4), axis - 1))], -1, axis)
+    y["ways"] = features(rng, 2, 3, 4)
+    return dict(model=model, x=features(rng, 6), y=y)
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
@@ -916,10 +938,10 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole]
+         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [metrics_each, metrics_areas, metrics_by_function, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [loss_axes, metrics_each, metrics_areas, metrics_by_function, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.
