@@ -37,6 +37,7 @@ int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable)
     added->path = kpar_arena_strdup(catalog->arena, variable->path);
     added->layer = kpar_arena_strdup(catalog->arena, variable->layer);
     added->name = kpar_arena_strdup(catalog->arena, variable->name);
+    if (variable->keras_path) added->keras_path = kpar_arena_strdup(catalog->arena, variable->keras_path);
     if (variable->values)
         added->values =
             kpar_arena_copy(catalog->arena, variable->values,

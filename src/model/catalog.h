@@ -25,6 +25,7 @@ typedef struct kpar_variable {
     const char *path;  /* dataset in model.weights.h5: "layers/dense/vars/0", "optimizer/vars/2" */
     const char *layer; /* the layer's name, "" for the optimizer's scalars */
     const char *name;  /* "kernel", "momentum" */
+    const char *keras_path; /* of a weight: what Keras calls it in a model that it has loaded, "mha/query/kernel" */
     kpar_variable_kind kind;
     kpar_dtype dtype;
     int rank;

@@ -72,6 +72,17 @@ static const json_t *companion(kpar_lowering *lowering, const char *initializer,
     return json_is_null(json) ? NULL : json;
 }
 
+/* The names of the layer and its part stand before that of the weight; those of what is around the layer do not. */
+static const char *keras_path(const kpar_lowering *lowering, const char *weight)
+{
+    const kpar_layer *layer = lowering->layer;
+    const char *group, *name;
+    for (int i = 0; lowering->part && kpar_layer_part(lowering->arena, layer, i, &group, &name); i++)
+        if (group && strcmp(group, lowering->part) == 0)
+            return kpar_arena_printf(lowering->arena, "%s/%s/%s", layer->own_name, name, weight);
+    return kpar_arena_printf(lowering->arena, "%s/%s", layer->own_name, weight);
+}
+
 kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight, kpar_value_id *value)
 {
     const kpar_layer *layer = lowering->layer;
@@ -81,6 +92,7 @@ kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight
                                   lowering->part ? lowering->part : "", lowering->layer_weights++),
         .layer = layer->name,
         .name = weight->name,
+        .keras_path = keras_path(lowering, weight->name),
         .kind = layer->trainable && !weight->frozen ? KPAR_VARIABLE_WEIGHT : KPAR_VARIABLE_FROZEN,
         .dtype = weight->whole ? KPAR_I64 : KPAR_F32,
         .rank = weight->rank,
