@@ -1,6 +1,7 @@
 /* Reading configs, the catalog of variables, and initial values. */
 #include "model/catalog.h"
 #include "model/config.h"
+#include "model/pattern.h"
 #include "model/tables.h"
 #include "unit.h"
 
@@ -30,6 +31,47 @@ static void fails(kpar_status found, kpar_status expected, const char *word)
     ck_assert_str_eq(kpar_status_name(found), kpar_status_name(expected));
     ck_assert_msg(strstr(kpar_error_message(), word) != NULL, "'%s' in: %s", word, kpar_error_message());
 }
+
+START_TEST(patterns_fit_as_in_python)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool somewhere, whole;
+    } cases[] = {
+        {"dense", "tower/dense_1/kernel", true, false},
+        {"", "any", true, false},
+        {"", "", true, true},
+        {"dense_\\d+/.*", "dense_12/kernel", true, true},
+        {"^dense", "a/dense", false, false},
+        {"kernel$|bias", "dense/kernel", true, false},
+        {"a|ab", "ab", true, true}, /* whole: of both, not of the second alone */
+        {"(?:a|b)+?c", "ababc", true, true},
+        {"[^/]*/[]k]ernel", "d/kernel", true, true},
+        {"\\.\\w\\W\\S\\s", ".a-b ", true, true},
+        {"\\D{2}", "a1b", false, false},
+        {"x*?y??", "xxy", true, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool fits;
+        ck_assert_int_eq(kpar_pattern_fits("o", "k", cases[i].pattern, false, cases[i].text, &fits), KPAR_OK);
+        ck_assert_msg(fits == cases[i].somewhere, "'%s' in '%s'", cases[i].pattern, cases[i].text);
+        ck_assert_int_eq(kpar_pattern_fits("o", "k", cases[i].pattern, true, cases[i].text, &fits), KPAR_OK);
+        ck_assert_msg(fits == cases[i].whole, "'%s' is '%s'", cases[i].pattern, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(patterns_that_mean_something_else_here_are_refused)
+{
+    static const char *const patterns[] = {"(?!a)", "\\bword", "[\\w]", "[[:alpha:]]",
+                                           "a++",   "(",       "[a",    "a\\"};
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+        bool fits;
+        fails(kpar_pattern_fits("the optimizer", "map", patterns[i], false, "a", &fits), KPAR_EUNSUPPORTED,
+              "the optimizer: argument 'map': the pattern '");
+    }
+}
+END_TEST
 
 START_TEST(absent_and_null_give_the_default)
 {
@@ -249,9 +291,9 @@ static void assert_orthogonal(int rows, int columns, double gain)
     kpar_variable v;
     float *x = calloc((size_t)(rows * columns), sizeof *x);
     const int n = rows > columns ? columns : rows, length = rows > columns ? rows : columns;
-    ck_assert_int_eq(initializer("{\"class_name\": \"Orthogonal\", \"config\": {\"gain\": 2}}", rows, columns,
-                                 5, &v),
-                     KPAR_OK);
+    ck_assert_int_eq(
+        initializer("{\"class_name\": \"Orthogonal\", \"config\": {\"gain\": 2}}", rows, columns, 5, &v),
+        KPAR_OK);
     const kpar_slice all = kpar_variable_whole(&v);
     kpar_variable_initialize(&v, &all, x);
     for (int a = 0; a < n; a++)
@@ -344,6 +386,8 @@ int main(void)
     Suite *suite = suite_create("catalog");
     TCase *tests = tcase_create("model");
     tcase_add_checked_fixture(tests, NULL, tear_down);
+    tcase_add_test(tests, patterns_fit_as_in_python);
+    tcase_add_test(tests, patterns_that_mean_something_else_here_are_refused);
     tcase_add_test(tests, absent_and_null_give_the_default);
     tcase_add_test(tests, a_value_of_another_type_is_named);
     tcase_add_test(tests, unknown_arguments_pass_at_null_false_or_their_default);
