@@ -27,6 +27,7 @@ KPAR_OPTIMIZER_KEEPS(sgd);
 KPAR_OPTIMIZER_KEEPS(adam);
 KPAR_OPTIMIZER_KEEPS(adamax);
 KPAR_OPTIMIZER_KEEPS(schedule_free);
+KPAR_OPTIMIZER_KEEPS(muon);
 KPAR_OPTIMIZER_KEEPS(rmsprop);
 KPAR_OPTIMIZER_KEEPS(adagrad);
 KPAR_OPTIMIZER_KEEPS(adadelta);
@@ -38,6 +39,7 @@ KPAR_OPTIMIZER(sgd);
 KPAR_OPTIMIZER(adam);
 KPAR_OPTIMIZER(adamax);
 KPAR_OPTIMIZER(schedule_free);
+KPAR_OPTIMIZER(muon);
 KPAR_OPTIMIZER(rmsprop);
 KPAR_OPTIMIZER(adagrad);
 KPAR_OPTIMIZER(adadelta);
@@ -46,6 +48,12 @@ KPAR_OPTIMIZER(ftrl);
 KPAR_OPTIMIZER(nadam);
 KPAR_OPTIMIZER(lamb);
 KPAR_OPTIMIZER(adafactor);
+/* Adam's step, whose slots are momentum and velocity. `largest` is the largest velocity so far; NULL: it is not asked for. */
+void kpar_optimizer_moments_step(kpar_expression_builder *e, kpar_optimizer_formula *f, double beta_1,
+                                 double beta_2, double epsilon, kpar_x *largest);
+/* The weight decay of Muon, which has one of its own for Adam's weights. */
+kpar_status kpar_optimizer_muon_decay(const char *owner, const json_t *config, const kpar_variable *weight,
+                                      double *decay);
 /* The scalar that Nadam keeps: the product of its momenta. */
 kpar_status kpar_optimizer_nadam_product(const char *owner, const json_t *config, kpar_expression_builder *e,
                                          kpar_x step, kpar_x *product);

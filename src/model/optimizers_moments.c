@@ -14,6 +14,18 @@ KPAR_OPTIMIZER_KEEPS(adam)
     return KPAR_OK;
 }
 
+void kpar_optimizer_moments_step(kpar_expression_builder *e, kpar_optimizer_formula *f, double beta_1,
+                                 double beta_2, double epsilon, kpar_x *largest)
+{
+    kpar_x root = kpar_x_sqrt(e, kpar_x_correction(e, beta_2, f->step));
+    kpar_x alpha = kpar_x_div(e, kpar_x_mul(e, f->rate, root), kpar_x_correction(e, beta_1, f->step));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
+    if (largest) v = *largest = kpar_x_max(e, *largest, v);
+    kpar_x size = kpar_x_plus(e, kpar_x_sqrt(e, v), epsilon);
+    f->weight = kpar_x_sub(e, f->weight, kpar_x_div(e, kpar_x_mul(e, m, alpha), size));
+}
+
 KPAR_OPTIMIZER(adam)
 {
     double beta_1, beta_2, epsilon;
@@ -22,16 +34,7 @@ KPAR_OPTIMIZER(adam)
     KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
     KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
     KPAR_TRY(kpar_config_boolean(owner, config, "amsgrad", false, &amsgrad));
-    kpar_x alpha =
-        kpar_x_div(e, kpar_x_mul(e, f->rate, kpar_x_sqrt(e, kpar_x_correction(e, beta_2, f->step))),
-                   kpar_x_correction(e, beta_1, f->step));
-    kpar_x m = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
-    kpar_x v = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
-    f->slots[0] = m;
-    f->slots[1] = v;
-    if (amsgrad) v = f->slots[2] = kpar_x_max(e, f->slots[2], v);
-    f->weight = kpar_x_sub(
-        e, f->weight, kpar_x_div(e, kpar_x_mul(e, m, alpha), kpar_x_plus(e, kpar_x_sqrt(e, v), epsilon)));
+    kpar_optimizer_moments_step(e, f, beta_1, beta_2, epsilon, amsgrad ? &f->slots[2] : NULL);
     return KPAR_OK;
 }
 

@@ -118,6 +118,19 @@ def opt_sgd_nesterov(rng):
     return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
 
 
+def opt_muon(rng):
+    """Muon: wide and tall matrices; Adam's weights: vectors, a kernel of a convolution, a table, layers that patterns exclude"""
+    x, image, word = layers.Input((6,), name="x"), layers.Input((4, 4, 2), name="image"), layers.Input((1,), dtype="int32", name="word")
+    flat = layers.Flatten()(layers.Conv2D(3, 2, activation="relu", name="window")(image))
+    parts = [layers.Dense(4, activation="tanh", name="tall")(layers.Dense(10, activation="tanh", name="wide")(x)),
+             layers.Dense(5, activation="tanh", name="taller")(flat), layers.Flatten()(layers.Embedding(8, 3, name="table")(word))]
+    model = keras.Model({"x": x, "image": image, "word": word}, layers.Dense(4, activation="softmax", name="head_12")(layers.Concatenate()(parts)))
+    optimizer = optimizers.Muon(0.02, exclude_layers=["nothing", r"(?:ta|he)ad_\d+?/[a-z]"], weight_decay=0.1, adam_weight_decay=0.05, adam_lr_ratio=0.5)
+    words = np.concatenate([rng.permutation(8) for _ in range(STEPS)]).astype("int32")[:, None]  # none twice in a batch: TensorFlow squares before it adds
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizer), y=classes(rng, 4),
+                x={"x": features(rng, 6), "image": features(rng, 4, 4, 2), "word": words})
+
+
 def opt_schedule_free(rng):
     """ScheduleFreeAdamW with warm-up and weight decay; weights that the loss does not depend on"""
     x = layers.Input((12,))
@@ -931,7 +944,7 @@ def loss_axes(rng):
 
 
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
-         opt_sgd_nesterov, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
+         opt_sgd_nesterov, opt_muon, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
          metrics_each, metrics_areas, metrics_by_function, conv_padding, conv_one_dimension, transposed_kinds,
@@ -941,7 +954,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [loss_axes, metrics_each, metrics_areas, metrics_by_function, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [opt_muon, loss_axes, metrics_each, metrics_areas, metrics_by_function, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.

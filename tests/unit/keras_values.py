@@ -40,6 +40,9 @@ OPTIMIZERS = [("SGD", {"learning_rate": 0.1}), ("SGD", {"learning_rate": 0.1, "m
                         "l2_shrinkage_regularization_strength": 0.02, "beta": 0.3}),
               ("Nadam", {"learning_rate": 0.1}), ("Nadam", {"learning_rate": 0.1, "beta_1": 0.7, "gradient_accumulation_steps": 2}),
               ("ScheduleFreeAdamW", {"learning_rate": 0.1, "warmup_steps": 3, "weight_decay": 0.1}),
+              ("Muon", {"learning_rate": 0.1}),
+              ("Muon", {"learning_rate": 0.1, "rms_rate": None, "nesterov": False, "weight_decay": None, "momentum": 0.8, "ns_steps": 3}),
+              ("Muon", {"learning_rate": 0.1, "exclude_layers": ["kernel"], "adam_lr_ratio": 0.5, "adam_beta_1": 0.7, "gradient_accumulation_steps": 2}),
               ("Lamb", {"learning_rate": 0.1}), ("Adafactor", {"learning_rate": 0.1}),
               ("Adafactor", {"learning_rate": 0.5, "clip_threshold": 0.5, "beta_2_decay": -0.5}),
               ("Adam", {"learning_rate": 0.1, "clipnorm": 0.5}),
@@ -104,7 +107,7 @@ print("static const struct { const char *name, *config; int n_slots; double weig
 for name, config in OPTIMIZERS:
     optimizer = getattr(keras.optimizers, name)(**config)
     dtype = "float32" if "gradient_accumulation_steps" in config else "float64"  # Keras accumulates in float32 only
-    weight, history = keras.Variable([[0.5, -0.25]], dtype=dtype, name="w"), []
+    weight, history = keras.Variable([[0.5, -0.25]], dtype=dtype, name="kernel"), []
     optimizer.build([weight])
     if name.startswith("ScheduleFree"): schedule_free_as_meant(optimizer, [weight])
     apply = tf.function(lambda g: optimizer.apply([g], [weight]))

@@ -1286,7 +1286,13 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "output 'layer_2'|MeanAbsoluteError|other metric", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[\"sparse_categorical_accuracy\"]], " ADAM "}",
          "SparseCategoricalAccuracy|class numbers", KPAR_EUNSUPPORTED},
-        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"muon\"}", "optimizer|muon|Adam", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"downhill\"}", "optimizer|downhill|Adam", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Muon\", \"config\": "
+               "{\"exclude_layers\": [\"(?=head)\"]}}}",
+         "optimizer (Muon)|exclude_layers|pattern '(?=head)'", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Muon\", \"config\": "
+               "{\"exclude_layers\": \"head\"}}}",
+         "optimizer (Muon)|exclude_layers|a list of strings", KPAR_EFORMAT},
         {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Adam\", \"config\": "
                "{\"gradient_accumulation_steps\": -1}}}",
          "optimizer (Adam)|gradient_accumulation_steps|-1", KPAR_EFORMAT},
