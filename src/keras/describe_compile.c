@@ -100,15 +100,16 @@ static bool depends_on_shapes(const json_t *metric)
 static kpar_status check_metrics(const kpar_description *d, const json_t *metrics)
 {
     size_t i;
-    const json_t *metric, *config;
-    const char *class_name, *owner = owner_of(d, "metric");
+    const json_t *metric;
+    const char *owner = owner_of(d, "metric");
     int n;
     const kpar_metric_row *rows = kpar_metric_rows(&n);
     json_array_foreach(metrics, i, metric)
     {
         if (depends_on_shapes(metric)) continue;
-        KPAR_TRY(kpar_metric_object(owner, metric, &class_name, &config));
-        KPAR_TRY(check_class(d, owner, class_name, rows, n, sizeof *rows));
+        kpar_metric_named named;
+        KPAR_TRY(kpar_metric_find(owner, metric, &named));
+        if (!named.loss) KPAR_TRY(check_class(d, owner, named.class_name, rows, n, sizeof *rows));
     }
     return KPAR_OK;
 }

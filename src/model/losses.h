@@ -15,6 +15,10 @@ static inline kpar_x kpar_x_clip(kpar_expression_builder *e, kpar_x x, double lo
 #define KPAR_LOSS(name)                                                                                      \
     kpar_status kpar_loss_##name(kpar_lowering *lowering, const json_t *config, const char *owner,           \
                                  kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
+#define KPAR_LOSS_SUMS(name)                                                                                 \
+    kpar_status kpar_loss_##name##_sums(kpar_lowering *lowering, const json_t *config, const char *owner,    \
+                                        kpar_value_id prediction, kpar_value_id labels,                      \
+                                        kpar_metric_sums *sums)
 KPAR_LOSS(huber);
 KPAR_LOSS(kl_divergence);
 /* losses_categories.c */
@@ -31,5 +35,7 @@ KPAR_LOSS(cosine_similarity);
 /* losses_overlap.c */
 KPAR_LOSS(dice);
 KPAR_LOSS(tversky);
+KPAR_LOSS_SUMS(dice);
+KPAR_LOSS_SUMS(tversky);
 
 #endif

@@ -42,25 +42,49 @@ static kpar_status overlap_sum(kpar_lowering *lowering, const overlap *o, bool p
     return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, o->axes, *sum, sum);
 }
 
-/* 1 - both / (both + alpha missed + beta wrong + epsilon); one value for the whole batch is that of each row. */
-static kpar_status lower_overlap(kpar_lowering *lowering, const json_t *config, const char *owner,
-                                 double alpha, double beta, double epsilon, overlap *o, kpar_value_id *values)
+/* 1 - both / (both + alpha missed + beta wrong + epsilon), of these sums. */
+static kpar_x distance(kpar_expression_builder *e, double alpha, double beta, double epsilon)
 {
-    kpar_value_id sums[3];
-    KPAR_TRY(begin_overlap(lowering, config, owner, o));
-    KPAR_TRY(overlap_sum(lowering, o, true, true, &sums[0]));
-    KPAR_TRY(overlap_sum(lowering, o, false, true, &sums[1]));
-    KPAR_TRY(overlap_sum(lowering, o, true, false, &sums[2]));
-    kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x both = kpar_x_input(e, 0);
     kpar_x missed = kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, alpha));
     kpar_x wrong = kpar_x_mul(e, kpar_x_input(e, 2), kpar_x_constant(e, beta));
     kpar_x all =
         kpar_x_add(e, kpar_x_add(e, both, missed), kpar_x_add(e, wrong, kpar_x_constant(e, epsilon)));
-    kpar_x value = kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_div(e, both, all));
+    return kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_div(e, both, all));
+}
+
+static kpar_status overlap_sums(kpar_lowering *lowering, const overlap *o, kpar_value_id *sums)
+{
+    KPAR_TRY(overlap_sum(lowering, o, true, true, &sums[0]));
+    KPAR_TRY(overlap_sum(lowering, o, false, true, &sums[1]));
+    return overlap_sum(lowering, o, true, false, &sums[2]);
+}
+
+/* One value for the whole batch is that of each row. */
+static kpar_status lower_overlap(kpar_lowering *lowering, const json_t *config, const char *owner,
+                                 double alpha, double beta, double epsilon, overlap *o, kpar_value_id *values)
+{
+    kpar_value_id sums[3];
+    KPAR_TRY(begin_overlap(lowering, config, owner, o));
+    KPAR_TRY(overlap_sums(lowering, o, sums));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x value = distance(e, alpha, beta, epsilon);
     KPAR_TRY(kpar_lower_apply(lowering, e, value, sums, 3, values));
     if (o->rows < 0) return KPAR_OK;
     return kpar_build_broadcast(lowering->graph, *kpar_lower_shape(lowering, o->rows), *values, values);
+}
+
+/* The same as sums over the batch and a formula of them. */
+static kpar_status whole_overlap(kpar_lowering *lowering, double alpha, double beta, double epsilon,
+                                 overlap *o, kpar_metric_sums *sums)
+{
+    o->axes = (1u << kpar_lower_shape(lowering, o->prediction)->rank) - 1;
+    o->rows = sums->weights;
+    KPAR_TRY(overlap_sums(lowering, o, sums->values));
+    sums->n = 3;
+    sums->e = kpar_expression_begin(3);
+    sums->result = distance(sums->e, alpha, beta, epsilon);
+    return KPAR_OK;
 }
 
 /* 1 - 2 sum(p y) / (sum(p) + sum(y) + epsilon): what is in both counts twice below. */
@@ -77,4 +101,21 @@ KPAR_LOSS(tversky)
     KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.5, &alpha));
     KPAR_TRY(kpar_config_number(owner, config, "beta", 0.5, &beta));
     return lower_overlap(lowering, config, owner, alpha, beta, KPAR_EPSILON, &o, values);
+}
+
+KPAR_LOSS_SUMS(dice)
+{
+    overlap o = {.prediction = prediction, .labels = labels};
+    (void)config;
+    (void)owner;
+    return whole_overlap(lowering, 0.5, 0.5, 0.5 * KPAR_EPSILON, &o, sums);
+}
+
+KPAR_LOSS_SUMS(tversky)
+{
+    double alpha, beta;
+    overlap o = {.prediction = prediction, .labels = labels};
+    KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.5, &alpha));
+    KPAR_TRY(kpar_config_number(owner, config, "beta", 0.5, &beta));
+    return whole_overlap(lowering, alpha, beta, KPAR_EPSILON, &o, sums);
 }

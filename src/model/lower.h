@@ -19,7 +19,7 @@ enum {
 /* What a run reports, besides predictions: sums over the rows of the global batch. An output with several elements has
  * as many numbers, one after the other. A log is the formula of sums `value` and following, or value / weight where
  * weight >= 0; otherwise `value` is the batch's log already. A formula of several results has an entry for each, one after
- * the other; the first has the formula. */
+ * the other; the first has the formula. With KPAR_WEIGH_BATCHES the formula is of each batch, and the log its mean. */
 typedef struct kpar_report_entry {
     const char *name;               /* Keras's name: "loss", "accuracy", "out_loss" */
     int value;                      /* number of the sum */

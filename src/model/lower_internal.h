@@ -75,8 +75,9 @@ kpar_status kpar_lower_weighted_sum(kpar_lowering *lowering, kpar_value_id value
 kpar_status kpar_lower_report_value(kpar_lowering *lowering, kpar_value_id value, int *number,
                                     kpar_value_id *sum) KPAR_MUST_USE;
 void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int weight);
-/* A formula of sums `first` and following; several results are called name[0], name[1] and so on. */
-void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first,
+/* A formula of sums `first` and following; several results are called name[0], name[1] and so on.
+ * `each_batch`: the log is the mean over batches. */
+void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first, bool each_batch,
                                const kpar_expression *formula);
 
 /* Config keys that all optimizers, or all of a kind, have. `extra` is the row's own list. */

@@ -1,6 +1,6 @@
 /* Metrics of all outputs: which row, under which of Keras's names, summed how. `metrics` count every real row once,
  * `weighted_metrics` by its sample weight. */
-#include "model/lower_internal.h"
+#include "model/metrics.h"
 
 #include <string.h>
 #include <strings.h>
@@ -9,9 +9,8 @@
 typedef struct metric {
     int output;
     bool weighted, without_loss; /* without_loss: of an output that has none */
-    const kpar_metric_row *row;
-    const json_t *config; /* NULL: defaults */
-    const char *name;     /* its own, without the output's */
+    kpar_metric_named is;
+    const char *name; /* its own, without the output's */
     const char *owner;
 } metric;
 
@@ -23,15 +22,15 @@ static const char *accuracy_class(const kpar_shape *prediction, bool sparse)
 }
 
 /* Keras's name: the string as it is, or the config's, or the class's in snake case. */
-static kpar_status metric_name(kpar_lowering *lowering, metric *m, const json_t *json, const char *class_name)
+static kpar_status find_name(kpar_lowering *lowering, metric *m, const json_t *json)
 {
     char text[128];
     if (json_is_string(json)) {
         m->name = json_string_value(json);
         return KPAR_OK;
     }
-    kpar_snake_case(class_name, text, sizeof text);
-    return kpar_config_string(m->owner, m->config, "name", kpar_arena_strdup(lowering->arena, text),
+    kpar_snake_case(m->is.class_name, text, sizeof text);
+    return kpar_config_string(m->owner, m->is.config, "name", kpar_arena_strdup(lowering->arena, text),
                               &m->name);
 }
 
@@ -42,27 +41,38 @@ static bool is_any_accuracy(const json_t *json)
     return name && (strcasecmp(name, "accuracy") == 0 || strcasecmp(name, "acc") == 0);
 }
 
+static bool takes_numbers(const metric *m) { return m->is.row ? m->is.row->sparse : m->is.loss->sparse; }
+
+/* Labels are class numbers (`sparse`) as the metric has them. */
+static kpar_status check_labels(const metric *m, bool sparse)
+{
+    const bool wanted = takes_numbers(m);
+    if (wanted == sparse || (m->is.row && m->is.row->either)) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: needs labels that are %s, but the %s of the output takes %s",
+                     m->owner, wanted ? "class numbers" : "of the predictions' shape",
+                     m->without_loss ? "other metric" : "loss",
+                     sparse ? "class numbers" : "labels of the predictions' shape");
+}
+
 static kpar_status find_metric(kpar_lowering *lowering, metric *m, const json_t *json,
                                const kpar_shape *prediction, bool sparse)
 {
-    const char *class_name;
-    KPAR_TRY(kpar_metric_object(m->owner, json, &class_name, &m->config));
-    KPAR_TRY(metric_name(lowering, m, json, class_name));
-    if (is_any_accuracy(json)) class_name = accuracy_class(prediction, sparse);
-    m->row = kpar_metric_row_find(class_name);
-    if (!m->row) {
+    kpar_metric_named *is = &m->is;
+    KPAR_TRY(kpar_metric_find(m->owner, json, is));
+    KPAR_TRY(find_name(lowering, m, json));
+    if (is_any_accuracy(json)) is->row = kpar_metric_row_find(accuracy_class(prediction, sparse));
+    if (!is->row && !is->loss) {
         int n;
         const kpar_metric_row *rows = kpar_metric_rows(&n);
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is not supported; supported are: accuracy, %s",
-                         m->owner, class_name, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
+                         m->owner, is->class_name, kpar_table_names(lowering->arena, rows, n, sizeof *rows));
     }
-    m->owner = kpar_arena_printf(lowering->arena, "%s (%s)", m->owner, m->row->class_name);
-    if (m->row->sparse != sparse && !m->row->either)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: needs labels that are %s, but the %s of the output takes %s",
-                         m->owner, m->row->sparse ? "class numbers" : "of the predictions' shape",
-                         m->without_loss ? "other metric" : "loss",
-                         sparse ? "class numbers" : "labels of the predictions' shape");
-    return kpar_lower_known(lowering, m->owner, m->config, "name dtype fn", m->row->arguments, "");
+    m->owner = kpar_arena_printf(lowering->arena, "%s (%s)", m->owner,
+                                 is->row ? is->row->class_name : is->loss->class_name);
+    KPAR_TRY(check_labels(m, sparse));
+    return kpar_lower_known(lowering, m->owner, is->config,
+                            is->is_object ? "name dtype reduction" : "name dtype fn",
+                            is->row ? is->row->arguments : is->loss->arguments, "");
 }
 
 /* Each element of the mask is of one value, or of several. */
@@ -75,45 +85,6 @@ static kpar_status check_mask(const kpar_lowering *lowering, const metric *m, co
     if (kpar_shape_equal(weights, &shape)) return KPAR_OK;
     return kpar_fail(KPAR_EUNSUPPORTED, "%s: predictions have a mask of shape %s, expected %s", m->owner,
                      kpar_shape_format(found, weights), kpar_shape_format(want, &shape));
-}
-
-/* Sums over this step: of values times weights, and of weights, where the mask of the predictions counts. A row with
- * several values counts their mean. */
-static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_value_id values,
-                                 const char *name)
-{
-    int value, weight;
-    kpar_value_id sum, count, weights = kpar_lower_row_weights(lowering, m->output, m->weighted);
-    kpar_graph *g = lowering->graph;
-    const kpar_value_id mask = kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor);
-    KPAR_TRY(kpar_lower_masked(lowering, m->output, mask, false, &weights));
-    const kpar_shape shape = *kpar_lower_shape(lowering, weights);
-    const double elements = (double)kpar_lower_elements(kpar_lower_shape(lowering, values), 1);
-    KPAR_TRY(check_mask(lowering, m, &shape, values));
-    KPAR_TRY(kpar_lower_weighted_sum(lowering, values, weights, -1, &sum));
-    KPAR_TRY(kpar_build_affine(g, sum, 1 / elements, 0, &sum));
-    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, (1u << shape.rank) - 1, weights, &count));
-    KPAR_TRY(kpar_build_affine(g, count, 1 / (double)kpar_lower_elements(&shape, 1), 0, &count));
-    KPAR_TRY(kpar_lower_report_value(lowering, sum, &value, NULL));
-    KPAR_TRY(kpar_lower_report_value(lowering, count, &weight, NULL));
-    kpar_lower_report(lowering, name, value, weight);
-    return KPAR_OK;
-}
-
-static kpar_status report_sums(kpar_lowering *lowering, const metric *m, kpar_value_id prediction,
-                               kpar_value_id labels, const char *name)
-{
-    kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, m->weighted),
-                             .rows = kpar_lower_row_weights(lowering, m->output, false)};
-    kpar_status status = m->row->sums(lowering, m->config, m->owner, prediction, labels, &sums);
-    const kpar_x *results = sums.results ? sums.results : &sums.result;
-    const int n = status != KPAR_OK ? 0 : sums.results ? sums.n_results : 1;
-    const kpar_expression *formula = sums.e ? kpar_expression_end(sums.e, lowering->arena, results, n) : NULL;
-    const int first = lowering->n_report_values;
-    for (int i = 0, number; i < sums.n && status == KPAR_OK; i++)
-        status = kpar_lower_report_value(lowering, sums.values[i], &number, NULL);
-    if (status == KPAR_OK) kpar_lower_report_formula(lowering, name, first, formula);
-    return status;
 }
 
 /* Whether a log, or a vector that it is an element of, has this name. */
@@ -146,17 +117,67 @@ static const char *log_name(const kpar_lowering *lowering, const metric *m)
     return name;
 }
 
+/* The weights of rows, or of values within them, by the mask of the predictions. What a loss leaves out itself is 0 without
+ * weights, as in Keras, and does not count with them. */
+static kpar_status find_weights(kpar_lowering *lowering, const metric *m, kpar_value_id *values,
+                                kpar_value_id *weights)
+{
+    const kpar_value_id own = lowering->values_mask;
+    const kpar_value_id mask = kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor);
+    *weights = kpar_lower_row_weights(lowering, m->output, m->weighted);
+    KPAR_TRY(kpar_lower_masked(lowering, m->output, mask, false, weights));
+    if (own < 0) return KPAR_OK;
+    if (m->weighted || mask >= 0) return kpar_lower_weighted(lowering, own, *weights, -1, weights);
+    return kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, *values, own, values);
+}
+
+/* Sums over this step: of values times weights, and of weights. A row with several values counts their mean. */
+static kpar_status report_values(kpar_lowering *lowering, const metric *m, kpar_value_id values)
+{
+    int value, weight;
+    kpar_value_id sum, count, weights;
+    kpar_graph *g = lowering->graph;
+    KPAR_TRY(find_weights(lowering, m, &values, &weights));
+    const kpar_shape shape = *kpar_lower_shape(lowering, weights);
+    const double elements = (double)kpar_lower_elements(kpar_lower_shape(lowering, values), 1);
+    KPAR_TRY(check_mask(lowering, m, &shape, values));
+    KPAR_TRY(kpar_lower_weighted_sum(lowering, values, weights, -1, &sum));
+    KPAR_TRY(kpar_build_affine(g, sum, 1 / elements, 0, &sum));
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, (1u << shape.rank) - 1, weights, &count));
+    KPAR_TRY(kpar_build_affine(g, count, 1 / (double)kpar_lower_elements(&shape, 1), 0, &count));
+    KPAR_TRY(kpar_lower_report_value(lowering, sum, &value, NULL));
+    KPAR_TRY(kpar_lower_report_value(lowering, count, &weight, NULL));
+    kpar_lower_report(lowering, log_name(lowering, m), value, weight);
+    return KPAR_OK;
+}
+
+/* Ends the formula and reports it, unless adding the sums up failed. */
+static kpar_status report_sums(kpar_lowering *lowering, const metric *m, bool each_batch,
+                               kpar_metric_sums *sums, kpar_status status)
+{
+    const kpar_x *results = sums->results ? sums->results : &sums->result;
+    const int n = status != KPAR_OK ? 0 : sums->results ? sums->n_results : 1;
+    const kpar_expression *formula =
+        sums->e ? kpar_expression_end(sums->e, lowering->arena, results, n) : NULL;
+    const int first = lowering->n_report_values;
+    for (int i = 0, number; i < sums->n && status == KPAR_OK; i++)
+        status = kpar_lower_report_value(lowering, sums->values[i], &number, NULL);
+    if (status == KPAR_OK)
+        kpar_lower_report_formula(lowering, log_name(lowering, m), first, each_batch, formula);
+    return status;
+}
+
 /* What metrics of a list say of labels: whether one takes class numbers, and one labels of the predictions' shape. */
 static kpar_status ask_metrics(const char *owner, const json_t *list, bool *sparse, bool *dense)
 {
     size_t i;
-    const json_t *json, *config;
-    const char *class_name;
+    const json_t *json;
     json_array_foreach(list, i, json)
     {
-        KPAR_TRY(kpar_metric_object(owner, json, &class_name, &config));
-        const kpar_metric_row *row = is_any_accuracy(json) ? NULL : kpar_metric_row_find(class_name);
-        if (row && !row->either) *(row->sparse ? sparse : dense) = true;
+        metric m = {0};
+        KPAR_TRY(kpar_metric_find(owner, json, &m.is));
+        const bool decides = m.is.loss || (m.is.row && !m.is.row->either);
+        if (decides && !is_any_accuracy(json)) *(takes_numbers(&m) ? sparse : dense) = true;
     }
     return KPAR_OK;
 }
@@ -185,22 +206,102 @@ static kpar_status find_labels(kpar_lowering *lowering, metric *m, const kpar_sh
         m->owner);
 }
 
+/* What the config says of a loss that is a metric; not "none" where it says nothing. */
+static kpar_status find_reduction(const metric *m, const char **reduction)
+{
+    const bool null = json_is_null(json_object_get(m->is.config, "reduction"));
+    return kpar_config_string(m->owner, m->is.config, "reduction", null ? "none" : "mean", reduction);
+}
+
+/* Whether a loss has one value for the batch, by itself or since it reduces. */
+static kpar_status is_of_batch(const metric *m, bool *of_batch)
+{
+    const char *reduction;
+    KPAR_TRY(find_reduction(m, &reduction));
+    *of_batch = m->is.is_object && strcmp(reduction, "none") != 0;
+    if (m->is.loss && m->is.loss->sums && !kpar_config_has(m->is.config, "axis")) *of_batch = true;
+    return KPAR_OK;
+}
+
+/* Sums whose formula is the mean, or the sum, of values of rows. */
+static kpar_status reduce_values(kpar_lowering *lowering, const metric *m, kpar_value_id values,
+                                 kpar_metric_sums *sums)
+{
+    kpar_value_id weights = sums->weights;
+    const char *reduction;
+    KPAR_TRY(find_reduction(m, &reduction));
+    KPAR_TRY(kpar_lower_masked(lowering, m->output, lowering->values_mask, false, &weights));
+    const kpar_shape *each = kpar_lower_shape(lowering, weights);
+    const unsigned all = (1u << each->rank) - 1;
+    const double elements = (double)kpar_lower_elements(kpar_lower_shape(lowering, values), 1) /
+                            (double)kpar_lower_elements(each, 1);
+    KPAR_TRY(kpar_lower_weighted_sum(lowering, values, weights, -1, &sums->values[0]));
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, all, weights, &sums->values[1]));
+    sums->n = 2;
+    kpar_expression_builder *e = sums->e = kpar_expression_begin(2);
+    const kpar_x total = kpar_x_input(e, 0),
+                 count = kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, elements));
+    sums->result = strcmp(reduction, "sum") == 0 ? total : kpar_metric_quotient(e, total, count);
+    return KPAR_OK;
+}
+
+/* The mean over batches of what a loss makes of each. */
+static kpar_status report_batches(kpar_lowering *lowering, const metric *m, kpar_value_id prediction,
+                                  kpar_value_id labels)
+{
+    const kpar_loss_row *loss = m->is.loss;
+    kpar_value_id values;
+    kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, false)};
+    if (m->weighted || kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor) >= 0)
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: is one value for the batch, which neither weights of rows nor a mask of predictions "
+            "can weigh; use the metric of the name",
+            m->owner);
+    if (loss->sums && !kpar_config_has(m->is.config, "axis"))
+        return report_sums(lowering, m, true, &sums,
+                           loss->sums(lowering, m->is.config, m->owner, prediction, labels, &sums));
+    KPAR_TRY(kpar_loss_values(lowering, loss, m->is.config, m->owner, prediction, labels, &values));
+    return report_sums(lowering, m, true, &sums, reduce_values(lowering, m, values, &sums));
+}
+
+/* A row that has neither sums nor values is the loss of its class. */
+static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_value_id prediction,
+                                 kpar_value_id labels)
+{
+    const kpar_metric_named *is = &m->is;
+    kpar_value_id values;
+    bool of_batch;
+    if (is->row && is->row->sums) {
+        kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, m->weighted),
+                                 .rows = kpar_lower_row_weights(lowering, m->output, false)};
+        return report_sums(lowering, m, false, &sums,
+                           is->row->sums(lowering, is->config, m->owner, prediction, labels, &sums));
+    }
+    KPAR_TRY(is_of_batch(m, &of_batch));
+    if (of_batch) return report_batches(lowering, m, prediction, labels);
+    if (is->row && is->row->lower)
+        KPAR_TRY(is->row->lower(lowering, is->config, m->owner, prediction, labels, &values));
+    else
+        KPAR_TRY(kpar_loss_values(lowering, is->loss ? is->loss : kpar_loss_row_find(is->row->class_name),
+                                  is->config, m->owner, prediction, labels, &values));
+    return report_values(lowering, m, values);
+}
+
+/* What labels may be is for the loss to say, if there is one. */
 static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json)
 {
-    kpar_value_id prediction, values;
+    kpar_value_id prediction;
     bool sparse;
     KPAR_TRY(kpar_lower_prediction(lowering, m->output, &prediction));
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
     KPAR_TRY(find_labels(lowering, m, &shape, &sparse));
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
-    kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
-    if (m->row->sums) return report_sums(lowering, m, prediction, labels, log_name(lowering, m));
-    if (m->row->lower)
-        KPAR_TRY(m->row->lower(lowering, m->config, m->owner, prediction, labels, &values));
-    else
-        KPAR_TRY(kpar_loss_values(lowering, kpar_loss_row_find(m->row->class_name), m->config, m->owner,
-                                  prediction, labels, &values));
-    return report_metric(lowering, m, values, log_name(lowering, m));
+    const kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
+    const kpar_label_range range = lowering->label_ranges[m->output];
+    KPAR_TRY(report_metric(lowering, m, prediction, labels));
+    if (!m->without_loss) lowering->label_ranges[m->output] = range;
+    return KPAR_OK;
 }
 
 static kpar_status lower_list(kpar_lowering *lowering, int output, const json_t *list, bool weighted)

@@ -285,13 +285,13 @@ void kpar_lower_report(kpar_lowering *lowering, const char *name, int value, int
         (kpar_report_entry){kpar_arena_strdup(lowering->arena, name), value, weight, NULL};
 }
 
-void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first,
+void kpar_lower_report_formula(kpar_lowering *lowering, const char *name, int first, bool each_batch,
                                const kpar_expression *formula)
 {
     const int entry = lowering->n_reports, n = formula->n_outputs;
     for (int i = 0; i < n; i++)
         kpar_lower_report(lowering, n == 1 ? name : kpar_arena_printf(lowering->arena, "%s[%d]", name, i),
-                          first, first);
+                          first, each_batch ? KPAR_WEIGH_BATCHES : first);
     lowering->reports[entry].formula = formula;
 }
 

@@ -234,17 +234,13 @@ static const kpar_metric_row rows[] = {
     {"Poisson", "", "the loss", "", .lower = NULL},
     {"KLDivergence", "kld KLD", "the loss", "", .lower = NULL},
     {"LogCosh", "logcosh LogCoshError log_cosh_error", "the loss", "", .lower = NULL},
-    {"Huber", "", "the loss", "delta", .lower = NULL},
     {"Hinge", "", "the loss", "", .lower = NULL},
     {"SquaredHinge", "", "the loss", "", .lower = NULL},
     {"CategoricalHinge", "", "the loss", "", .lower = NULL},
     {"BinaryCrossentropy", "bce BCE", "the loss", "from_logits label_smoothing axis", .lower = NULL},
-    {"BinaryFocalCrossentropy", "", "the loss",
-     "from_logits label_smoothing axis gamma alpha apply_class_balancing", .lower = NULL},
     {"CategoricalCrossentropy", "", "the loss", "from_logits label_smoothing axis", .lower = NULL},
-    {"CategoricalFocalCrossentropy", "", "the loss", "from_logits label_smoothing axis gamma alpha",
-     .lower = NULL},
-    {"SparseCategoricalCrossentropy", "", "the loss", "from_logits axis", .lower = NULL, .sparse = true},
+    {"SparseCategoricalCrossentropy", "", "the loss", "from_logits axis ignore_class", .lower = NULL,
+     .sparse = true},
 };
 
 const kpar_metric_row *kpar_metric_rows(int *n)
@@ -258,11 +254,25 @@ const kpar_metric_row *kpar_metric_row_find(const char *name)
     return kpar_table_find(rows, (int)(sizeof rows / sizeof rows[0]), sizeof rows[0], name);
 }
 
-kpar_status kpar_metric_object(const char *owner, const json_t *metric, const char **class_name,
-                               const json_t **config)
+static bool is_word(const json_t *object, const char *key, const char *word)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text && strcmp(text, word) == 0;
+}
+
+/* Functions are those of losses, but for accuracies; a MeanMetricWrapper is its function with further arguments. */
+kpar_status kpar_metric_find(const char *owner, const json_t *metric, kpar_metric_named *named)
 {
     const json_t *of_function;
-    KPAR_TRY(kpar_config_object(owner, metric, class_name, config));
-    if (strcmp(*class_name, "MeanMetricWrapper") != 0) return KPAR_OK;
-    return kpar_config_object(owner, json_object_get(*config, "fn"), class_name, &of_function);
+    bool is_function = is_word(metric, "class_name", "function");
+    KPAR_TRY(kpar_config_object(owner, metric, &named->class_name, &named->config));
+    if (strcmp(named->class_name, "MeanMetricWrapper") == 0) {
+        is_function = true;
+        KPAR_TRY(kpar_config_object(owner, json_object_get(named->config, "fn"), &named->class_name,
+                                    &of_function));
+    }
+    named->is_object = is_word(metric, "module", "keras.losses") && !is_function;
+    named->loss = is_function || named->is_object ? kpar_loss_row_find(named->class_name) : NULL;
+    named->row = named->loss ? NULL : kpar_metric_row_find(named->class_name);
+    return KPAR_OK;
 }

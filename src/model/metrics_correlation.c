@@ -1,4 +1,4 @@
-/* Correlations of the values of each row with their labels, along the last dimension. */
+/* Correlations of the values of each row with their labels, along a dimension. */
 #include "model/metrics.h"
 
 /* Values less their mean, the mean, and their mean square after that: all (batch, ..., n or 1). */
@@ -16,12 +16,25 @@ static kpar_status find_moments(kpar_lowering *lowering, kpar_value_id x, moment
     return kpar_lower_mean(lowering, last, true, m->variance, &m->variance);
 }
 
+/* The config's 'axis' becomes the last dimension. */
+static kpar_status take_axis(kpar_lowering *lowering, const json_t *config, const char *owner,
+                             kpar_value_id *prediction, kpar_value_id *labels)
+{
+    const int rank = kpar_lower_shape(lowering, *prediction)->rank;
+    unsigned axes;
+    int dim = 0;
+    KPAR_TRY(kpar_axes_in(owner, config, "axis", rank, &axes));
+    while (!(axes >> dim & 1)) dim++;
+    KPAR_TRY(kpar_lower_move(lowering, dim, rank - 1, *prediction, prediction));
+    return kpar_lower_move(lowering, dim, rank - 1, *labels, labels);
+}
+
 /* The mean of (y - mean of y) (p - mean of p) over the product of their standard deviations. */
 kpar_status kpar_metric_pearson(kpar_lowering *lowering, const json_t *config, const char *owner,
                                 kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values)
 {
     moments p, y;
-    KPAR_TRY(kpar_lower_check_last(owner, config, kpar_lower_shape(lowering, prediction)));
+    KPAR_TRY(take_axis(lowering, config, owner, &prediction, &labels));
     KPAR_TRY(find_moments(lowering, prediction, &p));
     KPAR_TRY(find_moments(lowering, labels, &y));
     kpar_expression_builder *e = kpar_expression_begin(4);
@@ -39,7 +52,7 @@ kpar_status kpar_metric_concordance(kpar_lowering *lowering, const json_t *confi
 {
     moments p, y;
     kpar_value_id product;
-    KPAR_TRY(kpar_lower_check_last(owner, config, kpar_lower_shape(lowering, prediction)));
+    KPAR_TRY(take_axis(lowering, config, owner, &prediction, &labels));
     KPAR_TRY(find_moments(lowering, prediction, &p));
     KPAR_TRY(find_moments(lowering, labels, &y));
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, p.centered, y.centered, &product));

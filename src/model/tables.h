@@ -101,26 +101,7 @@ const void *kpar_table_find(const void *rows, int n, size_t row_bytes, const cha
 /* The first strings of all rows, "A, B, C", for messages about what is supported. */
 const char *kpar_table_names(kpar_arena *arena, const void *rows, int n, size_t row_bytes);
 
-/* Losses (losses.c): the loss of each row, before reduction. */
-typedef struct kpar_loss_row {
-    const char *class_name, *aliases, *doc;
-    const char *arguments; /* besides name, reduction and dtype */
-    /* prediction (batch, ..., classes) -> *values (batch, ...), with the last dimension reduced, or others. */
-    kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner,
-                         kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values);
-    /* Where `lower` is NULL: of one element, whose mean over the last dimension is the loss. */
-    kpar_x (*formula)(kpar_expression_builder *e, kpar_x label, kpar_x prediction);
-    bool
-        sparse; /* labels are class numbers, int32, one dimension fewer than predictions; else real, same shape */
-} kpar_loss_row;
-const kpar_loss_row *kpar_loss_rows(int *n);
-const kpar_loss_row *kpar_loss_row_find(const char *name);
-/* Values of each row by the row's `lower` or `formula`. */
-kpar_status kpar_loss_values(kpar_lowering *lowering, const kpar_loss_row *row, const json_t *config,
-                             const char *owner, kpar_value_id prediction, kpar_value_id labels,
-                             kpar_value_id *values) KPAR_MUST_USE;
-
-/* What a metric adds up over the epoch, and what it is of these sums. */
+/* What a metric adds up over the epoch (or a loss over the batch), and what it is of these sums. */
 enum { KPAR_METRIC_SUMS = 5 };
 typedef struct kpar_metric_sums {
     kpar_value_id weights;                  /* in: (batch), of the rows */
@@ -132,6 +113,28 @@ typedef struct kpar_metric_sums {
     kpar_x *results; /* NULL: `result` alone */
     int n_results;
 } kpar_metric_sums;
+
+/* Losses (losses.c): the loss of each row, before reduction. */
+typedef struct kpar_loss_row {
+    const char *class_name, *aliases, *doc;
+    const char *arguments; /* besides name, reduction and dtype */
+    /* prediction (batch, ..., classes) -> *values (batch, ...), with the last dimension reduced, or others. */
+    kpar_status (*lower)(kpar_lowering *lowering, const json_t *config, const char *owner,
+                         kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values);
+    /* Where `lower` is NULL: of one element, whose mean over the last dimension is the loss. */
+    kpar_x (*formula)(kpar_expression_builder *e, kpar_x label, kpar_x prediction);
+    bool
+        sparse; /* labels are class numbers, int32, one dimension fewer than predictions; else real, same shape */
+    /* Of the whole batch, which it is without an 'axis'; NULL: it is of rows. */
+    kpar_status (*sums)(kpar_lowering *lowering, const json_t *config, const char *owner,
+                        kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums);
+} kpar_loss_row;
+const kpar_loss_row *kpar_loss_rows(int *n);
+const kpar_loss_row *kpar_loss_row_find(const char *name);
+/* Values of each row by the row's `lower` or `formula`. */
+kpar_status kpar_loss_values(kpar_lowering *lowering, const kpar_loss_row *row, const json_t *config,
+                             const char *owner, kpar_value_id prediction, kpar_value_id labels,
+                             kpar_value_id *values) KPAR_MUST_USE;
 
 /* Metrics (metrics.c): values of rows whose weighted mean is the metric, or a formula of sums. */
 typedef struct kpar_metric_row {
@@ -147,9 +150,15 @@ typedef struct kpar_metric_row {
 } kpar_metric_row;
 const kpar_metric_row *kpar_metric_rows(int *n);
 const kpar_metric_row *kpar_metric_row_find(const char *name);
-/* As kpar_config_object; of a MeanMetricWrapper the function that it takes the mean of, with its arguments. */
-kpar_status kpar_metric_object(const char *owner, const json_t *metric, const char **class_name,
-                               const json_t **config) KPAR_MUST_USE;
+/* What a compile config names as a metric: a row of the table, or a loss by its function or an object of it. */
+typedef struct kpar_metric_named {
+    const char *class_name;
+    const json_t *config;       /* its arguments; NULL: defaults */
+    const kpar_metric_row *row; /* NULL: `loss`, or it is not supported */
+    const kpar_loss_row *loss;
+    bool is_object; /* of a loss, which reduces by itself */
+} kpar_metric_named;
+kpar_status kpar_metric_find(const char *owner, const json_t *metric, kpar_metric_named *named) KPAR_MUST_USE;
 
 /* Learning-rate schedules (schedules.c): expressions of the iteration. */
 typedef struct kpar_schedule_row {

@@ -4,8 +4,17 @@
 
 #include <string.h>
 
-/* An entry has a sum for each input of its formula; without one of values and of their weights. */
-static int sums_of(const kpar_report_entry *entry) { return entry->formula ? entry->formula->n_inputs : 2; }
+/* Whether the entry's log is a formula of sums over the epoch. */
+static bool is_of_epoch(const kpar_report_entry *entry)
+{
+    return entry->formula && entry->weight != KPAR_WEIGH_BATCHES;
+}
+
+/* Such an entry has a sum for each input of its formula, others have one of values and one of their weights. */
+static int sums_of(const kpar_report_entry *entry)
+{
+    return is_of_epoch(entry) ? entry->formula->n_inputs : 2;
+}
 
 /* How many entries share these sums: the results of the formula. */
 static int results_of(const kpar_report_entry *entry)
@@ -43,17 +52,25 @@ static double step_weight(const kpar_report_entry *entry, const double *values, 
     return entry->weight == KPAR_WEIGH_BATCHES ? 1 : values[entry->weight];
 }
 
+/* One result, if it is a formula. */
+static double step_value(const kpar_report_entry *entry, const double *values)
+{
+    double value = values[entry->value];
+    if (entry->formula) kpar_expression_evaluate(entry->formula, values + entry->value, &value);
+    return value;
+}
+
 void kpar_tally_add(kpar_tally *tally, const double *values, int64_t rows)
 {
     double *sums = tally->sums;
     for (int i = 0; i < tally->n_entries; advance(tally, &i, &sums)) {
         const kpar_report_entry *entry = &tally->entries[i];
-        if (entry->formula) {
+        if (is_of_epoch(entry)) {
             for (int k = 0; k < entry->formula->n_inputs; k++) sums[k] += values[entry->value + k];
             continue;
         }
         const double weight = step_weight(entry, values, rows);
-        sums[0] += values[entry->value] * (entry->weight < 0 ? weight : 1);
+        sums[0] += step_value(entry, values) * (entry->weight < 0 ? weight : 1);
         sums[1] += weight;
     }
 }
@@ -62,9 +79,9 @@ void kpar_tally_values(const kpar_tally *tally, double *values)
 {
     double *sums = tally->sums;
     for (int i = 0; i < tally->n_entries; advance(tally, &i, &sums)) {
-        const kpar_expression *formula = tally->entries[i].formula;
-        if (formula)
-            kpar_expression_evaluate(formula, sums, &values[i]);
+        const kpar_report_entry *entry = &tally->entries[i];
+        if (is_of_epoch(entry))
+            kpar_expression_evaluate(entry->formula, sums, &values[i]);
         else
             values[i] = sums[1] != 0 ? sums[0] / sums[1] : 0;
     }

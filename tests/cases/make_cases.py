@@ -403,6 +403,29 @@ def metrics_by_function(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
+def metrics_by_loss(rng):
+    """fit: losses as metrics, which are the mean over batches of what they make of each; a class that is ignored; correlations along another
+    dimension; short last batches"""
+    from keras import metrics as m
+    rows = 44
+    x = layers.Input((3, 4))
+    hidden = layers.Dense(6, activation="tanh")(x)
+    first = layers.Cropping1D((0, 2))(hidden)
+    model = keras.Model(x, {"areas": layers.Dense(3, activation="sigmoid", name="areas")(hidden), "kind": layers.Dense(4, activation="softmax", name="kind")(layers.Flatten()(first)),
+                            "size": layers.Dense(3, activation="sigmoid", name="size")(layers.Flatten()(first)), "tags": layers.Dense(4, activation="softmax", name="tags")(hidden)})
+    compiled(model, {"areas": None, "kind": "sparse_categorical_crossentropy", "size": "mean_squared_error", "tags": None},
+             metrics={"areas": [losses.Dice(), losses.dice, losses.Tversky(alpha=0.3, beta=0.6), losses.Dice(axis=[1, 2], name="each"), m.MeanMetricWrapper(losses.tversky, alpha=0.2, axis=[1, 2], name="of_rows"),
+                                losses.MeanSquaredError(reduction="sum", name="total"), losses.MeanSquaredError(name="of_batches"), losses.MeanAbsoluteError(reduction=None, name="of_all"), losses.Huber(delta=0.3),
+                                losses.cosine_similarity, m.CosineSimilarity(), m.PearsonCorrelation(axis=1), m.ConcordanceCorrelation(axis=-2)],
+                      "kind": [losses.SparseCategoricalCrossentropy(name="of_batches")],
+                      "tags": [m.SparseCategoricalCrossentropy(ignore_class=1), losses.SparseCategoricalCrossentropy(ignore_class=2, name="but_two"), losses.SparseCategoricalCrossentropy(name="of_batches")]},
+             weighted_metrics={"size": [losses.MeanAbsoluteError(reduction="none", name="weighed"), losses.binary_focal_crossentropy, m.ConcordanceCorrelation(axis=1)],
+                               "kind": [m.SparseCategoricalCrossentropy(ignore_class=0)]})
+    chances = [(rng.integers(0, 2, size=(rows, *shape)) * 0.8 + rng.uniform(0, 0.1, size=(rows, *shape))).astype("float32") for shape in ((3, 3), (3,))]
+    return dict(model=model, x=features(rng, 3, 4, rows=rows), y={"areas": chances[0], "kind": classes(rng, 4, rows=rows), "size": chances[1], "tags": classes(rng, 4, 3, rows=rows)},
+                sample_weight={name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("areas", "kind", "size", "tags")}, fit=dict(epochs=2, validation_split=0.25))
+
+
 def conv_padding(rng):
     """uneven SAME with stride 2, depthwise of multiplier 2, average pooling SAME, dilation in two dimensions, causal with dilation"""
     model = keras.Sequential([
@@ -947,14 +970,14 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          opt_sgd_nesterov, opt_muon, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
-         metrics_each, metrics_areas, metrics_by_function, conv_padding, conv_one_dimension, transposed_kinds,
+         metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
          alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [opt_muon, loss_axes, metrics_each, metrics_areas, metrics_by_function, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [opt_muon, loss_axes, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.

@@ -1280,6 +1280,14 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          KPAR_EUNSUPPORTED},
         {METRIC("mse", "MeanMetricWrapper", "\"fn\": \"binary_accuracy\", \"k\": 2"), "BinaryAccuracy|k",
          KPAR_EUNSUPPORTED},
+        {METRIC("mse", "Huber", ""), "'Huber' is not supported|MeanSquaredError", KPAR_EUNSUPPORTED},
+        {PLAIN
+         "\"losses\": [\"mse\"], \"weighted_metrics\": [[{\"module\": \"keras.losses\", \"class_name\": "
+         "\"MeanSquaredError\", \"config\": {}}]], " ADAM "}",
+         "MeanSquaredError|one value for the batch", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[{\"module\": \"keras.losses\", \"class_name\": "
+               "\"SparseCategoricalCrossentropy\", \"config\": {}}]], " ADAM "}",
+         "SparseCategoricalCrossentropy|class numbers", KPAR_EUNSUPPORTED},
         {WITHOUT_LOSS("[\"accuracy\"]"), "output 'layer_2'|no loss|sparse_categorical_accuracy",
          KPAR_EUNSUPPORTED},
         {WITHOUT_LOSS("[\"mae\", \"sparse_categorical_accuracy\"]"),
