@@ -131,6 +131,9 @@ KPAR_X_BINARY_LIST(KPAR_X_BINARY)
 const kpar_expression *kpar_expression_derivative(const kpar_expression *e, kpar_arena *arena, int output,
                                                   const bool *wanted);
 
+/* Whether a gradient of the output goes on to input `index`: not where `stop` is on every way between them. */
+bool kpar_expression_passes(const kpar_expression *e, int output, int index);
+
 /* Whether the expression reads its input `index`. */
 bool kpar_expression_reads(const kpar_expression *e, int index);
 

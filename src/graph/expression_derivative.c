@@ -315,3 +315,18 @@ const kpar_expression *kpar_expression_derivative(const kpar_expression *e, kpar
     kpar_free(d.active);
     return made;
 }
+
+bool kpar_expression_passes(const kpar_expression *e, int output, int index)
+{
+    bool *from = kpar_alloc_zeroed((size_t)e->n_scalars + 1, sizeof *from);
+    for (int i = 0; i < e->n_scalars; i++) {
+        const kpar_scalar *s = &e->scalars[i];
+        const int operands[] = {s->a, s->b, s->c};
+        from[i] = s->op == KPAR_SCALAR_INPUT && s->index == index;
+        for (int k = 0; s->op != KPAR_SCALAR_STOP && k < kpar_scalar_operands(s->op); k++)
+            from[i] |= from[operands[k]];
+    }
+    const bool passes = from[e->outputs[output]];
+    kpar_free(from);
+    return passes;
+}

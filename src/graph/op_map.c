@@ -77,17 +77,23 @@ KPAR_GRADIENT_RULE(map)
     const int n_arguments = op.n_inputs + op.n_outputs + 1;
     kpar_value_id *arguments = kpar_arena_alloc(g->arena, (size_t)n_arguments * sizeof *arguments);
     kpar_value_id *parts = kpar_arena_alloc(g->arena, ((size_t)op.n_inputs + 1) * sizeof *parts);
+    bool *reached = kpar_arena_alloc(g->arena, (size_t)op.n_inputs + 1);
     for (int i = 0; i < op.n_inputs; i++) arguments[i] = op.inputs[i];
     for (int i = 0; i < op.n_outputs; i++) arguments[op.n_inputs + i] = op.outputs[i];
 
     for (int output = 0; output < op.n_outputs; output++) {
-        if (dy[output] < 0) continue;
+        bool any = false;
+        for (int i = 0; i < op.n_inputs; i++) {
+            reached[i] = wanted[i] && kpar_expression_passes(op.attributes.expression, output, i);
+            any |= reached[i];
+        }
+        if (dy[output] < 0 || !any) continue;
         arguments[n_arguments - 1] = dy[output];
         const kpar_expression *derivative =
-            kpar_expression_derivative(op.attributes.expression, g->arena, output, wanted);
+            kpar_expression_derivative(op.attributes.expression, g->arena, output, reached);
         KPAR_TRY(kpar_build_map_many(g, derivative, arguments, n_arguments, parts));
         for (int i = 0, k = 0; i < op.n_inputs; i++) {
-            if (!wanted[i]) continue;
+            if (!reached[i]) continue;
             kpar_value_id part = parts[k++];
             if (!kpar_shape_equal(&g->values[part].shape, &whole))
                 KPAR_TRY(kpar_build_broadcast(g, whole, part, &part));
