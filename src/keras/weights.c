@@ -59,7 +59,8 @@ static bool starts_with(const char *path, const char *start)
 static bool is_left_over(const kpar_catalog *catalog, const char *path)
 {
     if (!starts_with(path, "layers/") && !starts_with(path, "vars/")) return false;
-    return !strstr(path, "/seed_generator/") && kpar_catalog_find(catalog, path) < 0;
+    return !strstr(path, "/seed_generator/") && kpar_catalog_find(catalog, path) < 0 &&
+           !kpar_catalog_is_alias(catalog, path);
 }
 
 /* Walks the lines of paths, cutting them apart; *optimizers is how many belong to the optimizer. */

@@ -82,7 +82,7 @@ static hid_t little_endian(kpar_dtype dtype)
     }
 }
 
-static hid_t create_dataset(const writer *w, const kpar_variable *variable, hid_t type)
+static hid_t create_dataset(const writer *w, const kpar_variable *variable, const char *path, hid_t type)
 {
     hsize_t sizes[KPAR_MAX_RANK];
     for (int d = 0; d < variable->rank; d++) sizes[d] = (hsize_t)variable->dims[d];
@@ -90,13 +90,14 @@ static hid_t create_dataset(const writer *w, const kpar_variable *variable, hid_
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(creation, false);
-    hid_t made = H5Dcreate2(w->h5.id, variable->path, type, space, w->links, creation, H5P_DEFAULT);
+    hid_t made = H5Dcreate2(w->h5.id, path, type, space, w->links, creation, H5P_DEFAULT);
     H5Pclose(creation);
     H5Sclose(space);
     return made;
 }
 
-static kpar_status write_slices(const writer *w, int index, const kpar_stored *dataset)
+/* Into all of n datasets. */
+static kpar_status write_slices(const writer *w, int index, const kpar_stored *datasets, int n)
 {
     const kpar_variable *variable = &w->catalog->variables[index];
     kpar_slice slice = {0};
@@ -104,7 +105,8 @@ static kpar_status write_slices(const writer *w, int index, const kpar_stored *d
     size_t bytes = kpar_dtype_bytes(variable->dtype);
     while (kpar_slice_next(variable->rank, variable->dims, bytes, KPAR_SAVE_SLICE_BYTES, &slice, &started)) {
         KPAR_TRY(w->fetch(w->context, index, &slice, w->values));
-        KPAR_TRY(kpar_stored_write(dataset, &slice, kpar_store_type(variable->dtype), w->values));
+        for (int i = 0; i < n; i++)
+            KPAR_TRY(kpar_stored_write(&datasets[i], &slice, kpar_store_type(variable->dtype), w->values));
         if (w->error) return write_failed(w);
     }
     return KPAR_OK;
@@ -117,13 +119,20 @@ static kpar_status write_variable(const writer *w, int index)
     if (type < 0)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: %s: values of type %s are not written", w->path,
                          variable->path, kpar_dtype_name(variable->dtype));
-    kpar_stored dataset = {.id = create_dataset(w, variable, type),
-                           .file = w->path,
-                           .path = variable->path,
-                           .rank = variable->rank};
-    if (dataset.id < 0) return kpar_store_fail(KPAR_EIO, w->path, variable->path);
-    kpar_status status = write_slices(w, index, &dataset);
-    kpar_stored_close(&dataset);
+    const char *paths[2] = {variable->path, variable->alias};
+    kpar_stored datasets[2];
+    kpar_status status = KPAR_OK;
+    int n = 0;
+    for (; status == KPAR_OK && n < 2 && paths[n]; n++) {
+        datasets[n] = (kpar_stored){.id = create_dataset(w, variable, paths[n], type),
+                                    .file = w->path,
+                                    .path = paths[n],
+                                    .rank = variable->rank};
+        if (datasets[n].id < 0) status = kpar_store_fail(KPAR_EIO, w->path, paths[n]);
+    }
+    if (status == KPAR_OK) status = write_slices(w, index, datasets, n);
+    for (int i = 0; i < n; i++)
+        if (datasets[i].id >= 0) kpar_stored_close(&datasets[i]);
     return status;
 }
 

@@ -3,6 +3,8 @@
 
 #include "model/tables.h"
 
+#include <string.h>
+
 kpar_catalog *kpar_catalog_create(void)
 {
     kpar_catalog *catalog = kpar_alloc_zeroed(1, sizeof *catalog);
@@ -46,6 +48,18 @@ int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable)
     return catalog->n++;
 }
 
+void kpar_catalog_add_alias(kpar_catalog *catalog, int variable, const char *path)
+{
+    catalog->variables[variable].alias = kpar_arena_strdup(catalog->arena, path);
+}
+
+bool kpar_catalog_is_alias(const kpar_catalog *catalog, const char *path)
+{
+    for (int i = 0; i < catalog->n; i++)
+        if (catalog->variables[i].alias && strcmp(catalog->variables[i].alias, path) == 0) return true;
+    return false;
+}
+
 void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char *name)
 {
     if (kpar_names_find(&catalog->group_paths, path) >= 0) return;
@@ -66,7 +80,8 @@ void kpar_catalog_add_layer(kpar_catalog *catalog, const kpar_layer *layer)
     if (!layer->group) return;
     kpar_catalog_add_group(catalog, layer->group, layer->own_name);
     for (int i = 0; kpar_layer_part(arena, layer, i, &part, &name); i++)
-        if (part) kpar_catalog_add_group(catalog, kpar_arena_printf(arena, "%s/%s", layer->group, part), name);
+        if (part)
+            kpar_catalog_add_group(catalog, kpar_arena_printf(arena, "%s/%s", layer->group, part), name);
 }
 
 /* Inserts `index` into order[0..n), which stands by layer; equal layers stay in the order they came. */

@@ -23,6 +23,7 @@ typedef struct kpar_initializer_row kpar_initializer_row; /* model/initializer.h
 
 typedef struct kpar_variable {
     const char *path;  /* dataset in model.weights.h5: "layers/dense/vars/0", "optimizer/vars/2" */
+    const char *alias; /* a further dataset of the same values; NULL: none */
     const char *layer; /* the layer's name, "" for the optimizer's scalars */
     const char *name;  /* "kernel", "momentum" */
     const char *keras_path; /* of a weight: what Keras calls it in a model that it has loaded, "mha/query/kernel" */
@@ -83,6 +84,9 @@ void kpar_catalog_destroy(kpar_catalog *catalog);
 /* Adds a variable (strings are copied) or finds the one of the same path, and returns its index. */
 int kpar_catalog_add(kpar_catalog *catalog, const kpar_variable *variable);
 int kpar_catalog_find(const kpar_catalog *catalog, const char *path); /* -1: none */
+/* The file has the variable's values a second time at `path`. */
+void kpar_catalog_add_alias(kpar_catalog *catalog, int variable, const char *path);
+bool kpar_catalog_is_alias(const kpar_catalog *catalog, const char *path);
 /* The groups of a layer: its own, if it has one, and those of its parts. */
 struct kpar_layer;
 void kpar_catalog_add_layer(kpar_catalog *catalog, const struct kpar_layer *layer);

@@ -196,6 +196,8 @@ static const kpar_layer_row rows[] = {
      .inner = "layer=forward_layer backward_layer=backward_layer", .call_arguments = "mask initial_state"},
     {"TimeDistributed", "a layer for each step", "layer", "", .lower = kpar_layer_time_distributed,
      .mask = kpar_mask_time_distributed, .inner = "layer=layer", .call_arguments = "mask"},
+    {"SpectralNormalization", "a layer whose kernel is divided by its largest singular value", "layer power_iterations", "",
+     .lower = kpar_layer_spectral_normalization, .mask = kpar_mask_spectral_normalization, .inner = "layer=layer"},
     {"Attention", "attention of query to key and value in one head", "use_scale score_mode dropout seed", "",
      .lower = kpar_layer_attention, .mask = kpar_mask_first,
      .call_arguments = "mask use_causal_mask return_attention_scores"},

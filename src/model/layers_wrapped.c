@@ -17,8 +17,9 @@ const kpar_layer *kpar_lower_inner(const kpar_lowering *lowering, const char *ar
 kpar_status kpar_lower_enter(kpar_lowering *lowering, const kpar_layer *layer, kpar_frame *outer)
 {
     static const kpar_value_id no_mask = -1;
-    *outer = (kpar_frame){lowering->layer, lowering->owner,  lowering->part,   lowering->layer_weights,
-                          lowering->masks, lowering->named, lowering->n_named};
+    *outer = (kpar_frame){lowering->layer, lowering->owner, lowering->part,    lowering->layer_weights,
+                          lowering->masks, lowering->named, lowering->n_named, lowering->weight_rule};
+    lowering->weight_rule = NULL;
     lowering->layer = layer;
     lowering->masks = &no_mask;
     lowering->n_named = 0;
@@ -35,6 +36,7 @@ void kpar_lower_leave(kpar_lowering *lowering, const kpar_frame *outer)
     lowering->masks = outer->masks;
     lowering->named = outer->named;
     lowering->n_named = outer->n_named;
+    lowering->weight_rule = outer->weight_rule;
     lowering->call_logits[lowering->call] = -1; /* what is outside gives another tensor */
 }
 

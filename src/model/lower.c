@@ -117,7 +117,7 @@ kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight
                              kpar_shape_text(now, weight->rank, weight->dims));
         }
     *value = kpar_lower_variable(lowering, index);
-    return KPAR_OK;
+    return lowering->weight_rule ? lowering->weight_rule(lowering, index, value) : KPAR_OK;
 }
 
 kpar_value_id kpar_lower_step(kpar_lowering *lowering)

@@ -41,7 +41,8 @@ typedef struct kpar_argument {
     kpar_value_id value, mask;
 } kpar_argument;
 
-typedef struct kpar_lowering {
+typedef struct kpar_lowering kpar_lowering;
+struct kpar_lowering {
     kpar_graph *graph;
     kpar_catalog *catalog;
     const kpar_model *model;
@@ -83,8 +84,10 @@ typedef struct kpar_lowering {
     const kpar_value_id *masks; /* of the current call's inputs */
     const kpar_argument *named; /* what it is given by name */
     int n_named;
-    const char *owner; /* what messages call the current layer */
-} kpar_lowering;
+    const char *owner;          /* what messages call the current layer */
+    /* What the current layer gets in the place of its weight `variable`; NULL: the weight. */
+    kpar_status (*weight_rule)(kpar_lowering *lowering, int variable, kpar_value_id *value);
+};
 
 /* Starts: graph, catalog and model are borrowed. The catalog is filled, or found filled by another mode. */
 void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *catalog,

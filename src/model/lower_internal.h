@@ -194,6 +194,7 @@ typedef struct kpar_frame {
     const kpar_value_id *masks;
     const kpar_argument *named;
     int n_named;
+    kpar_status (*weight_rule)(kpar_lowering *lowering, int variable, kpar_value_id *value);
 } kpar_frame;
 /* The layer that the current layer's argument is, or the `number`-th of a list; NULL: there is none. */
 const kpar_layer *kpar_lower_inner(const kpar_lowering *lowering, const char *argument, int number);
@@ -221,6 +222,7 @@ KPAR_MASK(masking);   /* where not all features have the value of the mask */
 KPAR_MASK(recurrent); /* that of its first input, of a sequence */
 KPAR_MASK(bidirectional);
 KPAR_MASK(time_distributed);
+KPAR_MASK(spectral_normalization);
 /* 1 where `value` is not 0, else 0. */
 kpar_status kpar_lower_truth(kpar_lowering *lowering, kpar_value_id value,
                              kpar_value_id *truth) KPAR_MUST_USE;
@@ -303,6 +305,7 @@ KPAR_LAYER(recurrent);
 KPAR_LAYER(cell);
 KPAR_LAYER(bidirectional);
 KPAR_LAYER(time_distributed);
+KPAR_LAYER(spectral_normalization);
 KPAR_LAYER(zero_padding);
 KPAR_LAYER(random_flip);
 KPAR_LAYER(random_brightness);

@@ -11,6 +11,7 @@ typedef struct weight_update {
     kpar_update u;
     const kpar_variable *variable;
     kpar_value_id value, slots[KPAR_ALL_SLOTS]; /* sources */
+    kpar_value_id start; /* the weight, or what its layer has made of it in this step */
     const char *layer;
     bool moves; /* has a gradient */
     kpar_x weight, gradient, rate, step, old_slots[KPAR_ALL_SLOTS], new_slots[KPAR_ALL_SLOTS];
@@ -135,14 +136,14 @@ static kpar_status begin_update(weight_update *w, kpar_value_id gradient)
 {
     const kpar_optimizer *o = w->o;
     kpar_x g = kpar_x_constant(w->u.e, 0);
-    w->weight = kpar_update_input(&w->u, w->value);
+    w->weight = kpar_update_input(&w->u, w->start);
     if (gradient >= 0) g = kpar_update_input(&w->u, gradient);
     w->rate = kpar_update_input(&w->u, o->rate);
     w->step = kpar_update_input(&w->u, o->step);
     for (int s = 0; s < w->all->n; s++) KPAR_TRY(slot_input(w, s));
     if (!w->moves) return KPAR_OK;
     if (o->loss_scale != 1) g = kpar_x_div(w->u.e, g, kpar_x_constant(w->u.e, o->loss_scale));
-    KPAR_TRY(kpar_regularizer_gradient(&w->u, w->variable, w->value, &g));
+    KPAR_TRY(kpar_regularizer_gradient(&w->u, w->variable, w->start, &g));
     take_accumulated(w, &g);
     w->gradient = g;
     return KPAR_OK;
@@ -168,6 +169,7 @@ static kpar_status begin_weight(kpar_lowering *lowering, const kpar_optimizer *o
                          .layer = kpar_arena_strdup(lowering->arena, variable->layer),
                          .value = kpar_lower_variable(lowering, lowering->weights[i]),
                          .moves = gradient >= 0 || variable->regularizer};
+    w->start = kpar_graph_next_state(g, w->value);
     g->layer = w->layer;
     if (gradient >= 0) KPAR_TRY(kpar_build_accumulate(g, gradient, &gradient));
     for (int s = 0; s < w->all->n; s++) w->slots[s] = kpar_lower_variable(lowering, w->all->variables[s]);

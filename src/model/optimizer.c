@@ -234,6 +234,7 @@ static int add_slot(kpar_lowering *lowering, kpar_optimizer *o, int weight, cons
     slot.kind = KPAR_VARIABLE_SLOT;
     slot.of = weight;
     slot.regularizer = slot.constraint = NULL;
+    slot.alias = NULL;
     slot.is_average = is_average;
     slot.begins_as_weight = row->begins_as_weight;
     if (!row->begins_as_weight) {

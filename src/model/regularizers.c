@@ -157,11 +157,12 @@ kpar_status kpar_lower_penalties(kpar_lowering *lowering, int number)
     for (int i = 0; i < lowering->n_weights; i++) {
         const kpar_variable *v = &lowering->catalog->variables[lowering->weights[i]];
         regularizer r;
-        kpar_value_id penalty;
+        kpar_value_id penalty, value;
         if (!v->regularizer) continue;
         g->layer = kpar_arena_strdup(lowering->arena, v->layer);
         KPAR_TRY(of_weight(lowering, v, &r));
-        KPAR_TRY(whole_penalty(lowering, &r, kpar_lower_variable(lowering, lowering->weights[i]), &penalty));
+        value = kpar_graph_next_state(g, kpar_lower_variable(lowering, lowering->weights[i]));
+        KPAR_TRY(whole_penalty(lowering, &r, value, &penalty));
         kpar_graph_add_output(g, KPAR_OUTPUT_REPORT, number, penalty);
     }
     g->layer = "";

@@ -193,7 +193,7 @@ kpar_storage kpar_emit_target(kpar_emitter *e, kpar_value_id value, int microbat
 }
 
 /* The variables that this rank's stage holds: those that it reads, their slots, and the optimizer's scalars. What no stage
- * reads lies on the first, to be saved as it came. */
+ * reads lies on the first, to be saved as it came; a mode that follows another has no need of it. */
 static void find_present(const kpar_emitter *e, bool *present)
 {
     const kpar_graph *g = e->graph;
@@ -209,7 +209,7 @@ static void find_present(const kpar_emitter *e, bool *present)
         const kpar_variable *v = &e->catalog->variables[i];
         const int weight = v->kind == KPAR_VARIABLE_SLOT ? v->of : i;
         if (kpar_variable_is_optimizer_scalar(v) || present[weight]) present[i] = true;
-        if (!read[weight] && e->me.pipeline == 0) present[i] = true;
+        if (!read[weight] && e->me.pipeline == 0 && !e->follows) present[i] = true;
     }
     kpar_free(read);
 }

@@ -673,6 +673,19 @@ def recurrent_wrapped(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 4, 6, 3), y=classes(rng, 4))
 
 
+def spectral_norms(rng):
+    """SpectralNormalization of kernels of several ranks, with a penalty, with a mask that passes, of a layer that is frozen"""
+    image, signal = layers.Input((5, 5, 2), name="image"), layers.Input((4, 3), name="signal")
+    h = layers.SpectralNormalization(layers.Conv2D(4, 3, activation="tanh", kernel_regularizer="l2"), power_iterations=2)(image)
+    h = layers.Flatten()(layers.SpectralNormalization(layers.DepthwiseConv2D(2, activity_regularizer="l2"))(h))
+    steps = layers.SpectralNormalization(layers.Dense(4, activation="tanh", kernel_constraint="unit_norm"))(layers.Masking()(signal))
+    steps = layers.SpectralNormalization(layers.EinsumDense("abc,cd->abd", (4, 4), bias_axes="d", trainable=False))(steps)
+    both = layers.Concatenate()([h, layers.GRU(3)(steps)])
+    model = keras.Model({"image": image, "signal": signal}, layers.Dense(3, activation="softmax")(both))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.05, momentum=0.9)), y=classes(rng, 3),
+                x={"image": features(rng, 5, 5, 2), "signal": of_lengths(rng, 4, features(rng, 4, 3))})
+
+
 def alike_gradients(rng):
     """Two Dense layers of different depth that Add joins: what they say about their biases is the same sum"""
     x = layers.Input((5,))
@@ -973,11 +986,11 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
-         alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
+         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [opt_muon, loss_axes, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [spectral_norms, opt_muon, loss_axes, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.
@@ -1031,13 +1044,13 @@ def deflate(path):
 
 
 def weight_paths(model, path):
-    """the dataset of each trainable variable, found by its value"""
+    """the dataset of each trainable variable, found by its value; of a kernel that a layer around has too, that of its own layer"""
     stored = {name: array for name, array in datasets(path).items() if not name.startswith("optimizer/")}
     paths = []
     for variable in model.trainable_variables:
         same = [name for name, array in stored.items() if np.array_equal(array, variable.numpy())]
-        assert len(same) == 1, (variable.path, same)
-        paths += same
+        assert len({os.path.dirname(os.path.dirname(name)).removesuffix("/layer") for name in same}) == 1, (variable.path, same)
+        paths.append(min(same))
     return paths
 
 
@@ -1058,10 +1071,11 @@ def loaded(path):
 
 def gradients(path, x, y, weights):
     model = loaded(path)
+    paths = weight_paths(model, path)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), sample_weight=weights, training=True)
     values = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
-    return {"grad/" + name: tf.convert_to_tensor(value).numpy() for name, value in zip(weight_paths(model, path), values) if value is not None}
+    return {"grad/" + name: tf.convert_to_tensor(value).numpy() for name, value in zip(paths, values) if value is not None}
 
 
 def steps(path, case, scratch):

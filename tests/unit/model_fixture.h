@@ -23,7 +23,12 @@ static void add_layer(kpar_model *m, size_t call, const json_t *item)
         .trainable = !json_is_false(json_object_get(config, "trainable")),
         .is_operation = json_object_get(item, "args") != NULL,
         .row = kpar_layer_row_find(class_name, json_object_get(item, "args") != NULL),
+        .argument = json_string_value(json_object_get(item, "argument")),
     };
+    if (m->layers[m->n_layers - 1].argument) {
+        m->layers[m->n_layers - 1].around = m->calls[call - 1].layer + 1;
+        return;
+    }
     m->calls[call].args = json_object_get(item, "args");
     if (strcmp(class_name, "InputLayer") == 0) m->inputs[m->n_inputs++] = (kpar_port){name, {(int)call, 0}};
 }
@@ -48,7 +53,8 @@ static void add_named(kpar_model *m, size_t index, const json_t *named)
         (kpar_named_input){name, {(int)json_integer_value(from), 0}};
 }
 
-/* {"layers": [{"class_name", "config", "from": [call ...], "named": {argument: call}, "args" of an operation} or {"again": call, "from"} for another call of its layer ...],
+/* {"layers": [{"class_name", "config", "from": [call ...], "named": {argument: call}, "args" of an operation} or {"again": call, "from"} for another call of its layer, or {"class_name", "config",
+ *  "argument"} for a layer within the one before ...],
  *  "outputs": [call ...], "optimizer", and a list with an entry an output of "losses", "loss_weights", "metrics", "weighted_metrics"} */
 static kpar_model *model_from(json_t *root)
 {
@@ -56,18 +62,22 @@ static kpar_model *model_from(json_t *root)
     kpar_model *m = kpar_arena_alloc(arena, sizeof *m);
     const json_t *layers = json_object_get(root, "layers"), *outputs = json_object_get(root, "outputs");
     const size_t n = json_array_size(layers), n_outputs = json_array_size(outputs);
-    *m = (kpar_model){.arena = arena, .root = root, .file = "m.keras", .name = "m", .n_calls = (int)n};
+    *m = (kpar_model){.arena = arena, .root = root, .file = "m.keras", .name = "m"};
     m->layers = kpar_arena_alloc(arena, n * sizeof *m->layers);
     m->calls = kpar_arena_alloc(arena, n * sizeof *m->calls);
     m->inputs = kpar_arena_alloc(arena, n * sizeof *m->inputs);
     m->outputs = kpar_arena_alloc(arena, n_outputs * sizeof *m->outputs);
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(layers, i), *again = json_object_get(item, "again");
-        m->calls[i].layer = again ? m->calls[json_integer_value(again)].layer : m->n_layers++;
-        m->calls[i].number = again ? 1 : 0;
-        add_inputs(m, i, json_object_get(item, "from"));
-        add_named(m, i, json_object_get(item, "named"));
-        if (!again) add_layer(m, i, item);
+        const size_t call = (size_t)m->n_calls;
+        const int layer = again ? m->calls[json_integer_value(again)].layer : m->n_layers++;
+        if (!again) add_layer(m, call, item);
+        if (json_object_get(item, "argument")) continue;
+        m->calls[call].layer = layer;
+        m->calls[call].number = again ? 1 : 0;
+        add_inputs(m, call, json_object_get(item, "from"));
+        add_named(m, call, json_object_get(item, "named"));
+        m->n_calls++;
     }
     m->optimizer = json_object_get(root, "optimizer");
     m->losses = kpar_arena_alloc(arena, (n_outputs + 1) * sizeof *m->losses);

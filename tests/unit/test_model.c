@@ -1047,6 +1047,11 @@ END_TEST
         LAYER("Dense", "{\"units\": 3}",                                                                     \
               "0") "], \"outputs\": [1, 2], \"losses\": [\"mse\", null], \"metrics\": [null, " metrics       \
                    "], " ADAM "}"
+#define WITHIN(name, config)                                                                                 \
+    ", {\"class_name\": \"" name "\", \"config\": " config ", \"argument\": \"layer\"}"
+#define SPECTRAL(shape, name, config, more)                                                                  \
+    "{\"layers\": [" INPUT(shape) LAYER("SpectralNormalization", "{}", "0") WITHIN(name, config)             \
+        more "], \"outputs\": [1], \"losses\": [\"mse\"], " ADAM "}"
 
 START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
 {
@@ -1209,6 +1214,13 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "layer_1|dropout|1.5", KPAR_EFORMAT},
         {"{\"layers\": [" INPUT("6, 4") LAYER("Attention", "{}", "0") "], \"outputs\": [1]}",
          "layer_1|query, value", KPAR_EUNSUPPORTED},
+        {SPECTRAL("3", "Flatten", "{}", ""), "layer_1|SpectralNormalization|Flatten has no kernel", KPAR_EFORMAT},
+        {SPECTRAL("3", "Dense", "{\"units\": 3}", ", {\"again\": 1, \"from\": [1]}"),
+         "layer_1|more than once|training", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null, 3], \"dtype\": "
+         "\"int32\"}}" LAYER("SpectralNormalization", "{}", "0")
+             WITHIN("Embedding", "{\"input_dim\": 4, \"output_dim\": 2}") "], \"outputs\": [1]}",
+         "layer_1|whole numbers", KPAR_EUNSUPPORTED},
         {PLAIN ADAM "}", "m.keras|not compiled with a loss", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"]}", "m.keras|not compiled with an optimizer", KPAR_EUNSUPPORTED},
         {ONE_DENSE("{\"units\": 2, \"kernel_regularizer\": \"l2\"}") "\"losses\": [{\"class_name\": "
