@@ -288,9 +288,12 @@ typedef struct end {
     source source;
 } end;
 
+/* Here, and not between layers, Keras counts the calls of a Functional within from 1: the first is its own making. */
 static kpar_status read_end(const graph *g, const char *key, const json_t *history, end *e)
 {
     KPAR_TRY(read_source(g, history, &e->source));
+    const kpar_scope *model = g->scope->members[e->source.member].model;
+    e->source.number -= model && !model->sequential;
     KPAR_TRY(check_source(g, &e->source, g->owner));
     e->name = key ? key : g->scope->members[e->source.member].name;
     return KPAR_OK;

@@ -762,6 +762,19 @@ def models_in_time(rng):
                 x={"image": features(rng, 3, 6, 6, 2), "words": of_lengths(rng, 3, rng.integers(1, 12, size=(ROWS, 3)).astype("int32"))})
 
 
+def models_at_the_end(rng):
+    """outputs of models within: of the first and the second call of a Functional, whose calls Keras counts from 1 there, and of a Sequential"""
+    x, inside = layers.Input((6,)), layers.Input((6,))
+    hidden = layers.Dense(6, activation="tanh")(inside)
+    twice = keras.Model(inside, [hidden, layers.Dense(3)(hidden)], name="twice")
+    first, near = twice(x)
+    far = twice(layers.Add()([first, x]))[1]
+    last = keras.Sequential([layers.Input((3,)), layers.Dense(2)], name="last")(far)
+    model = keras.Model(x, {"near": near, "far": far, "last": last})
+    return dict(model=compiled(model, {name: "mean_squared_error" for name in ("near", "far", "last")}, metrics=None), x=features(rng, 6),
+                y={"near": features(rng, 3), "far": features(rng, 3), "last": features(rng, 2)})
+
+
 def summed(branches):
     """All elements of the branches, which are real numbers or become so, in one Dense layer of classes"""
     flat = [layers.Flatten()(keras.ops.cast(branch, "float32")) for branch in branches]
@@ -985,7 +998,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, attention_masks, language_model, many_classes,
+         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, models_at_the_end, attention_masks, language_model, many_classes,
          spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes]
 

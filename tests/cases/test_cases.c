@@ -116,6 +116,7 @@ static const kpar_case_options layouts[] = {
 static const char *const rows[] = {"activations",
                                    "format_json_weights",
                                    "shapes",
+                                   "models_at_the_end",
                                    "operations",
                                    "operations_element",
                                    "categories_and_sizes",
