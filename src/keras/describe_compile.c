@@ -84,7 +84,10 @@ static kpar_status check_loss(const kpar_description *d, const json_t *loss)
 {
     int n;
     const kpar_loss_row *rows = kpar_loss_rows(&n);
-    return check_known(d, "loss", loss, rows, n, sizeof *rows);
+    const char *class_name, *owner = owner_of(d, "loss");
+    const json_t *config;
+    KPAR_TRY(kpar_loss_object(owner, loss, &class_name, &config));
+    return check_class(d, owner, class_name, rows, n, sizeof *rows);
 }
 
 /* Names, in small or capital letters, that mean one metric or another by the shapes of labels and predictions. */

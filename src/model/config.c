@@ -167,6 +167,15 @@ kpar_status kpar_config_object(const char *owner, const json_t *object, const ch
     return KPAR_OK;
 }
 
+kpar_status kpar_config_unwrapped(const char *owner, const json_t *object, const char *wrapper,
+                                  const char **class_name, const json_t **config)
+{
+    const json_t *of_function;
+    KPAR_TRY(kpar_config_object(owner, object, class_name, config));
+    if (strcmp(*class_name, wrapper) != 0) return KPAR_OK;
+    return kpar_config_object(owner, json_object_get(*config, "fn"), class_name, &of_function);
+}
+
 /* Compares letters and digits only, without case: "KLDivergence", "kl_divergence". */
 bool kpar_same_name(const char *class_name, const char *name)
 {

@@ -33,6 +33,10 @@ kpar_status kpar_config_known(const char *owner, const json_t *config, const cha
 kpar_status kpar_config_object(const char *owner, const json_t *object, const char **class_name,
                                const json_t **config) KPAR_MUST_USE;
 
+/* Likewise; of an object of the class `wrapper` the function that its config has as "fn", beside its arguments. */
+kpar_status kpar_config_unwrapped(const char *owner, const json_t *object, const char *wrapper,
+                                  const char **class_name, const json_t **config) KPAR_MUST_USE;
+
 /* Whether two names are the same in any of Keras's spellings: "SparseCategoricalCrossentropy" and
  * "sparse_categorical_crossentropy". */
 bool kpar_same_name(const char *class_name, const char *name);

@@ -97,6 +97,8 @@ static const kpar_loss_row rows[] = {
      "from_logits label_smoothing axis gamma alpha apply_class_balancing", .lower = kpar_loss_binary_focal},
     {"CategoricalFocalCrossentropy", "", "cross-entropy, less for what is nearly right",
      "from_logits label_smoothing axis gamma alpha", .lower = kpar_loss_categorical_focal},
+    {"CategoricalGeneralizedCrossEntropy", "", "(1 - p^q) / q, p the probability of the label's class", "q",
+     .lower = kpar_loss_generalized_cross_entropy, .sparse = true},
     {"SparseCategoricalCrossentropy", "", "cross-entropy with class numbers as labels",
      "from_logits axis ignore_class", .lower = kpar_loss_sparse_categorical_cross_entropy, .sparse = true},
 };
@@ -110,6 +112,12 @@ const kpar_loss_row *kpar_loss_rows(int *n)
 const kpar_loss_row *kpar_loss_row_find(const char *name)
 {
     return kpar_table_find(rows, (int)(sizeof rows / sizeof rows[0]), sizeof rows[0], name);
+}
+
+kpar_status kpar_loss_object(const char *owner, const json_t *loss, const char **class_name,
+                             const json_t **config)
+{
+    return kpar_config_unwrapped(owner, loss, "LossFunctionWrapper", class_name, config);
 }
 
 kpar_status kpar_loss_values(kpar_lowering *lowering, const kpar_loss_row *row, const json_t *config,

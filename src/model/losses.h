@@ -25,6 +25,7 @@ KPAR_LOSS(kl_divergence);
 KPAR_LOSS(binary_cross_entropy);
 KPAR_LOSS(categorical_cross_entropy);
 KPAR_LOSS(sparse_categorical_cross_entropy);
+KPAR_LOSS(generalized_cross_entropy);
 KPAR_LOSS(binary_focal);
 KPAR_LOSS(categorical_focal);
 /* losses_margins.c */

@@ -148,6 +148,27 @@ KPAR_LOSS(sparse_categorical_cross_entropy)
     return kpar_build_cross_entropy(lowering->graph, prediction, labels, true, values);
 }
 
+/* Zhang and Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels" (2018). */
+KPAR_LOSS(generalized_cross_entropy)
+{
+    double q;
+    kpar_value_id true_class;
+    const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    const int64_t classes = shape.dims[shape.rank - 1].size;
+    KPAR_TRY(kpar_config_number(owner, config, "q", 0.5, &q));
+    if (!(q > 0 && q < 1))
+        return kpar_fail(KPAR_EFORMAT, "%s: argument 'q': expected a number between 0 and 1, found %g", owner,
+                         q);
+    lowering->label_ranges[lowering->output] = (kpar_label_range){.classes = classes};
+    KPAR_TRY(kpar_lower_one_hot(lowering, labels, classes, &true_class));
+    KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_MULTIPLY, prediction, true_class, values));
+    KPAR_TRY(kpar_lower_sum_last(lowering, false, *values, values));
+    kpar_expression_builder *e = kpar_expression_begin(1);
+    kpar_x power = kpar_x_pow(e, kpar_x_input(e, 0), kpar_x_constant(e, q));
+    kpar_x value = kpar_x_mul(e, kpar_x_sub(e, kpar_x_constant(e, 1), power), kpar_x_constant(e, 1 / q));
+    return kpar_lower_apply(lowering, e, value, values, 1, values);
+}
+
 /* Focal losses: Lin et al., "Focal loss for dense object detection" (2017). */
 
 /* (1 - p_t)^gamma times the cross-entropy, p_t the probability given to the truth. What is said to be logits is put through

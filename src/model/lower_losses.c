@@ -43,7 +43,7 @@ kpar_status kpar_lower_loss_row(kpar_lowering *lowering, int output, const kpar_
     if (!loss || json_is_null(loss)) return KPAR_OK;
     *owner = kpar_arena_printf(lowering->arena, "%s: loss of output '%s'", model->file,
                                model->outputs[output].name);
-    KPAR_TRY(kpar_config_object(*owner, loss, &name, config));
+    KPAR_TRY(kpar_loss_object(*owner, loss, &name, config));
     *row = kpar_loss_row_find(name);
     if (!*row) {
         int n;
@@ -52,7 +52,7 @@ kpar_status kpar_lower_loss_row(kpar_lowering *lowering, int output, const kpar_
                          kpar_table_names(lowering->arena, rows, n, sizeof *rows));
     }
     *owner = kpar_arena_printf(lowering->arena, "%s (%s)", *owner, (*row)->class_name);
-    return kpar_lower_known(lowering, *owner, *config, "name reduction dtype", (*row)->arguments, "");
+    return kpar_lower_known(lowering, *owner, *config, "name reduction dtype fn", (*row)->arguments, "");
 }
 
 /* 1 / a, or 0 where a is 0: a batch whose weights are all zero has no loss. */

@@ -263,14 +263,9 @@ static bool is_word(const json_t *object, const char *key, const char *word)
 /* Functions are those of losses, but for accuracies; a MeanMetricWrapper is its function with further arguments. */
 kpar_status kpar_metric_find(const char *owner, const json_t *metric, kpar_metric_named *named)
 {
-    const json_t *of_function;
-    bool is_function = is_word(metric, "class_name", "function");
-    KPAR_TRY(kpar_config_object(owner, metric, &named->class_name, &named->config));
-    if (strcmp(named->class_name, "MeanMetricWrapper") == 0) {
-        is_function = true;
-        KPAR_TRY(kpar_config_object(owner, json_object_get(named->config, "fn"), &named->class_name,
-                                    &of_function));
-    }
+    const bool is_function =
+        is_word(metric, "class_name", "function") || is_word(metric, "class_name", "MeanMetricWrapper");
+    KPAR_TRY(kpar_config_unwrapped(owner, metric, "MeanMetricWrapper", &named->class_name, &named->config));
     named->is_object = is_word(metric, "module", "keras.losses") && !is_function;
     named->loss = is_function || named->is_object ? kpar_loss_row_find(named->class_name) : NULL;
     named->row = named->loss ? NULL : kpar_metric_row_find(named->class_name);

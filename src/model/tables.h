@@ -131,6 +131,9 @@ typedef struct kpar_loss_row {
 } kpar_loss_row;
 const kpar_loss_row *kpar_loss_rows(int *n);
 const kpar_loss_row *kpar_loss_row_find(const char *name);
+/* As kpar_config_object, of a function in LossFunctionWrapper too. */
+kpar_status kpar_loss_object(const char *owner, const json_t *loss, const char **class_name,
+                             const json_t **config) KPAR_MUST_USE;
 /* Values of each row by the row's `lower` or `formula`. */
 kpar_status kpar_loss_values(kpar_lowering *lowering, const kpar_loss_row *row, const json_t *config,
                              const char *owner, kpar_value_id prediction, kpar_value_id labels,

@@ -992,6 +992,21 @@ def loss_axes(rng):
     return dict(model=model, x=features(rng, 6), y=y)
 
 
+def loss_functions(rng):
+    """losses as functions, plain and with arguments, which their classes do not all save; one of class numbers with and without weights"""
+    x = layers.Input((6,))
+    hidden = layers.Dense(5, activation="tanh")(x)
+    def of(function, **arguments): return keras.src.losses.losses.LossFunctionWrapper(function, **arguments)
+    def shares(name): return layers.Dense(4, activation="softmax", name=name)(hidden)
+    model = keras.Model(x, {"plain": layers.Dense(3, name="plain")(hidden), "huber": layers.Dense(3, name="huber")(hidden),
+                            "cosine": layers.Reshape((3, 1), name="cosine")(layers.Dense(3)(hidden)), "noisy": shares("noisy"), "doubtful": shares("doubtful")})
+    wanted = {"plain": keras.losses.mean_absolute_error, "huber": of(keras.losses.huber, delta=0.4, reduction="sum"), "cosine": of(keras.losses.cosine_similarity, axis=1),
+              "noisy": losses.CategoricalGeneralizedCrossEntropy(), "doubtful": losses.CategoricalGeneralizedCrossEntropy(q=0.8, reduction="mean_with_sample_weight")}
+    model = compiled(model, wanted, metrics={"noisy": ["accuracy"]})
+    y = {"plain": features(rng, 3), "huber": features(rng, 3), "cosine": features(rng, 3, 1), "noisy": classes(rng, 4), "doubtful": classes(rng, 4)}
+    return dict(model=model, x=features(rng, 6), y=y, sample_weight={name: rng.uniform(0.2, 2, size=ROWS).astype("float32") for name in y})
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_muon, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
@@ -1000,10 +1015,10 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, models_at_the_end, attention_masks, language_model, many_classes,
          spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes]
+         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [spectral_norms, opt_muon, loss_axes, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [spectral_norms, opt_muon, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.

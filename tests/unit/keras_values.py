@@ -65,6 +65,7 @@ LOSSES = [("MeanSquaredError", {}), ("MeanAbsoluteError", {}), ("MeanAbsolutePer
           ("CategoricalFocalCrossentropy", {}), ("CategoricalFocalCrossentropy", {"from_logits": True, "label_smoothing": 0.1, "alpha": 0.4}),
           ("BinaryCrossentropy", {}), ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
           ("CategoricalCrossentropy", {}), ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.2}),
+          ("CategoricalGeneralizedCrossEntropy", {}), ("CategoricalGeneralizedCrossEntropy", {"q": 0.8}),
           ("SparseCategoricalCrossentropy", {}), ("SparseCategoricalCrossentropy", {"from_logits": True})]
 PREDICTION = [[0.2, 0.7, 0.1, 0.4], [0.9, 0.05, 1e-9, 0.3], [0.25, 0.5, 0.125, 1.0]]
 LABEL = [[0, 1, 0, 0], [0, 0, 1, 0], [0.5, 0.25, 0, 0.25]]
@@ -136,7 +137,7 @@ print("static const double classes[ROWS] = {%s};" % c_list(CLASS))
 print("static const struct { const char *name, *config; double values[ROWS], slopes[ROWS * CLASSES]; } keras_losses[] = {")
 for name, config in LOSSES:
     loss = getattr(keras.losses, name)(reduction="none", **config)
-    truth = tf.constant(CLASS if name.startswith("Sparse") else LABEL, tf.float64)
+    truth = tf.constant(CLASS if name.startswith("Sparse") or "Generalized" in name else LABEL, tf.float64)
     with tf.GradientTape() as tape:
         p = tf.constant(PREDICTION, tf.float64)
         tape.watch(p)

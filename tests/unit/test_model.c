@@ -1240,6 +1240,9 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {PLAIN "\"losses\": [{\"class_name\": \"SparseCategoricalCrossentropy\", \"config\": "
                "{\"ignore_class\": 0.5}}], " ADAM "}",
          "layer_1|ignore_class|a whole number, found 0.5", KPAR_EFORMAT},
+        {PLAIN "\"losses\": [{\"class_name\": \"CategoricalGeneralizedCrossEntropy\", \"config\": "
+               "{\"q\": 1}}], " ADAM "}",
+         "layer_1|'q'|between 0 and 1, found 1", KPAR_EFORMAT},
         {PLAIN "\"losses\": [{\"class_name\": \"CategoricalCrossentropy\", \"config\": {\"axis\": 0}}], " ADAM
                "}",
          "axis", KPAR_EUNSUPPORTED},
