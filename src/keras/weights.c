@@ -96,8 +96,13 @@ static bool optimizer_fits(kpar_keras_file *file, const kpar_catalog *catalog)
     return true;
 }
 
-/* A model that was compiled and not yet trained has an iteration count and a rate, and no slots. */
-enum { UNTRAINED_DATASETS = 2 };
+/* A model that was compiled and not yet trained has iteration counts and rates, and no slots. */
+static int count_untrained(const kpar_catalog *catalog)
+{
+    int n = 0;
+    for (int i = 0; i < catalog->n; i++) n += kpar_variable_is_optimizer_scalar(&catalog->variables[i]);
+    return n > 2 ? n : 2;
+}
 
 kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *catalog, bool *has_optimizer)
 {
@@ -116,7 +121,7 @@ kpar_status kpar_keras_check_weights(kpar_keras_file *file, const kpar_catalog *
     const int needed = count_optimizer_variables(catalog);
     if (needed == 0) return KPAR_OK; /* nothing is trained */
     *has_optimizer = needed == datasets && optimizer_fits(file, catalog);
-    if (!*has_optimizer && datasets > UNTRAINED_DATASETS)
+    if (!*has_optimizer && datasets > count_untrained(catalog))
         kpar_note("%s: the optimizer's state is of another optimizer and is not used: training starts with a "
                   "fresh one",
                   file->path);

@@ -158,16 +158,19 @@ static kpar_status end_update(weight_update *w)
     return write_states(w);
 }
 
-static kpar_status begin_weight(kpar_lowering *lowering, const kpar_optimizer *o, int i,
-                                kpar_value_id gradient, weight_update *w)
+/* Begins the update of the optimizer's weight number `k`. */
+static kpar_status begin_weight(kpar_lowering *lowering, const kpar_optimizer *o, int k,
+                                const kpar_value_id *gradients, weight_update *w)
 {
     kpar_graph *g = lowering->graph;
-    const kpar_variable *variable = &lowering->catalog->variables[lowering->weights[i]];
+    const int weight = lowering->weights[o->weights[k]];
+    const kpar_variable *variable = &lowering->catalog->variables[weight];
+    kpar_value_id gradient = gradients[o->weights[k]];
     *w = (weight_update){.o = o,
-                         .all = &o->slots[i],
+                         .all = &o->slots[k],
                          .variable = variable,
                          .layer = kpar_arena_strdup(lowering->arena, variable->layer),
-                         .value = kpar_lower_variable(lowering, lowering->weights[i]),
+                         .value = kpar_lower_variable(lowering, weight),
                          .moves = gradient >= 0 || variable->regularizer};
     w->start = kpar_graph_next_state(g, w->value);
     g->layer = w->layer;
@@ -183,8 +186,8 @@ static kpar_status clip_together(kpar_lowering *lowering, kpar_optimizer *o, wei
 {
     kpar_graph *g = lowering->graph;
     kpar_value_id total = -1, sum;
-    for (int i = 0; i < lowering->n_weights; i++) {
-        weight_update *w = &updates[i];
+    for (int k = 0; k < o->n_weights; k++) {
+        weight_update *w = &updates[k];
         if (!w->moves) continue;
         g->layer = w->layer;
         KPAR_TRY(kpar_update_sum_value(&w->u, kpar_x_square(w->u.e, w->gradient), KPAR_ALL_AXES, &sum));
@@ -199,18 +202,27 @@ static kpar_status clip_together(kpar_lowering *lowering, kpar_optimizer *o, wei
     return kpar_lower_apply(lowering, e, kpar_x_mul(e, most, least), &total, 1, &o->clip_factor);
 }
 
-static kpar_status update_weights(kpar_lowering *lowering, kpar_optimizer *o, const kpar_value_id *gradients,
-                                  weight_update *updates)
+static kpar_status take_steps(kpar_lowering *lowering, kpar_optimizer *o, const kpar_value_id *gradients,
+                              weight_update *updates)
 {
-    const int n = lowering->n_weights;
-    for (int i = 0; i < n; i++) {
-        KPAR_TRY(begin_weight(lowering, o, i, gradients[i], &updates[i]));
-        if (o->clip_together <= 0) KPAR_TRY(end_update(&updates[i]));
+    for (int k = 0; k < o->n_weights; k++) {
+        KPAR_TRY(begin_weight(lowering, o, k, gradients, &updates[k]));
+        if (o->clip_together <= 0) KPAR_TRY(end_update(&updates[k]));
     }
     if (o->clip_together <= 0) return KPAR_OK;
     KPAR_TRY(clip_together(lowering, o, updates));
-    for (int i = 0; i < n; i++) KPAR_TRY(end_update(&updates[i]));
+    for (int k = 0; k < o->n_weights; k++) KPAR_TRY(end_update(&updates[k]));
     return KPAR_OK;
+}
+
+static kpar_status update_weights(kpar_lowering *lowering, kpar_optimizer *o, const kpar_value_id *gradients)
+{
+    weight_update *updates = kpar_arena_alloc(lowering->arena, ((size_t)o->n_weights + 1) * sizeof *updates);
+    for (int k = 0; k < o->n_weights; k++) updates[k].u.e = NULL;
+    kpar_status status = take_steps(lowering, o, gradients, updates);
+    for (int k = 0; k < o->n_weights; k++)
+        if (updates[k].u.e) kpar_update_end(&updates[k].u);
+    return status;
 }
 
 /* Every variable that the step has not set stays as it is. */
@@ -231,17 +243,12 @@ static void keep_rest(kpar_lowering *lowering)
 kpar_status kpar_lower_update(kpar_lowering *lowering, const kpar_value_id *gradients)
 {
     kpar_graph *g = lowering->graph;
-    kpar_optimizer o;
+    kpar_optimizers o;
     g->phase = KPAR_PHASE_UPDATE;
     g->part = KPAR_FORWARD;
     g->layer = "";
-    KPAR_TRY(kpar_optimizer_begin(lowering, &o));
-    weight_update *updates =
-        kpar_arena_alloc(lowering->arena, ((size_t)lowering->n_weights + 1) * sizeof *updates);
-    kpar_status status = update_weights(lowering, &o, gradients, updates);
-    for (int i = 0; i < lowering->n_weights; i++)
-        if (updates[i].u.e) kpar_update_end(&updates[i].u);
-    KPAR_TRY(status);
+    KPAR_TRY(kpar_optimizers_begin(lowering, &o));
+    for (int i = 0; i < o.n; i++) KPAR_TRY(update_weights(lowering, &o.all[i], gradients));
     keep_rest(lowering);
     g->layer = "";
     return KPAR_OK;

@@ -8,25 +8,32 @@
     "name learning_rate weight_decay clipvalue clipnorm global_clipnorm loss_scale_factor use_ema "          \
     "ema_momentum "                                                                                          \
     "ema_overwrite_frequency gradient_accumulation_steps"
+/* What those have that hand the weights to others. */
+#define MEMBERS_ARGUMENTS "name loss_scale_factor"
 
-static kpar_status find_optimizer(kpar_lowering *lowering, kpar_optimizer *o)
+/* The row and the config of the optimizer that `object` names. */
+static kpar_status find_row(kpar_lowering *lowering, const json_t *object, kpar_optimizer *o)
 {
-    const kpar_model *model = lowering->model;
     const char *name;
     int n;
     const kpar_optimizer_row *rows = kpar_optimizer_rows(&n);
-    *o = (kpar_optimizer){.owner = kpar_arena_printf(lowering->arena, "%s: optimizer", model->file)};
-    if (!model->optimizer || json_is_null(model->optimizer))
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: the model is not compiled with an optimizer; compile it before saving",
-                         model->file);
-    KPAR_TRY(kpar_config_object(o->owner, model->optimizer, &name, &o->config));
+    KPAR_TRY(kpar_config_object(o->owner, object, &name, &o->config));
     o->row = kpar_table_find(rows, n, sizeof *rows, name);
     if (!o->row)
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: '%s' is not supported; supported are: %s", o->owner, name,
                          kpar_table_names(lowering->arena, rows, n, sizeof *rows));
     o->owner = kpar_arena_printf(lowering->arena, "%s (%s)", o->owner, o->row->class_name);
     return KPAR_OK;
+}
+
+static kpar_status find_optimizer(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    const kpar_model *model = lowering->model;
+    *o = (kpar_optimizer){.owner = kpar_arena_printf(lowering->arena, "%s: optimizer", model->file)};
+    if (model->optimizer && !json_is_null(model->optimizer)) return find_row(lowering, model->optimizer, o);
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "%s: the model is not compiled with an optimizer; compile it before saving",
+                     model->file);
 }
 
 kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name)
@@ -83,7 +90,8 @@ static kpar_status read_slots(const kpar_optimizer *o, const kpar_variable *weig
 
 static kpar_status read_config(kpar_lowering *lowering, kpar_optimizer *o)
 {
-    KPAR_TRY(kpar_lower_known(lowering, o->owner, o->config, COMMON_ARGUMENTS, o->row->arguments, ""));
+    const char *common = o->row->members ? MEMBERS_ARGUMENTS : COMMON_ARGUMENTS;
+    KPAR_TRY(kpar_lower_known(lowering, o->owner, o->config, common, o->row->arguments, ""));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipvalue", 0, &o->clip));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipnorm", 0, &o->clip_norm));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "global_clipnorm", 0, &o->clip_together));
@@ -105,13 +113,20 @@ kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss, 
 
 static int add_variable(kpar_lowering *lowering, kpar_optimizer *o, kpar_variable variable)
 {
-    variable.path = kpar_arena_printf(lowering->arena, "optimizer/vars/%d", o->n_variables++);
+    const int number = o->n_variables++;
+    variable.path = kpar_arena_printf(lowering->arena, "optimizer/vars/%d", number);
     variable.layer_index = -1;
+    variable.alias = NULL;
     if (variable.kind != KPAR_VARIABLE_SLOT) {
         variable.layer = "";
         variable.of = -1;
     }
-    return kpar_catalog_add(lowering->catalog, &variable);
+    const int index = kpar_catalog_add(lowering->catalog, &variable);
+    if (o->group)
+        kpar_catalog_add_alias(
+            lowering->catalog, index,
+            kpar_arena_printf(lowering->arena, "%s/vars/%d", o->group, number - o->first_variable));
+    return index;
 }
 
 /* The rate by a schedule, as a map of the iteration. */
@@ -140,16 +155,24 @@ static kpar_status schedule_rate(kpar_lowering *lowering, kpar_optimizer *o, con
     return kpar_lower_apply(lowering, e, rate, &o->step, 1, &o->rate);
 }
 
+/* That of the model's own optimizer is the step, which others read too. */
+static kpar_value_id iteration_of(kpar_lowering *lowering, kpar_optimizer *o)
+{
+    const kpar_variable count = {.name = "iteration", .kind = KPAR_VARIABLE_SCALAR, .dtype = KPAR_I64};
+    if (o->n_variables > 0) return kpar_lower_variable(lowering, add_variable(lowering, o, count));
+    o->n_variables = 1;
+    return kpar_lower_step(lowering);
+}
+
 /* The iteration count and what follows from it: its next value, the rate. As in Keras, an optimizer that has nothing to
  * update counts no iterations. */
 static kpar_status lower_rate(kpar_lowering *lowering, kpar_optimizer *o)
 {
     kpar_graph *g = lowering->graph;
     const json_t *json = json_object_get(o->config, "learning_rate");
-    o->iteration = kpar_lower_step(lowering);
-    o->n_variables = 1;
+    o->iteration = iteration_of(lowering, o);
     kpar_value_id next = o->iteration;
-    if (lowering->n_weights > 0) KPAR_TRY(kpar_build_affine(g, o->iteration, 1, 1, &next));
+    if (o->counts) KPAR_TRY(kpar_build_affine(g, o->iteration, 1, 1, &next));
     kpar_graph_set_state(g, o->iteration, next);
     KPAR_TRY(kpar_lower_real(lowering, o->iteration, &o->step));
     if (json_is_object(json)) return schedule_rate(lowering, o, json);
@@ -209,7 +232,7 @@ static kpar_status lower_scalar(kpar_lowering *lowering, kpar_optimizer *o)
     }
     after = kpar_optimizer_if_updated(o, e, step, after, kpar_x_input(e, 0));
     KPAR_TRY(kpar_lower_apply(lowering, e, after, (kpar_value_id[]){before, o->step}, 2, &o->scalar));
-    kpar_graph_set_state(lowering->graph, before, lowering->n_weights > 0 ? o->scalar : before);
+    kpar_graph_set_state(lowering->graph, before, o->counts ? o->scalar : before);
     return KPAR_OK;
 }
 
@@ -234,7 +257,6 @@ static int add_slot(kpar_lowering *lowering, kpar_optimizer *o, int weight, cons
     slot.kind = KPAR_VARIABLE_SLOT;
     slot.of = weight;
     slot.regularizer = slot.constraint = NULL;
-    slot.alias = NULL;
     slot.is_average = is_average;
     slot.begins_as_weight = row->begins_as_weight;
     if (!row->begins_as_weight) {
@@ -248,31 +270,102 @@ static int add_slot(kpar_lowering *lowering, kpar_optimizer *o, int weight, cons
 
 static void add_group(kpar_lowering *lowering, kpar_optimizer *o, int group)
 {
-    for (int i = 0; i < lowering->n_weights; i++) {
-        kpar_optimizer_slots *all = &o->slots[i];
+    for (int k = 0; k < o->n_weights; k++) {
+        kpar_optimizer_slots *all = &o->slots[k];
+        const int weight = lowering->weights[o->weights[k]];
         for (int s = 0; s < all->n; s++)
             if (all->slots[s].group == group)
-                all->variables[s] =
-                    add_slot(lowering, o, lowering->weights[i], &all->slots[s], s == o->average);
+                all->variables[s] = add_slot(lowering, o, weight, &all->slots[s], s == o->average);
     }
 }
 
 /* Slots of one group weight by weight, the groups one after the other. */
 static kpar_status add_slots(kpar_lowering *lowering, kpar_optimizer *o)
 {
-    const int n = lowering->n_weights;
-    o->slots = kpar_arena_alloc(lowering->arena, ((size_t)n + 1) * sizeof *o->slots);
-    for (int i = 0; i < n; i++)
-        KPAR_TRY(read_slots(o, &lowering->catalog->variables[lowering->weights[i]], &o->slots[i]));
+    o->slots = kpar_arena_alloc(lowering->arena, ((size_t)o->n_weights + 1) * sizeof *o->slots);
+    for (int k = 0; k < o->n_weights; k++) {
+        const int weight = lowering->weights[o->weights[k]];
+        KPAR_TRY(read_slots(o, &lowering->catalog->variables[weight], &o->slots[k]));
+    }
     for (int group = 0; group < KPAR_ALL_SLOTS; group++) add_group(lowering, o, group);
     return KPAR_OK;
 }
 
-kpar_status kpar_optimizer_begin(kpar_lowering *lowering, kpar_optimizer *o)
+/* Where the file has the variables of member `number` once more: "optimizer/optimizers/adam_1", the second of its class. */
+static kpar_status name_group(kpar_lowering *lowering, const kpar_optimizers *o, int number)
 {
-    KPAR_TRY(find_optimizer(lowering, o));
-    KPAR_TRY(read_config(lowering, o));
-    KPAR_TRY(lower_rate(lowering, o));
-    KPAR_TRY(add_slots(lowering, o));
-    return lower_scalar(lowering, o);
+    kpar_optimizer *member = &o->all[number];
+    const char *name;
+    char text[128], suffix[16] = "";
+    int before = 0;
+    for (int i = 1; i < number; i++) before += o->all[i].row == member->row;
+    if (before > 0) snprintf(suffix, sizeof suffix, "_%d", before);
+    kpar_snake_case(member->row->class_name, text, sizeof text);
+    KPAR_TRY(kpar_config_string(member->owner, member->config, "name",
+                                kpar_arena_strdup(lowering->arena, text), &name));
+    member->group = kpar_arena_printf(lowering->arena, "optimizer/optimizers/%s%s", text, suffix);
+    kpar_catalog_add_group(lowering->catalog, member->group, name);
+    return KPAR_OK;
+}
+
+static kpar_status read_member(kpar_lowering *lowering, kpar_optimizers *o, const json_t *object, int number)
+{
+    kpar_optimizer *member = &o->all[number];
+    *member = (kpar_optimizer){
+        .owner = kpar_arena_printf(lowering->arena, "%s: member %d", o->all[0].owner, number)};
+    KPAR_TRY(find_row(lowering, object, member));
+    if (member->row->members)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected an optimizer that updates weights itself",
+                         member->owner);
+    KPAR_TRY(read_config(lowering, member));
+    member->loss_scale = o->all[0].loss_scale;
+    return name_group(lowering, o, number);
+}
+
+/* All optimizers with their configs. */
+static kpar_status read_optimizers(kpar_lowering *lowering, kpar_optimizers *o)
+{
+    kpar_optimizer own;
+    KPAR_TRY(find_optimizer(lowering, &own));
+    KPAR_TRY(read_config(lowering, &own));
+    kpar_optimizer_members m = {.owner = own.owner, .config = own.config, .arena = lowering->arena};
+    if (own.row->members) KPAR_TRY(own.row->members(&m));
+    o->n = 1 + m.n;
+    o->all = kpar_arena_alloc(lowering->arena, (size_t)o->n * sizeof *o->all);
+    o->all[0] = own;
+    for (int i = 0; i < m.n; i++) KPAR_TRY(read_member(lowering, o, m.members[i], 1 + i));
+    return KPAR_OK;
+}
+
+/* Each weight goes to one of them. */
+static kpar_status deal_weights(kpar_lowering *lowering, kpar_optimizers *o)
+{
+    const kpar_optimizer *own = &o->all[0];
+    for (int i = 0; i < o->n; i++)
+        o->all[i].weights =
+            kpar_arena_alloc(lowering->arena, ((size_t)lowering->n_weights + 1) * sizeof(int));
+    for (int i = 0; i < lowering->n_weights; i++) {
+        const kpar_variable *weight = &lowering->catalog->variables[lowering->weights[i]];
+        int member = -1;
+        if (own->row->members) KPAR_TRY(own->row->choose(own->owner, own->config, weight, &member));
+        kpar_optimizer *of = &o->all[1 + member];
+        of->weights[of->n_weights++] = i;
+    }
+    for (int i = 0; i < o->n; i++) o->all[i].counts = o->all[i].n_weights > 0;
+    o->all[0].counts = lowering->n_weights > 0;
+    return KPAR_OK;
+}
+
+kpar_status kpar_optimizers_begin(kpar_lowering *lowering, kpar_optimizers *optimizers)
+{
+    KPAR_TRY(read_optimizers(lowering, optimizers));
+    KPAR_TRY(deal_weights(lowering, optimizers));
+    for (int i = 0; i < optimizers->n; i++) {
+        kpar_optimizer *o = &optimizers->all[i];
+        o->first_variable = o->n_variables = i > 0 ? o[-1].n_variables : 0;
+        KPAR_TRY(lower_rate(lowering, o));
+        KPAR_TRY(add_slots(lowering, o));
+        KPAR_TRY(lower_scalar(lowering, o));
+    }
+    return KPAR_OK;
 }

@@ -27,14 +27,23 @@ typedef struct kpar_optimizer {
     double average_momentum;
     int64_t overwrite;                   /* steps between which weights become their averages, 0: never */
     int average, accumulator, first;     /* slots: -1 none; the row's first */
-    kpar_optimizer_slots *slots;         /* of each weight */
+    int *weights, n_weights;             /* those that it updates, by their number in the lowering */
+    kpar_optimizer_slots *slots;         /* of each of them */
+    bool counts;                         /* its iterations: there is something to update */
     kpar_value_id iteration, rate, step; /* step: the iteration as a real number */
     kpar_value_id scalar;                /* the row's, after the step; -1: it has none */
-    int n_variables;                     /* named so far */
+    int first_variable, n_variables;     /* numbers of its first one, and of the next */
+    const char *group;                   /* where the file has its variables once more; NULL: nowhere */
 } kpar_optimizer;
 
-/* Reads the config and lowers what is not of a weight: the iteration count, the rate, the scalar; adds all variables. */
-kpar_status kpar_optimizer_begin(kpar_lowering *lowering, kpar_optimizer *o) KPAR_MUST_USE;
+/* The model's own optimizer comes first, and behind it those to which it hands the weights, if it does. */
+typedef struct kpar_optimizers {
+    kpar_optimizer *all;
+    int n;
+} kpar_optimizers;
+
+/* Reads the config and lowers what is not of a weight: iteration counts, rates, scalars; adds all variables. */
+kpar_status kpar_optimizers_begin(kpar_lowering *lowering, kpar_optimizers *optimizers) KPAR_MUST_USE;
 
 /* Whether the count is a multiple of `every`. */
 kpar_x kpar_optimizer_due(kpar_expression_builder *e, kpar_x count, int64_t every);

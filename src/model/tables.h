@@ -243,6 +243,14 @@ typedef struct kpar_optimizer_kept {
     kpar_optimizer_slot slots[KPAR_OPTIMIZER_SLOTS]; /* out */
     int n;
 } kpar_optimizer_kept;
+/* The optimizers to which one hands the weights. */
+typedef struct kpar_optimizer_members {
+    const char *owner; /* in */
+    const json_t *config;
+    kpar_arena *arena;
+    const json_t **members; /* out: objects of the config, in the order of their variables */
+    int n;
+} kpar_optimizer_members;
 /* A scalar that the optimizer keeps besides. */
 typedef struct kpar_optimizer_scalar {
     const char *name; /* NULL: none */
@@ -260,6 +268,10 @@ typedef struct kpar_optimizer_row {
     kpar_status (*formula)(const char *owner, const json_t *config, kpar_expression_builder *e,
                            kpar_optimizer_formula *f);
     kpar_optimizer_scalar scalar;
+    /* Of an optimizer that hands the weights to others, in the place of `keeps` and `formula`; NULL: it does not. */
+    kpar_status (*members)(kpar_optimizer_members *m);
+    /* The number of the member that a weight goes to. */
+    kpar_status (*choose)(const char *owner, const json_t *config, const kpar_variable *weight, int *member);
     /* The decay of a weight; NULL: the argument weight_decay. */
     kpar_status (*decay)(const char *owner, const json_t *config, const kpar_variable *weight, double *decay);
 } kpar_optimizer_row;
