@@ -17,4 +17,5 @@ libkpar_core_la_SOURCES += \
 	src/model/metrics_scores.c src/model/metrics_thresholds.c src/model/metrics_area.c src/model/metrics_confusion.c \
 	src/model/metrics_correlation.c \
 	src/model/optimizers.c src/model/optimizers.h src/model/optimizers_moments.c src/model/optimizers_adaptive.c \
-	src/model/optimizers_factored.c src/model/optimizers_orthogonal.c src/model/pattern.c src/model/pattern.h src/model/schedules.c
+	src/model/optimizers_factored.c src/model/optimizers_orthogonal.c src/model/optimizers_multi.c \
+	src/model/pattern.c src/model/pattern.h src/model/schedules.c

@@ -149,6 +149,8 @@ static const kpar_optimizer_row rows[] = {
      "learning_rate_power initial_accumulator_value l1_regularization_strength l2_regularization_strength "
      "l2_shrinkage_regularization_strength beta",
      0.001, 0, FORMULA(ftrl)},
+    {"MultiOptimizer", "", "others, each for the weights that a pattern fits", "optimizer_map", 0, 0,
+     .members = kpar_optimizer_multi_members, .choose = kpar_optimizer_multi_choose},
 };
 
 const kpar_optimizer_row *kpar_optimizer_rows(int *n)

@@ -54,6 +54,10 @@ void kpar_optimizer_moments_step(kpar_expression_builder *e, kpar_optimizer_form
 /* The weight decay of Muon, which has one of its own for Adam's weights. */
 kpar_status kpar_optimizer_muon_decay(const char *owner, const json_t *config, const kpar_variable *weight,
                                       double *decay);
+/* The members of MultiOptimizer, and which of them a weight goes to. */
+kpar_status kpar_optimizer_multi_members(kpar_optimizer_members *m);
+kpar_status kpar_optimizer_multi_choose(const char *owner, const json_t *config, const kpar_variable *weight,
+                                        int *member);
 /* The scalar that Nadam keeps: the product of its momenta. */
 kpar_status kpar_optimizer_nadam_product(const char *owner, const json_t *config, kpar_expression_builder *e,
                                          kpar_x step, kpar_x *product);

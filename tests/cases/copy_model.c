@@ -9,7 +9,8 @@
 
 static kpar_status add_variable(kpar_catalog *catalog, kpar_keras_file *file, const char *path)
 {
-    bool optimizers = strncmp(path, "optimizer/", 10) == 0;
+    /* What members of the optimizer have stands there once more, and is not counted. */
+    bool optimizers = strncmp(path, "optimizer/vars/", 15) == 0;
     kpar_stored dataset;
     KPAR_TRY(kpar_stored_open(file->h5.id, file->path, path, &dataset));
     kpar_variable variable = {.path = path, .layer = "", .name = "", .rank = dataset.rank, .of = -1};
@@ -30,6 +31,22 @@ static void add_groups(kpar_catalog *catalog, const kpar_model *model)
     if (name) kpar_catalog_add_group(catalog, "optimizer", name);
 }
 
+/* The group of a member of the optimizer has the name that it has in the file. */
+static void add_member(kpar_catalog *catalog, kpar_keras_file *file, const char *path)
+{
+    const char *vars = strstr(path, "/vars/");
+    if (strncmp(path, "optimizer/", 10) != 0 || !vars || vars < path + 10) return;
+    const char *group = kpar_arena_printf(catalog->arena, "%.*s", (int)(vars - path), path);
+    const char *with_name = kpar_arena_printf(catalog->arena, "%s/vars", group);
+    const hid_t attribute = H5Aopen_by_name(file->h5.id, with_name, "name", H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t type = H5Aget_type(attribute);
+    char *name = NULL;
+    if (H5Aread(attribute, type, &name) >= 0) kpar_catalog_add_group(catalog, group, name);
+    H5free_memory(name);
+    H5Tclose(type);
+    H5Aclose(attribute);
+}
+
 static kpar_status fill_catalog(kpar_catalog *catalog, kpar_keras_file *file, const kpar_model *model)
 {
     kpar_text paths = {0};
@@ -38,8 +55,10 @@ static kpar_status fill_catalog(kpar_catalog *catalog, kpar_keras_file *file, co
     KPAR_TRY(kpar_store_list(file->h5.id, file->path, &paths));
     kpar_status status = KPAR_OK;
     char *cursor = paths.bytes;
-    for (char *line; status == KPAR_OK && (line = kpar_next_line(&cursor));)
+    for (char *line; status == KPAR_OK && (line = kpar_next_line(&cursor));) {
+        add_member(catalog, file, line);
         status = add_variable(catalog, file, line);
+    }
     kpar_text_clear(&paths);
     return status;
 }

@@ -131,6 +131,21 @@ def opt_muon(rng):
                 x={"x": features(rng, 6), "image": features(rng, 4, 4, 2), "word": words})
 
 
+def opt_multi(rng):
+    """MultiOptimizer: two of one class, one with a schedule, one that clips its own gradients together, one that no pattern leads to; weights
+    by pattern, by path, and all others"""
+    x = layers.Input((6,))
+    hidden = x
+    for i, units in enumerate((8, 6, 6, 4)): hidden = layers.Dense(units, activation="tanh", name=f"dense_{i}")(hidden)
+    model = keras.Model(x, layers.Dense(5, activation="softmax", name="out")(hidden))
+    halving = optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)
+    by_path = {"dense_[01]/.*": optimizers.Adam(0.02, weight_decay=0.1), "dense_2/kernel": optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.05),
+               r"dense_2/b\w+": optimizers.Nadam(halving, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2), "dense": optimizers.Adam(),
+               "dense_3/(kernel|bias)": optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.02)}
+    optimizer = optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.Muon(0.02), by_path), loss_scale_factor=4.0)
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizer), x=features(rng, 6), y=classes(rng, 5))
+
+
 def opt_schedule_free(rng):
     """ScheduleFreeAdamW with warm-up and weight decay; weights that the loss does not depend on"""
     x = layers.Input((12,))
@@ -1008,7 +1023,7 @@ def loss_functions(rng):
 
 
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
-         opt_sgd_nesterov, opt_muon, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
+         opt_sgd_nesterov, opt_muon, opt_multi, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
@@ -1018,7 +1033,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [spectral_norms, opt_muon, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
 
 
 # What Keras does with a case.
@@ -1109,7 +1124,7 @@ def gradients(path, x, y, weights):
 def steps(path, case, scratch):
     model, found, logs, rates = loaded(path), {}, [], []
     for step in range(STEPS):
-        rates.append(float(model.optimizer.learning_rate))
+        rates.append(float(getattr(model.optimizer, "learning_rate", 0)))
         model.reset_metrics()
         logs.append(numbers(model.train_on_batch(rows_of(case["x"], step), rows_of(case["y"], step), sample_weight=rows_of(case["w"], step), return_dict=True)))
         if step + 1 not in CHECK_STEPS: continue

@@ -43,6 +43,10 @@ OPTIMIZERS = [("SGD", {"learning_rate": 0.1}), ("SGD", {"learning_rate": 0.1, "m
               ("Muon", {"learning_rate": 0.1}),
               ("Muon", {"learning_rate": 0.1, "rms_rate": None, "nesterov": False, "weight_decay": None, "momentum": 0.8, "ns_steps": 3}),
               ("Muon", {"learning_rate": 0.1, "exclude_layers": ["kernel"], "adam_lr_ratio": 0.5, "adam_beta_1": 0.7, "gradient_accumulation_steps": 2}),
+              ("MultiOptimizer", {"optimizer_map": {"module": "keras.optimizers", "class_name": "OptimizerMap", "registered_name": None, "config": {
+                  "default_optimizer": {"module": "keras.optimizers", "class_name": "SGD", "config": {}, "registered_name": None},
+                  "optimizer_map": {".*kernel": {"module": "keras.optimizers", "class_name": "Adam", "config": {"learning_rate": 0.1}, "registered_name": None}}}},
+                                  "loss_scale_factor": 4.0}),
               ("Lamb", {"learning_rate": 0.1}), ("Adafactor", {"learning_rate": 0.1}),
               ("Adafactor", {"learning_rate": 0.5, "clip_threshold": 0.5, "beta_2_decay": -0.5}),
               ("Adam", {"learning_rate": 0.1, "clipnorm": 0.5}),
@@ -106,7 +110,7 @@ print("static const double gradients[STEPS][2] = {%s};" % ", ".join("{" + c_list
 print("/* weights: after each step; slots: after the last, in the file's order. */")
 print("static const struct { const char *name, *config; int n_slots; double weights[2 * STEPS], slots[16]; } keras_optimizers[] = {")
 for name, config in OPTIMIZERS:
-    optimizer = getattr(keras.optimizers, name)(**config)
+    optimizer = getattr(keras.optimizers, name).from_config(config)
     dtype = "float32" if "gradient_accumulation_steps" in config else "float64"  # Keras accumulates in float32 only
     weight, history = keras.Variable([[0.5, -0.25]], dtype=dtype, name="kernel"), []
     optimizer.build([weight])

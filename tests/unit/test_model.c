@@ -10,6 +10,11 @@
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define INPUT(shape)                                                                                         \
     "{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null, " shape "], \"name\": \"in\"}}"
+#define ADAM_OBJECT "{\"class_name\": \"Adam\", \"config\": {}}"
+#define MULTI(other, by_pattern)                                                                             \
+    "\"optimizer\": {\"class_name\": \"MultiOptimizer\", \"config\": {\"optimizer_map\": {\"class_name\": "         \
+    "\"OptimizerMap\", \"config\": {\"default_optimizer\": " other                                           \
+    ", \"optimizer_map\": {" by_pattern "}}}}}"
 #define ADAM "\"optimizer\": \"adam\""
 
 static void assert_near(double found, double expected, double tolerance, const char *what)
@@ -1316,6 +1321,19 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Muon\", \"config\": "
                "{\"exclude_layers\": \"head\"}}}",
          "optimizer (Muon)|exclude_layers|a list of strings", KPAR_EFORMAT},
+        {PLAIN "\"losses\": [\"mse\"], " MULTI(ADAM_OBJECT, "\"layer_1/k.*\": " ADAM_OBJECT
+                                             ", \".*kernel\": " ADAM_OBJECT) "}",
+         "optimizer (MultiOptimizer)|'layer_1/k.*' and '.*kernel' both fit|'layer_1/kernel'", KPAR_EFORMAT},
+        {PLAIN "\"losses\": [\"mse\"], " MULTI("{\"class_name\": \"MultiOptimizer\", \"config\": {}}", "")
+               "}",
+         "member 1 (MultiOptimizer)|updates weights itself", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], " MULTI("\"downhill\"", "") "}", "member 1|downhill|Adam",
+         KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"MultiOptimizer\", \"config\": "
+               "{\"optimizer_map\": {\"class_name\": \"function\", \"config\": \"pick\"}}}}",
+         "optimizer_map|an OptimizerMap|pick", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"multi_optimizer\"}", "optimizer_map|missing",
+         KPAR_EFORMAT},
         {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Adam\", \"config\": "
                "{\"gradient_accumulation_steps\": -1}}}",
          "optimizer (Adam)|gradient_accumulation_steps|-1", KPAR_EFORMAT},
