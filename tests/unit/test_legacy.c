@@ -22,7 +22,8 @@ static const char model_2[] =
     "\"input_layers\": [[\"in\", 0, 0]], \"output_layers\": [[\"a\", 0, 0]]}}";
 static const char training_2[] =
     "{\"loss\": {\"class_name\": \"MeanSquaredError\", \"config\": {\"name\": \"mse\", \"reduction\": "
-    "\"auto\"}}, \"metrics\": [[\"mae\"]], "
+    "\"auto\"}}, \"metrics\": [[\"mae\", {\"class_name\": \"MeanMetricWrapper\", \"config\": {\"name\": "
+    "\"accuracy\", \"dtype\": \"float32\", \"fn\": \"categorical_accuracy\"}, \"shared_object_id\": 9}]], "
     "\"optimizer_config\": {\"class_name\": \"SGD\", \"config\": {\"name\": \"SGD\", \"learning_rate\": 0.5, "
     "\"decay\": 0.0, \"momentum\": 0.9, \"nesterov\": false}}}";
 
