@@ -245,19 +245,19 @@ static kpar_status reduce_values(kpar_lowering *lowering, const metric *m, kpar_
     return KPAR_OK;
 }
 
-/* The mean over batches of what a loss makes of each. */
+/* The mean over batches of what a loss makes of each. Weights of rows, where data have them, are refused with the data. */
 static kpar_status report_batches(kpar_lowering *lowering, const metric *m, kpar_value_id prediction,
                                   kpar_value_id labels)
 {
     const kpar_loss_row *loss = m->is.loss;
     kpar_value_id values;
     kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, false)};
-    if (m->weighted || kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor) >= 0)
-        return kpar_fail(
-            KPAR_EUNSUPPORTED,
-            "%s: is one value for the batch, which neither weights of rows nor a mask of predictions "
-            "can weigh; use the metric of the name",
-            m->owner);
+    if (m->weighted) lowering->label_ranges[m->output].unweighted = m->owner;
+    if (kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor) >= 0)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: is one value for the batch, which a mask of predictions cannot weigh; use the "
+                         "metric of the name",
+                         m->owner);
     if (loss->sums && !kpar_config_has(m->is.config, "axis"))
         return report_sums(lowering, m, true, &sums,
                            loss->sums(lowering, m->is.config, m->owner, prediction, labels, &sums));
@@ -288,7 +288,7 @@ static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_
     return report_values(lowering, m, values);
 }
 
-/* What labels may be is for the loss to say, if there is one. */
+/* What numbers labels may be is for the loss to say, if there is one. */
 static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json)
 {
     kpar_value_id prediction;
@@ -298,9 +298,10 @@ static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t
     KPAR_TRY(find_labels(lowering, m, &shape, &sparse));
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
     const kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
-    const kpar_label_range range = lowering->label_ranges[m->output];
+    kpar_label_range *range = &lowering->label_ranges[m->output], of_loss = *range;
     KPAR_TRY(report_metric(lowering, m, prediction, labels));
-    if (!m->without_loss) lowering->label_ranges[m->output] = range;
+    of_loss.unweighted = range->unweighted;
+    if (!m->without_loss) *range = of_loss;
     return KPAR_OK;
 }
 

@@ -1301,10 +1301,11 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {METRIC("mse", "MeanMetricWrapper", "\"fn\": \"binary_accuracy\", \"k\": 2"), "BinaryAccuracy|k",
          KPAR_EUNSUPPORTED},
         {METRIC("mse", "Huber", ""), "'Huber' is not supported|MeanSquaredError", KPAR_EUNSUPPORTED},
-        {PLAIN
-         "\"losses\": [\"mse\"], \"weighted_metrics\": [[{\"module\": \"keras.losses\", \"class_name\": "
-         "\"MeanSquaredError\", \"config\": {}}]], " ADAM "}",
-         "MeanSquaredError|one value for the batch", KPAR_EUNSUPPORTED},
+        {"{\"layers\": [" INPUT("3, 2")
+             LAYER("Masking", "{}", "0") "], \"outputs\": [1], \"losses\": [\"mse\"], "
+                                         "\"metrics\": [[{\"module\": \"keras.losses\", \"class_name\": "
+                                         "\"MeanSquaredError\", \"config\": {}}]], " ADAM "}",
+         "MeanSquaredError|one value for the batch|mask", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[{\"module\": \"keras.losses\", \"class_name\": "
                "\"SparseCategoricalCrossentropy\", \"config\": {}}]], " ADAM "}",
          "SparseCategoricalCrossentropy|class numbers", KPAR_EUNSUPPORTED},
@@ -1314,7 +1315,8 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
          "output 'layer_2'|MeanAbsoluteError|other metric", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"metrics\": [[\"sparse_categorical_accuracy\"]], " ADAM "}",
          "SparseCategoricalAccuracy|class numbers", KPAR_EUNSUPPORTED},
-        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"downhill\"}", "optimizer|downhill|Adam", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [\"mse\"], \"optimizer\": \"downhill\"}", "optimizer|downhill|Adam",
+         KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], \"optimizer\": {\"class_name\": \"Muon\", \"config\": "
                "{\"exclude_layers\": [\"(?=head)\"]}}}",
          "optimizer (Muon)|exclude_layers|pattern '(?=head)'", KPAR_EUNSUPPORTED},
