@@ -99,6 +99,8 @@ static const kpar_loss_row rows[] = {
      "from_logits label_smoothing axis gamma alpha", .lower = kpar_loss_categorical_focal},
     {"CategoricalGeneralizedCrossEntropy", "", "(1 - p^q) / q, p the probability of the label's class", "q",
      .lower = kpar_loss_generalized_cross_entropy, .sparse = true},
+    {"Circle", "", "how near rows of one label are, and how far those of others",
+     "gamma margin remove_diagonal", .lower = kpar_loss_circle, .sparse = true},
     {"SparseCategoricalCrossentropy", "", "cross-entropy with class numbers as labels",
      "from_logits axis ignore_class", .lower = kpar_loss_sparse_categorical_cross_entropy, .sparse = true},
 };

@@ -33,6 +33,8 @@ KPAR_LOSS(hinge);
 KPAR_LOSS(squared_hinge);
 KPAR_LOSS(categorical_hinge);
 KPAR_LOSS(cosine_similarity);
+/* losses_pairs.c */
+KPAR_LOSS(circle);
 /* losses_overlap.c */
 KPAR_LOSS(dice);
 KPAR_LOSS(tversky);

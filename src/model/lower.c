@@ -24,6 +24,7 @@ void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *
         .values_mask = -1,
         .owner = model->file,
         .microbatches = 1,
+        .batch_size = 1,
     };
     const size_t n = (size_t)model->n_outputs + 1;
     lowering->label_ranges = kpar_arena_alloc(lowering->arena, n * sizeof *lowering->label_ranges);

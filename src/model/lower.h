@@ -69,6 +69,7 @@ struct kpar_lowering {
     const char
         *batch_statistics; /* what messages call a layer or loss that sums over the batch; NULL: none does */
     int microbatches;      /* a replica; set before kpar_lower_forward, 1 at first */
+    int64_t batch_size;    /* rows of the global batch; likewise, 1 at first */
 
     /* While lowering. */
     const kpar_layer *layer;
@@ -81,10 +82,11 @@ struct kpar_lowering {
     int output;                 /* whose loss or metric is being lowered */
     kpar_value_id logits;       /* of that output, likewise */
     kpar_value_id values_mask;  /* which of a loss's values count, as it says itself; -1: all */
+    bool values_mask_moves;     /* it follows from predictions, and is no fact */
     const kpar_value_id *masks; /* of the current call's inputs */
     const kpar_argument *named; /* what it is given by name */
     int n_named;
-    const char *owner;          /* what messages call the current layer */
+    const char *owner; /* what messages call the current layer */
     /* What the current layer gets in the place of its weight `variable`; NULL: the weight. */
     kpar_status (*weight_rule)(kpar_lowering *lowering, int variable, kpar_value_id *value);
 };

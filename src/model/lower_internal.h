@@ -43,6 +43,9 @@ kpar_status kpar_lower_reduce(kpar_lowering *lowering, kpar_reduction kind, unsi
                               kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_lower_mean(kpar_lowering *lowering, unsigned axes, bool keep, kpar_value_id a,
                             kpar_value_id *out) KPAR_MUST_USE;
+/* log(sum(exp(x))) over the dimensions `axes`, which are kept with size 1 or removed. */
+kpar_status kpar_lower_log_sum(kpar_lowering *lowering, unsigned axes, bool keep, kpar_value_id x,
+                               kpar_value_id *out) KPAR_MUST_USE;
 /* x over its length along `axes`, a length of less than `least` counting as that. */
 kpar_status kpar_lower_unit_length(kpar_lowering *lowering, unsigned axes, double least, kpar_value_id x,
                                    kpar_value_id *out) KPAR_MUST_USE;

@@ -87,6 +87,23 @@ kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale)
     return KPAR_OK;
 }
 
+/* Of a mask that is no fact the batch in one piece counts what it leaves: `scale`, which is of all `weights`, times their
+ * sum over that of those left. */
+static kpar_status scale_of_left(kpar_lowering *lowering, kpar_value_id weights, kpar_value_id mask,
+                                 kpar_value_id *scale)
+{
+    const unsigned all = (1u << kpar_lower_shape(lowering, mask)->rank) - 1;
+    kpar_value_id left, terms[3] = {*scale};
+    KPAR_TRY(kpar_lower_weighted(lowering, mask, weights, -1, &left));
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, all, weights, &terms[1]));
+    KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, all, left, &terms[2]));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    const kpar_x zero = kpar_x_constant(e, 0), count = kpar_x_input(e, 2);
+    const kpar_x share = kpar_x_div(e, kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_input(e, 1)), count);
+    return kpar_lower_apply(lowering, e, kpar_x_select(e, kpar_x_eq(e, count, zero), zero, share), terms, 3,
+                            scale);
+}
+
 /* What the values of an output are multiplied by, besides their weights; -1 for a sum. A mean is over the values that the
  * mask leaves; what is not reduced counts as the mean of all, which is what is reported. */
 static kpar_status output_scale(kpar_lowering *lowering, int output, reduction kind, kpar_value_id mask,
@@ -95,14 +112,15 @@ static kpar_status output_scale(kpar_lowering *lowering, int output, reduction k
     kpar_graph *g = lowering->graph;
     *scale = -1;
     if (kind == REDUCE_SUM) return KPAR_OK;
-    kpar_value_id weights = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN);
+    const bool moves = lowering->values_mask_moves && kind != REDUCE_NONE;
+    const kpar_value_id rows = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN);
+    kpar_value_id weights = rows;
     g->phase = KPAR_PHASE_FACTS_ROWS;
-    if (kind == REDUCE_NONE) mask = -1;
-    KPAR_TRY(kpar_lower_masked(lowering, output, mask, true, &weights));
+    if (kind != REDUCE_NONE && !moves) KPAR_TRY(kpar_lower_masked(lowering, output, mask, true, &weights));
     elements /= kpar_lower_elements(kpar_lower_shape(lowering, weights), 1);
     KPAR_TRY(scale_fact(lowering, weights, elements, scale));
     g->phase = KPAR_PHASE_MICROBATCH;
-    return KPAR_OK;
+    return moves ? scale_of_left(lowering, rows, mask, scale) : KPAR_OK;
 }
 
 /* Each value of the loss has its own element of the mask. */

@@ -159,6 +159,7 @@ kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output, kpar_valu
     lowering->output = output;
     lowering->logits = lowering->call_logits[call];
     lowering->values_mask = -1;
+    lowering->values_mask_moves = false;
     return kpar_lower_real(lowering, kpar_lower_output(lowering, lowering->model->outputs[output].tensor),
                            prediction);
 }
@@ -221,6 +222,22 @@ kpar_status kpar_lower_max_last(kpar_lowering *lowering, bool keep, kpar_value_i
 kpar_status kpar_lower_mean_last(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out)
 {
     return kpar_lower_mean(lowering, last_axis(lowering, a), false, a, out);
+}
+
+kpar_status kpar_lower_log_sum(kpar_lowering *lowering, unsigned axes, bool keep, kpar_value_id x,
+                               kpar_value_id *out)
+{
+    kpar_graph *g = lowering->graph;
+    kpar_value_id terms[2];
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_MAX, axes, true, x, &terms[1]));
+    KPAR_TRY(kpar_build_unary(g, KPAR_SCALAR_STOP, terms[1], &terms[1]));
+    KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_SUBTRACT, x, terms[1], &terms[0]));
+    KPAR_TRY(kpar_build_unary(g, KPAR_SCALAR_EXP, terms[0], &terms[0]));
+    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, axes, true, terms[0], &terms[0]));
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    kpar_x y = kpar_x_add(e, kpar_x_log(e, kpar_x_input(e, 0)), kpar_x_input(e, 1));
+    KPAR_TRY(kpar_lower_apply(lowering, e, y, terms, 2, out));
+    return keep ? KPAR_OK : kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, axes, false, *out, out);
 }
 
 kpar_status kpar_lower_unit_length(kpar_lowering *lowering, unsigned axes, double least, kpar_value_id x,

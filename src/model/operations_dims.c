@@ -169,23 +169,12 @@ static KPAR_OPERATION(average)
     return kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, r.axes, false, *output, output);
 }
 
-/* log(sum(exp(x))) */
 static KPAR_OPERATION(log_of_sum)
 {
-    kpar_graph *g = lowering->graph;
     reduced r;
-    kpar_value_id terms[2];
     (void)n_inputs;
     KPAR_TRY(read_reduced(lowering, inputs, "axis", &r));
-    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_MAX, r.axes, true, r.x, &terms[1]));
-    KPAR_TRY(kpar_build_unary(g, KPAR_SCALAR_STOP, terms[1], &terms[1]));
-    KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_SUBTRACT, r.x, terms[1], &terms[0]));
-    KPAR_TRY(kpar_build_unary(g, KPAR_SCALAR_EXP, terms[0], &terms[0]));
-    KPAR_TRY(kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, r.axes, true, terms[0], &terms[0]));
-    kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x y = kpar_x_add(e, kpar_x_log(e, kpar_x_input(e, 0)), kpar_x_input(e, 1));
-    KPAR_TRY(kpar_lower_apply(lowering, e, y, terms, 2, output));
-    return r.keep ? KPAR_OK : kpar_lower_reduce(lowering, KPAR_REDUCE_SUM, r.axes, false, *output, output);
+    return kpar_lower_log_sum(lowering, r.axes, r.keep, r.x, output);
 }
 
 /* (sum |x|^p)^(1/p) */

@@ -235,6 +235,7 @@ static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
 {
     kpar_lowering lowering;
     kpar_lower_begin(&lowering, graph, plan->catalog, plan->model, mode, plan->options.seed);
+    lowering.batch_size = plan->options.batch_size;
     if (plan->options.leaves == 0) lowering.microbatches = plan->options.microbatches;
     kpar_status status = kpar_lower_forward(&lowering);
     if (status == KPAR_OK) status = check_statistics(plan, &lowering);

@@ -1022,6 +1022,30 @@ def loss_functions(rng):
     return dict(model=model, x=features(rng, 6), y=y, sample_weight={name: rng.uniform(0.2, 2, size=ROWS).astype("float32") for name in y})
 
 
+def embeddings(rng, rows=ROWS, **more):
+    """rows of length one, of few kinds, so that most have another of their own in a batch"""
+    x = layers.Input((6,))
+    hidden = layers.Dense(8, activation="tanh")(x)
+    def ways(name): return layers.UnitNormalization(name=name)(layers.Dense(4)(hidden))
+    model = keras.Model(x, {"near": ways("near"), "all": ways("all"), "far": ways("far")})
+    wanted = {"near": losses.Circle(), "all": losses.Circle(gamma=20, margin=0.25, remove_diagonal=False, reduction="sum"),
+              "far": losses.Circle(gamma=400, margin=0.5, reduction="mean_with_sample_weight")}
+    compiled(model, wanted, optimizers.SGD(0.002), metrics=None)
+    return dict(model=model, x=features(rng, 6, rows=rows), y={name: classes(rng, 4, rows=rows) + 7 for name in wanted}, **more)
+
+
+def loss_circle(rng):
+    """Circle of pairs of a batch, by each reduction; rows that have no other of their kind, and values that vanish"""
+    return embeddings(rng)
+
+
+def fit_circle(rng):
+    """fit: Circle with sample weights; short last batches in training and in validation"""
+    rows = 29
+    return embeddings(rng, rows, sample_weight={name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("near", "all", "far")},
+                      fit=dict(epochs=2, validation_split=0.3))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_muon, opt_multi, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
@@ -1030,10 +1054,10 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, models_at_the_end, attention_masks, language_model, many_classes,
          spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions]
+         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped]
+DEFLATED = [spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle]
 
 
 # What Keras does with a case.

@@ -70,6 +70,7 @@ LOSSES = [("MeanSquaredError", {}), ("MeanAbsoluteError", {}), ("MeanAbsolutePer
           ("BinaryCrossentropy", {}), ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
           ("CategoricalCrossentropy", {}), ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.2}),
           ("CategoricalGeneralizedCrossEntropy", {}), ("CategoricalGeneralizedCrossEntropy", {"q": 0.8}),
+          ("Circle", {"remove_diagonal": False, "gamma": 3.0}),
           ("SparseCategoricalCrossentropy", {}), ("SparseCategoricalCrossentropy", {"from_logits": True})]
 PREDICTION = [[0.2, 0.7, 0.1, 0.4], [0.9, 0.05, 1e-9, 0.3], [0.25, 0.5, 0.125, 1.0]]
 LABEL = [[0, 1, 0, 0], [0, 0, 1, 0], [0.5, 0.25, 0, 0.25]]
@@ -141,7 +142,7 @@ print("static const double classes[ROWS] = {%s};" % c_list(CLASS))
 print("static const struct { const char *name, *config; double values[ROWS], slopes[ROWS * CLASSES]; } keras_losses[] = {")
 for name, config in LOSSES:
     loss = getattr(keras.losses, name)(reduction="none", **config)
-    truth = tf.constant(CLASS if name.startswith("Sparse") or "Generalized" in name else LABEL, tf.float64)
+    truth = tf.constant(CLASS if name.startswith("Sparse") or "Generalized" in name or name == "Circle" else LABEL, tf.float64)
     with tf.GradientTape() as tape:
         p = tf.constant(PREDICTION, tf.float64)
         tape.watch(p)
