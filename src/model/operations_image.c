@@ -41,36 +41,52 @@ static KPAR_OPERATION(depth_to_space) { return rearrange(lowering, true, inputs,
 
 static KPAR_OPERATION(space_to_depth) { return rearrange(lowering, false, inputs, n_inputs, output); }
 
-/* Patches side by side, each as one pixel: what does not fill a patch is left out. */
+/* How many windows there are in a dimension of `size` elements, and with numbers the elements that they cover, one after
+ * another; in the arena. */
+static int64_t cover(kpar_lowering *lowering, const kpar_attributes *window, int dim, int64_t cells,
+                     int64_t size, int64_t **numbers)
+{
+    const int64_t stride = window->stride[dim], dilation = window->dilation[dim];
+    const int64_t left = size - (cells - 1) * dilation - 1, n = left < 0 ? 0 : left / stride + 1;
+    *numbers = kpar_arena_alloc(lowering->arena, (size_t)(n * cells + 1) * sizeof **numbers);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < cells; k++) (*numbers)[i * cells + k] = i * stride + k * dilation;
+    return n;
+}
+
+/* Windows of images, each as one pixel: along every dimension what the windows cover, then the places within them go
+ * behind. */
 static KPAR_OPERATION(patches)
 {
-    static const int order[] = {0, 1, 3, 2, 4, 5};
-    static const int64_t ones[] = {1, 1};
     kpar_graph *g = lowering->graph;
-    int64_t size[2], strides[2], dilation[2], n[2];
-    const char *padding;
-    KPAR_TRY(kpar_lower_images(lowering, 2, inputs, n_inputs, output));
-    KPAR_TRY(kpar_lower_dims(lowering, "size", 2, NULL, size));
-    KPAR_TRY(kpar_lower_dims(lowering, "strides", 2, size, strides));
-    KPAR_TRY(kpar_lower_dims(lowering, "dilation_rate", 2, ones, dilation));
-    KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "padding", "valid", &padding));
+    const int dims = kpar_lower_shape(lowering, inputs[0])->rank - 2;
+    int64_t size[KPAR_MAX_RANK], *numbers;
+    int order[KPAR_MAX_RANK] = {0};
+    kpar_attributes window;
+    if (dims < 2 || 2 * dims + 2 > KPAR_MAX_RANK)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected images or volumes, found a tensor of rank %d",
+                         lowering->owner, dims + 2);
+    KPAR_TRY(kpar_lower_images(lowering, dims, inputs, n_inputs, output));
+    KPAR_TRY(kpar_lower_dims(lowering, "size", dims, NULL, size));
+    KPAR_TRY(kpar_lower_window(lowering, dims, *output, size, size, &window));
+    KPAR_TRY(kpar_build_pad(g, window.start, window.stop, *output, output));
     const kpar_shape from = *kpar_lower_shape(lowering, *output);
-    for (int i = 0; i < 2; i++) {
-        n[i] = from.dims[i + 1].size / size[i];
-        if (strides[i] != size[i] || dilation[i] != 1 || n[i] < 1 ||
-            (padding[0] != 'v' && n[i] * size[i] != from.dims[i + 1].size))
-            return kpar_fail(
-                KPAR_EUNSUPPORTED,
-                "%s: supported are patches side by side: strides as 'size', no dilation, and padding "
-                "\"valid\" or images of whole patches",
-                lowering->owner);
-        KPAR_TRY(kpar_lower_cut(lowering, i + 1, 0, n[i] * size[i], *output, output));
+    const kpar_dim c = from.dims[dims + 1];
+    kpar_shape apart = {.rank = 2 * dims + 2, .dims = {from.dims[0]}},
+               to = {.rank = dims + 2, .dims = {from.dims[0]}};
+    int64_t cells = c.size;
+    for (int i = 1; i <= dims; i++) {
+        const int64_t n = cover(lowering, &window, i, size[i - 1], from.dims[i].size, &numbers);
+        KPAR_TRY(kpar_lower_pick(lowering, i, numbers, n * size[i - 1], *output, output));
+        apart.dims[2 * i - 1] = to.dims[i] = of(n);
+        apart.dims[2 * i] = of(size[i - 1]);
+        order[i] = 2 * i - 1;
+        order[dims + i] = 2 * i;
+        cells *= size[i - 1];
     }
-    const kpar_dim c = from.dims[3];
-    const kpar_shape apart = {.rank = 6,
-                              .dims = {from.dims[0], of(n[0]), of(size[0]), of(n[1]), of(size[1]), c}};
-    const kpar_shape to = {.rank = 4,
-                           .dims = {from.dims[0], of(n[0]), of(n[1]), of(size[0] * size[1] * c.size)}};
+    apart.dims[2 * dims + 1] = c;
+    order[2 * dims + 1] = 2 * dims + 1;
+    to.dims[dims + 1] = of(cells);
     KPAR_TRY(kpar_build_reshape(g, apart, *output, output));
     KPAR_TRY(kpar_build_transpose(g, order, *output, output));
     return kpar_build_reshape(g, to, *output, output);
@@ -96,7 +112,7 @@ static const kpar_layer_row rows[] = {
      .images = true},
     {"SpaceToDepth", "squares of pixels as pixels", "block_size", "", .lower = space_to_depth,
      .images = true},
-    {"ExtractPatches", "patches side by side as pixels", "size strides dilation_rate padding", "",
+    {"ExtractPatches", "windows of images or volumes as pixels", "size strides dilation_rate padding", "",
      .lower = patches, .images = true},
     {"MaxPool", "largest element of each window", "pool_size strides padding", "",
      .lower = largest_of_windows, .images = true},

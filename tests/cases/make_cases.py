@@ -864,6 +864,17 @@ def operations_products(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"x": features(rng, 4, 3), "image": features(rng, 6, 4, 2)}, y=classes(rng, 4))
 
 
+def patches_of_images(rng):
+    """windows of images and of volumes as pixels: overlapping, dilated, with rows left out, padded, channels first"""
+    patches, image, volume = keras.ops.image.extract_patches, layers.Input((6, 5, 2), name="image"), layers.Input((3, 4, 2, 2), name="volume")
+    y = layers.Conv2D(3, 2, padding="same", activation="tanh")(image)
+    found = [patches(y, (3, 2), strides=(2, 1), padding="same"), patches(y, 2, strides=1, dilation_rate=2, padding="valid"), patches(y, (4, 2)),
+             patches(y, 4, padding="same"), patches(y, 2, strides=3, data_format="channels_first"),
+             keras.ops.image.extract_patches_3d(layers.Dense(2)(volume), (2, 3, 1), strides=1), keras.ops.image.extract_patches_3d(volume, 2, padding="same")]
+    model = keras.Model({"image": image, "volume": volume}, summed(layers.Dense(1, activation="tanh")(part) for part in found))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"image": features(rng, 6, 5, 2), "volume": features(rng, 3, 4, 2, 2)}, y=classes(rng, 4))
+
+
 def categories_and_sizes(rng):
     """numbers of categories and intervals as vectors and for tables; normalization undone; images of other sizes by all interpolations that
     backends agree on, cropped or padded before; images smaller than their crop"""
@@ -1052,12 +1063,12 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, models_at_the_end, attention_masks, language_model, many_classes,
-         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, categories_and_sizes, tables_and_pairs,
+         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
+         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, categories_and_sizes, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle]
+DEFLATED = [spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle]
 
 
 # What Keras does with a case.
