@@ -23,9 +23,15 @@ static kpar_status failed(const char *path, const char *what)
     return kpar_fail(KPAR_EIO, "%s: %s: %s", path, what, strerror(errno));
 }
 
+/* Elements of a vector, "f1_score[10]", stay in their order. */
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const kpar_named_value *)a)->name, ((const kpar_named_value *)b)->name);
+    const char *x = ((const kpar_named_value *)a)->name, *y = ((const kpar_named_value *)b)->name;
+    const size_t length = strcspn(x, "[");
+    const long i = x[length] ? strtol(x + length + 1, NULL, 10) : 0;
+    if (!x[length] || strncmp(x, y, length + 1) != 0) return strcmp(x, y);
+    const long k = strtol(y + length + 1, NULL, 10);
+    return (i > k) - (i < k);
 }
 
 /* A field, quoted where it has to be (RFC 4180). */

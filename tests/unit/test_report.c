@@ -241,6 +241,19 @@ START_TEST(the_csv_log_has_keras_columns_and_a_row_an_epoch)
 }
 END_TEST
 
+START_TEST(columns_of_a_vector_are_in_its_order)
+{
+    static const kpar_named_value vector[] = {{"f[2]", 2}, {"f[10]", 10}, {"f", 3},
+                                              {"f[9]", 9}, {"e", 1},      {"f_1[0]", 0}};
+    char text[1024];
+    kpar_report *report = csv_report(0);
+    tell(report, &(kpar_event){.kind = KPAR_EVENT_EPOCH_END, .logs = vector, .n_logs = 6});
+    kpar_report_destroy(report);
+    read_file(path_of("log.csv"), text, sizeof text);
+    ck_assert_str_eq(text, "epoch,e,f,f[2],f[9],f[10],f_1[0]\n0,1,3,2,9,10,0\n");
+}
+END_TEST
+
 START_TEST(a_resumed_run_has_each_epoch_once_in_its_log)
 {
     char text[1024], resumed[1024];
@@ -409,6 +422,7 @@ int main(void)
     tcase_add_test(cases, a_message_does_not_tear_the_bar);
     tcase_add_test(cases, small_values_and_values_that_are_not_finite_are_printed);
     tcase_add_test(cases, the_csv_log_has_keras_columns_and_a_row_an_epoch);
+    tcase_add_test(cases, columns_of_a_vector_are_in_its_order);
     tcase_add_test(cases, a_resumed_run_has_each_epoch_once_in_its_log);
     tcase_add_test(cases, a_log_with_other_columns_is_not_mixed_with_this_run);
     tcase_add_test(cases, names_with_commas_are_quoted);
