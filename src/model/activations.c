@@ -227,10 +227,40 @@ kpar_status kpar_activation_find(const kpar_lowering *lowering, const json_t *ac
         kpar_table_names(lowering->arena, rows, (int)(sizeof rows / sizeof rows[0]), sizeof rows[0]));
 }
 
+/* The layer that stands in the place of a name, such as LeakyReLU with a slope of its own; NULL: none does. */
+static const kpar_layer *find_layer(const kpar_lowering *lowering, const json_t *activation)
+{
+    const char *class_name = json_string_value(json_object_get(activation, "class_name"));
+    const kpar_layer_row *row = class_name ? kpar_layer_row_find(class_name, false) : NULL;
+    if (!row || !row->is_activation) return NULL;
+    const kpar_layer layer = {
+        .class_name = class_name,
+        .name = kpar_arena_printf(lowering->arena, "%s/activation", lowering->layer->name),
+        .config = json_object_get(activation, "config"),
+        .row = row,
+    };
+    return kpar_arena_copy(lowering->arena, &layer, sizeof layer);
+}
+
+/* What it gives is what the layer around gives, and so are its logits. */
+static kpar_status apply_layer(kpar_lowering *lowering, const kpar_layer *layer, kpar_value_id x,
+                               kpar_value_id *y)
+{
+    kpar_frame outer;
+    KPAR_TRY(kpar_lower_enter(lowering, layer, &outer));
+    KPAR_TRY(layer->row->lower(lowering, &x, 1, y));
+    const kpar_value_id logits = lowering->call_logits[lowering->call];
+    kpar_lower_leave(lowering, &outer);
+    lowering->call_logits[lowering->call] = logits;
+    return KPAR_OK;
+}
+
 kpar_status kpar_lower_activation(kpar_lowering *lowering, const json_t *activation, kpar_value_id x,
                                   kpar_value_id *y)
 {
     const kpar_activation_row *row;
+    const kpar_layer *layer = find_layer(lowering, activation);
+    if (layer) return apply_layer(lowering, layer, x, y);
     KPAR_TRY(kpar_activation_find(lowering, activation, &row));
     KPAR_TRY(kpar_lower_real(lowering, x, &x));
     *y = x;

@@ -274,14 +274,16 @@ KPAR_LAYER(group_normalization)
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
     KPAR_TRY(kpar_lower_dim(lowering, axis, shape.rank, &dim));
     const int last = shape.rank - 1;
-    const int64_t channels = shape.dims[last].size;
+    const int64_t channels = shape.dims[dim].size;
     if (groups == -1) groups = channels;
-    if (dim != last || groups < 1 || channels % groups != 0 || shape.rank == KPAR_MAX_RANK)
+    if (groups < 1 || channels % groups != 0 || shape.rank == KPAR_MAX_RANK)
         return kpar_fail(
             KPAR_EUNSUPPORTED,
-            "%s: expected groups that divide the %lld channels of the last dimension, found %lld "
-            "along dimension %d",
-            lowering->owner, (long long)channels, (long long)groups, dim);
+            "%s: expected groups that divide the %lld channels, and fewer than %d dimensions, found "
+            "%lld groups and %d dimensions",
+            lowering->owner, (long long)channels, KPAR_MAX_RANK, (long long)groups, shape.rank);
+    KPAR_TRY(kpar_lower_move(lowering, dim, last, x, &x));
+    shape = *kpar_lower_shape(lowering, x);
     kpar_shape grouped = shape;
     grouped.dims[last].size = groups;
     grouped.dims[grouped.rank++] = (kpar_dim){channels / groups, false};
@@ -294,7 +296,8 @@ KPAR_LAYER(group_normalization)
     KPAR_TRY(kpar_lower_mean(lowering, axes, true, variance, &variance));
     KPAR_TRY(group_affine(lowering, &grouped, &a));
     KPAR_TRY(normalize(lowering, x, mean, variance, epsilon, &a, &x));
-    return kpar_build_reshape(lowering->graph, shape, x, output);
+    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, x, output));
+    return kpar_lower_move(lowering, last, dim, *output, output);
 }
 
 /* RMS normalization: Zhang and Sennrich (2019). */

@@ -69,6 +69,7 @@ static kpar_status scale_argument(kpar_lowering *lowering, const char *key, doub
         return kpar_build_constant(g, number, (kpar_shape){.rank = 0}, value);
     }
     const size_t n = json_array_size(list);
+    if (json_is_array(json_array_get(list, 0))) return kpar_lower_array(lowering, list, value);
     const kpar_shape one = {.rank = 1, .dims = {{1, false}}};
     kpar_value_id *parts = kpar_arena_alloc(lowering->arena, (n + 1) * sizeof *parts);
     for (size_t i = 0; i < n; i++) {
@@ -118,16 +119,25 @@ static kpar_status adapted(kpar_lowering *lowering, unsigned axes, const kpar_sh
     return KPAR_OK;
 }
 
-/* Statistics along the dimensions `axes`, so that they broadcast to x. */
+/* Statistics along the last of the dimensions `axes`, so that they broadcast to x. */
 static kpar_status along_axes(kpar_lowering *lowering, unsigned axes, const kpar_shape *x,
                               kpar_value_id *value)
 {
     const kpar_shape *shape = kpar_lower_shape(lowering, *value), one = kpar_lower_kept(*x, ~axes);
-    const int64_t found = kpar_lower_elements(shape, 0), expected = kpar_lower_elements(&one, 0);
-    if (shape->rank == 0) return KPAR_OK;
-    if (found == expected) return kpar_build_reshape(lowering->graph, one, *value, value);
-    return kpar_fail(KPAR_EFORMAT, "%s: expected %lld statistics along argument 'axis', found %lld",
-                     lowering->owner, (long long)expected, (long long)found);
+    kpar_shape along = kpar_lower_kept(*x, KPAR_ALL_AXES);
+    char found[KPAR_SHAPE_TEXT], expected[KPAR_SHAPE_TEXT];
+    int left = shape->rank;
+    bool fit = true;
+    if (left == 0) return KPAR_OK;
+    for (int i = x->rank - 1; i > 0 && left > 0; i--)
+        if (axes >> i & 1) {
+            along.dims[i].size = shape->dims[--left].size;
+            fit = fit && (along.dims[i].size == 1 || along.dims[i].size == x->dims[i].size);
+        }
+    if (fit && left == 0) return kpar_build_reshape(lowering->graph, along, *value, value);
+    return kpar_fail(KPAR_EFORMAT,
+                     "%s: expected statistics that fit %s along argument 'axis', found shape %s",
+                     lowering->owner, kpar_shape_format(expected, &one), kpar_shape_format(found, shape));
 }
 
 /* (x - mean) / max(sqrt(variance), 1e-7) or its inverse, with statistics that the config holds or that are weights. */

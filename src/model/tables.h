@@ -25,6 +25,7 @@ struct kpar_layer_row {
     bool parts_penalized; /* its activity_regularizer is of what its parts give, and not of its own outputs */
     bool mixes_rows;      /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
+    bool is_activation; /* may stand in the place of an activation's name */
     bool images; /* has the argument data_format: it is lowered as for channels last, whichever it is */
     /* Of operations element by element, and of activations with a number: the formula that `lower` applies. */
     kpar_x (*unary)(kpar_expression_builder *e, kpar_x x);

@@ -894,6 +894,23 @@ def categories_and_sizes(rng):
                 x={"words": classes(rng, 5, 3), "signal": features(rng, 3), "image": features(rng, 6, 4, 2)})
 
 
+def layer_arguments(rng):
+    """layers in the place of an activation's name, logits of one of them; groups of other dimensions than the last; statistics of several
+    dimensions; several numbers for what is in no vocabulary, vectors longer than it"""
+    words, image = layers.Input((3,), dtype="int32", name="words"), layers.Input((4, 3, 2), name="image")
+    y = layers.Conv2D(4, 1, activation=layers.LeakyReLU(0.1))(image)
+    branches = [layers.GroupNormalization(2, axis=1)(y), layers.GroupNormalization(2, axis=-1, scale=False)(y), layers.GroupNormalization(-1, axis=-2)(y),
+                layers.Normalization(axis=(1, 3), mean=rng.normal(size=(4, 2)), variance=rng.uniform(0.5, 2, size=(4, 2)))(image),
+                layers.Normalization(axis=(1, -1), mean=[0.5, 0.1], variance=[2.0, 1.0])(image)]
+    h = layers.Concatenate()([layers.GlobalAveragePooling2D()(branch) for branch in branches])
+    found = [layers.IntegerLookup(vocabulary=[4, 1, 3], num_oov_indices=2, output_mode="count", max_tokens=8, pad_to_max_tokens=True)(words),
+             layers.Flatten()(layers.Embedding(7, 2)(layers.IntegerLookup(vocabulary=[4, 1, 3], num_oov_indices=3, mask_token=0)(words)))]
+    h = layers.Dense(6, activation=layers.ReLU(max_value=1.5, negative_slope=0.2))(layers.Concatenate()([h, *found]))
+    h = layers.EinsumDense("ab,bc->ac", 5, activation=layers.ELU(0.7))(h)
+    model = keras.Model({"words": words, "image": image}, layers.Dense(4, activation=layers.Softmax())(h))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 4), x={"words": classes(rng, 9, 3), "image": features(rng, 4, 3, 2)})
+
+
 def tables_and_pairs(rng):
     """a table that is read by numbers and multiplied with, tied or not; penalties on the projections of attention; Dot of all kinds;
     EinsumDense with a letter in all parts and one that is summed alone"""
@@ -1064,11 +1081,11 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
-         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, categories_and_sizes, tables_and_pairs,
+         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, categories_and_sizes, layer_arguments, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle]
+DEFLATED = [layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle]
 
 
 # What Keras does with a case.
