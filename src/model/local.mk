@@ -12,7 +12,7 @@ libkpar_core_la_SOURCES += \
 	src/model/operations_product.c src/model/operations_image.c src/model/einsum.c src/model/einsum.h \
 	src/model/pick.c src/model/layers_augment.c src/model/layers_category.c src/model/resize.c src/model/resize.h src/model/layers_conv.c \
 	src/model/layers_conv_transpose.c src/model/layers_einsum.c src/model/layers_pool.c src/model/layers_random.c \
-	src/model/losses.c src/model/losses.h src/model/losses_categories.c src/model/losses_margins.c src/model/losses_overlap.c src/model/losses_pairs.c \
+	src/model/losses.c src/model/losses.h src/model/losses_categories.c src/model/losses_margins.c src/model/losses_overlap.c src/model/losses_pairs.c src/model/losses_sequence.c \
 	src/model/activations.c src/model/metrics.c src/model/metrics.h \
 	src/model/metrics_scores.c src/model/metrics_thresholds.c src/model/metrics_area.c src/model/metrics_confusion.c \
 	src/model/metrics_correlation.c \

@@ -101,6 +101,8 @@ static const kpar_loss_row rows[] = {
      .lower = kpar_loss_generalized_cross_entropy, .sparse = true},
     {"Circle", "", "how near rows of one label are, and how far those of others",
      "gamma margin remove_diagonal", .lower = kpar_loss_circle, .sparse = true},
+    {"CTC", "", "how unlikely labels are as what is left of all steps without repetitions and gaps", "",
+     .lower = kpar_loss_ctc, .sparse = true},
     {"SparseCategoricalCrossentropy", "", "cross-entropy with class numbers as labels",
      "from_logits axis ignore_class", .lower = kpar_loss_sparse_categorical_cross_entropy, .sparse = true},
 };

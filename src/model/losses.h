@@ -35,6 +35,8 @@ KPAR_LOSS(categorical_hinge);
 KPAR_LOSS(cosine_similarity);
 /* losses_pairs.c */
 KPAR_LOSS(circle);
+/* losses_sequence.c */
+KPAR_LOSS(ctc);
 /* losses_overlap.c */
 KPAR_LOSS(dice);
 KPAR_LOSS(tversky);

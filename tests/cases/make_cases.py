@@ -1074,6 +1074,21 @@ def fit_circle(rng):
                       fit=dict(epochs=2, validation_split=0.3))
 
 
+def loss_ctc(rng):
+    """CTC: labels of all lengths, some repeated, none at all, and as many as there are steps; logits, and probabilities that it takes for logits"""
+    x = layers.Input((5, 3))
+    hidden = layers.Dense(6, activation="tanh")(x)
+    model = keras.Model(x, {"said": layers.Dense(4, name="said")(hidden), "heard": layers.Dense(3, activation="softmax", name="heard")(hidden)})
+    compiled(model, {"said": losses.CTC(), "heard": losses.CTC(reduction="mean_with_sample_weight")}, metrics=None)
+    y = {"said": classes(rng, 3, 5) + 1, "heard": of_lengths(rng, 3, classes(rng, 2, 3) + 1)}
+    y["said"] = of_lengths(rng, 5, y["said"])
+    for labels in y["said"]:
+        while np.sum(labels > 0) + np.sum((labels[1:] == labels[:-1]) & (labels[1:] > 0)) > 5: labels[np.sum(labels > 0) - 1] = 0
+    y["said"][3], y["said"][5], y["said"][9] = 0, (1, 2, 1, 3, 2), (2, 2, 2, 0, 0)
+    y["heard"] = np.pad(y["heard"], ((0, 0), (0, 2)))
+    return dict(model=model, x=features(rng, 5, 3), y=y, sample_weight={name: rng.uniform(0.2, 2, size=ROWS).astype("float32") for name in y})
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_muon, opt_multi, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
@@ -1082,10 +1097,10 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
          spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, categories_and_sizes, layer_arguments, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle]
+         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle]
+DEFLATED = [layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc]
 
 
 # What Keras does with a case.

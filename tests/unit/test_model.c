@@ -12,9 +12,9 @@
     "{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null, " shape "], \"name\": \"in\"}}"
 #define ADAM_OBJECT "{\"class_name\": \"Adam\", \"config\": {}}"
 #define MULTI(other, by_pattern)                                                                             \
-    "\"optimizer\": {\"class_name\": \"MultiOptimizer\", \"config\": {\"optimizer_map\": {\"class_name\": "         \
-    "\"OptimizerMap\", \"config\": {\"default_optimizer\": " other                                           \
-    ", \"optimizer_map\": {" by_pattern "}}}}}"
+    "\"optimizer\": {\"class_name\": \"MultiOptimizer\", \"config\": {\"optimizer_map\": {\"class_name\": "  \
+    "\"OptimizerMap\", \"config\": {\"default_optimizer\": " other ", \"optimizer_map\": {" by_pattern       \
+    "}}}}}"
 #define ADAM "\"optimizer\": \"adam\""
 
 static void assert_near(double found, double expected, double tolerance, const char *what)
@@ -368,11 +368,30 @@ START_TEST(every_loss_is_compared)
     int n;
     const kpar_loss_row *rows = kpar_loss_rows(&n);
     for (int i = 0; i < n; i++) {
-        bool found = false;
+        bool found = strcmp(rows[i].class_name, "CTC") == 0; /* of sequences, below */
         for (size_t k = 0; k < COUNT(keras_losses); k++)
             found = found || strcmp(keras_losses[k].name, rows[i].class_name) == 0;
         ck_assert_msg(found, "no values of %s", rows[i].class_name);
     }
+}
+END_TEST
+
+/* Two steps of three classes that are alike: a path has the probability 1/9. */
+START_TEST(sequences_cost_what_their_paths_are_unlikely_and_those_without_a_path_infinitely_much)
+{
+    static const double alike[18] = {0}, labels[] = {1, 0, 1, 1, 2, 1};
+    lowered l = lower_ok("{\"layers\": [" INPUT("2, 3") "], \"outputs\": [0]}", KPAR_MODE_PREDICT);
+    kpar_value_id p = prediction(&l, 0), values;
+    kpar_value_id y = kpar_lower_labels(&l.lowering, 0, kpar_lower_shape(&l.lowering, p), true);
+    ck_assert_int_eq(kpar_loss_values(&l.lowering, kpar_loss_row_find("ctc"), NULL, "loss", p, y, &values),
+                     KPAR_OK);
+    feed f = {.l = &l, .features = alike, .labels = labels};
+    evaluation e = run(&f, 3);
+    assert_near(e.values[values][0], log(9) - log(3), 1e-12, "1, in either step or both");
+    ck_assert(isinf(e.values[values][1]) && e.values[values][1] > 0);
+    assert_near(e.values[values][2], log(9), 1e-12, "2 1");
+    evaluation_free(&e);
+    lowered_free(&l);
 }
 END_TEST
 
@@ -1247,7 +1266,7 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {PLAIN "\"losses\": [{\"class_name\": \"Tversky\", \"config\": {\"axis\": [0, 1]}}], " ADAM "}",
          "m.keras|output 'layer_1'|Tversky|axis|after the batch", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"ctc\"], " ADAM "}",
-         "m.keras|output 'layer_1'|'ctc' is not supported|MeanSquaredError", KPAR_EUNSUPPORTED},
+         "m.keras|output 'layer_1' (CTC)|(batch, 2), expected (batch, steps, classes)", KPAR_EUNSUPPORTED},
         {PLAIN
          "\"losses\": [{\"class_name\": \"MeanSquaredError\", \"config\": {\"reduction\": \"most\"}}], " ADAM
          "}",
@@ -1334,10 +1353,10 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
                "{\"exclude_layers\": \"head\"}}}",
          "optimizer (Muon)|exclude_layers|a list of strings", KPAR_EFORMAT},
         {PLAIN "\"losses\": [\"mse\"], " MULTI(ADAM_OBJECT, "\"layer_1/k.*\": " ADAM_OBJECT
-                                             ", \".*kernel\": " ADAM_OBJECT) "}",
+                                                            ", \".*kernel\": " ADAM_OBJECT) "}",
          "optimizer (MultiOptimizer)|'layer_1/k.*' and '.*kernel' both fit|'layer_1/kernel'", KPAR_EFORMAT},
-        {PLAIN "\"losses\": [\"mse\"], " MULTI("{\"class_name\": \"MultiOptimizer\", \"config\": {}}", "")
-               "}",
+        {PLAIN
+         "\"losses\": [\"mse\"], " MULTI("{\"class_name\": \"MultiOptimizer\", \"config\": {}}", "") "}",
          "member 1 (MultiOptimizer)|updates weights itself", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"mse\"], " MULTI("\"downhill\"", "") "}", "member 1|downhill|Adam",
          KPAR_EUNSUPPORTED},
@@ -1460,6 +1479,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_depends_on_the_step_alone_is_computed_once_and_not_for_each_element);
     tcase_add_test(t, losses_and_their_gradients_are_those_of_keras);
     tcase_add_test(t, every_loss_is_compared);
+    tcase_add_test(t, sequences_cost_what_their_paths_are_unlikely_and_those_without_a_path_infinitely_much);
     tcase_add_test(t, rows_that_are_not_real_count_for_nothing);
     tcase_add_test(t, denominators_are_facts_and_the_loss_exists_in_each_microbatch);
     tcase_add_test(
