@@ -107,7 +107,7 @@ kpar_status kpar_place_as(kpar_placing *p, kpar_axis axis, kpar_placement to, kp
     kpar_value *v = &p->r.graph->values[*value];
     if (kpar_placement_equal(v->placement[axis], to)) return KPAR_OK;
     if (v->placement[axis].kind == KPAR_REPLICATED &&
-        (axis == KPAR_AXIS_DATA ? v->phase == KPAR_PHASE_STATE && to.kind == KPAR_SHARD
+        (axis == KPAR_AXIS_DATA ? v->phase == KPAR_PHASE_STATE && to.kind == KPAR_SHARD && !p->read[v->index]
                                 : to.kind == KPAR_SPLIT && kpar_is_open(p, *value))) {
         settle(p, axis, to, *value);
         return KPAR_OK;

@@ -6,14 +6,17 @@
 
 #include <string.h>
 
-/* Rows of a tensor are shared out if there are enough of them; a small tensor has one owner, the one that owns least. */
-static kpar_placement shard_of(kpar_placing *p, const kpar_value *v)
+/* Rows of a tensor are shared out if there are enough of them; a small tensor, and one that has to be whole for products,
+ * has one owner, the one that owns least. */
+static kpar_placement shard_of(kpar_placing *p, kpar_value_id old)
 {
+    const kpar_value *v = &p->r.old->values[old];
     enum { ROWS_BYTES = 1 << 16 };
     int64_t bytes = (int64_t)kpar_dtype_bytes(v->dtype);
     int shards = p->options->mesh.data, owner = 0;
     for (int i = 0; i < v->shape.rank; i++) bytes *= v->shape.dims[i].size;
-    if (bytes >= ROWS_BYTES && v->shape.rank > 0 && v->shape.dims[0].size >= 2 * shards)
+    if (bytes >= ROWS_BYTES && !p->multiplied[old] && v->shape.rank > 0 &&
+        v->shape.dims[0].size >= 2 * shards)
         return (kpar_placement){.kind = KPAR_SHARD, .owner = -1};
     for (int i = 1; i < shards; i++)
         if (p->owner_bytes[i] < p->owner_bytes[owner]) owner = i;
@@ -83,7 +86,7 @@ static kpar_value_id source(kpar_placing *p, kpar_value_id old, kpar_phase reade
     if (sharded) {
         kpar_value_id copy = copy_source(p, old);
         v.placement[KPAR_AXIS_TENSOR] = p->r.graph->values[copy].placement[KPAR_AXIS_TENSOR];
-        v.placement[KPAR_AXIS_DATA] = shard_of(p, &v);
+        v.placement[KPAR_AXIS_DATA] = shard_of(p, old);
         kpar_set_open(p, copy, false);
     }
     p->r.value[old] = add_source(p, v);
@@ -95,36 +98,6 @@ kpar_value_id kpar_placed(kpar_placing *p, kpar_value_id old, kpar_phase reader)
 {
     if (p->r.old->values[old].op < 0) return source(p, old, reader);
     return p->r.value[old];
-}
-
-static bool is_trained(const kpar_placing *p, kpar_value_id old)
-{
-    const kpar_value *v = &p->r.old->values[old];
-    return v->source == KPAR_FROM_VARIABLE && v->shape.rank > 0 && p->options->trained[v->index];
-}
-
-static void meet(kpar_placing *p, const kpar_op *op, kpar_value_id variable)
-{
-    const kpar_value *values = p->r.old->values;
-    for (int k = 0; variable >= 0 && k < op->n_inputs; k++)
-        if (kpar_shape_equal(&values[op->inputs[k]].shape, &values[variable].shape))
-            p->meets[op->inputs[k]] = variable;
-}
-
-/* Gradients meet their weights in maps of the update; what they are sums of meets them there too. */
-static void find_meetings(kpar_placing *p)
-{
-    const kpar_graph *old = p->r.old;
-    for (size_t i = 0; i < old->n_values; i++) p->meets[i] = -1;
-    for (size_t i = old->n_ops; i-- > 0;) {
-        const kpar_op *op = &old->ops[i];
-        kpar_value_id variable = -1;
-        if (op->kind == KPAR_OP_MAP && op->phase == KPAR_PHASE_UPDATE)
-            for (int k = 0; k < op->n_inputs; k++)
-                if (is_trained(p, op->inputs[k])) variable = op->inputs[k];
-        if (op->kind == KPAR_OP_ACCUMULATE || kpar_adds(old, op)) variable = p->meets[op->outputs[0]];
-        meet(p, op, variable);
-    }
 }
 
 /* A sum that the update combines with a sharded weight is shared out as the weight is, for all its readers: the norm of
@@ -325,8 +298,7 @@ static kpar_status place_once(const kpar_graph *graph, const kpar_place_options 
     kpar_rebuild_begin(&p.r, graph);
     p.copies = kpar_alloc((graph->n_values + 1) * sizeof *p.copies);
     for (size_t i = 0; i < graph->n_values; i++) p.copies[i] = -1;
-    p.meets = kpar_alloc((graph->n_values + 1) * sizeof *p.meets);
-    find_meetings(&p);
+    kpar_find_meetings(&p);
     p.terms = kpar_alloc((graph->n_values + 1) * sizeof *p.terms);
     p.only_user = kpar_alloc((graph->n_values + 1) * sizeof *p.only_user);
     kpar_find_only_users(&p);
@@ -335,6 +307,8 @@ static kpar_status place_once(const kpar_graph *graph, const kpar_place_options 
     kpar_free(p.r.value);
     kpar_free(p.copies);
     kpar_free(p.meets);
+    kpar_free(p.multiplied);
+    kpar_free(p.read);
     kpar_free(p.terms);
     kpar_free(p.only_user);
     kpar_free(p.open);

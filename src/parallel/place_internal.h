@@ -18,6 +18,8 @@ typedef struct kpar_placing {
     kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
     kpar_value_id *meets;  /* by old value: a trained variable that the update combines it with, as it is or as a term
                               of a sum; -1: none */
+    bool *multiplied;      /* by old value: the update makes products of matrices of it, or of what it meets */
+    bool *read;            /* by variable index: microbatches read it */
     bool *apart;           /* by old op, written: it mixes what had better not be gathered */
     bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
     size_t open_capacity;
@@ -41,6 +43,9 @@ static const kpar_placement kpar_replicated = {.kind = KPAR_REPLICATED};
 
 /* place.c: the new value of an old one, for a reader of that phase. */
 kpar_value_id kpar_placed(kpar_placing *p, kpar_value_id old, kpar_phase reader);
+
+/* meetings.c: begins the pass: meets, multiplied, read. */
+void kpar_find_meetings(kpar_placing *p);
 
 /* sums.c */
 

@@ -191,8 +191,19 @@ static bool place_two(kpar_rule *r, kpar_placement first, kpar_placement second,
     return true;
 }
 
+/* An owner multiplies what it alone has, and has the product alone. */
+static bool multiply_owned(kpar_rule *r)
+{
+    const kpar_placement a = r->given[0], b = r->given[1], owned = a.kind == KPAR_SHARD ? a : b;
+    if (owned.kind != KPAR_SHARD || owned.owner < 0) return false;
+    for (int i = 0; i < 2; i++)
+        if (r->given[i].kind != KPAR_REPLICATED && !kpar_placement_equal(r->given[i], owned)) return false;
+    return place_two(r, a, b, owned);
+}
+
 static bool rule_matmul(kpar_rule *r)
 {
+    if (multiply_owned(r)) return true;
     const kpar_attributes *at = &r->op->attributes;
     const int rank = r->output->rank;
     const int m = at->transpose_a ? rank - 1 : rank - 2, ka = at->transpose_a ? rank - 2 : rank - 1;

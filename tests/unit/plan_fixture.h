@@ -76,18 +76,24 @@ static inline planned plan_dense(int features, const int *units, const kpar_plan
     return p;
 }
 
-/* Likewise of a list of layers behind an input of the given dimensions. */
-static inline planned plan_layers(const char *dims, const char *layers, const kpar_plan_options *options)
+/* Likewise of a list of layers behind an input of the given dimensions, with any optimizer. */
+static inline planned plan_trained(const char *optimizer, const char *dims, const char *layers,
+                                   const kpar_plan_options *options)
 {
     kpar_text text = {0};
     kpar_text_printf(&text,
                      "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"m\", \"layers\": ["
                      "{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"in\", \"batch_shape\": "
-                     "[null, %s]}}, %s]}, \"compile_config\": {\"optimizer\": \"sgd\", \"loss\": \"mse\"}}",
-                     dims, layers);
+                     "[null, %s]}}, %s]}, \"compile_config\": {\"optimizer\": \"%s\", \"loss\": \"mse\"}}",
+                     dims, layers, optimizer);
     planned p = plan_described((planned){0}, "m", kpar_text_get(&text), text.length, options, ALL_MODES);
     kpar_text_clear(&text);
     return p;
+}
+
+static inline planned plan_layers(const char *dims, const char *layers, const kpar_plan_options *options)
+{
+    return plan_trained("sgd", dims, layers, options);
 }
 
 static inline void planned_free(planned *p)

@@ -541,6 +541,32 @@ START_TEST(a_norm_of_all_gradients_goes_from_stage_to_stage_and_back)
 }
 END_TEST
 
+/* Muon's matrices, which are large enough for their rows to be shared out: each rank orthogonalizes one of the two. */
+START_TEST(an_owner_multiplies_for_the_update_what_it_owns)
+{
+    kpar_plan_options o = options_of(2, 1, 1);
+    o.zero = 1;
+    planned p = plan_trained("muon", "256",
+                             "{\"class_name\": \"Dense\", \"config\": {\"name\": \"one\", \"units\": 128}}, "
+                             "{\"class_name\": \"Dense\", \"config\": {\"name\": \"two\", \"units\": 256}}",
+                             &o);
+    ASSERT_PLANNED(p);
+    const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+    int products[2] = {0};
+    for (size_t i = 0; i < g->n_ops; i++) {
+        if (g->ops[i].phase != KPAR_PHASE_UPDATE || g->ops[i].kind != KPAR_OP_MATMUL) continue;
+        const kpar_placement at = g->values[g->ops[i].outputs[0]].placement[KPAR_AXIS_DATA];
+        ck_assert_int_eq(at.kind, KPAR_SHARD);
+        ck_assert(at.owner == 0 || at.owner == 1);
+        products[at.owner]++;
+    }
+    ck_assert_int_eq(products[0], 5 * 3);
+    ck_assert_int_eq(products[1], 5 * 3);
+    ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_GATHER, KPAR_AXIS_DATA, KPAR_PHASE_UPDATE, KPAR_FORWARD), 4);
+    planned_free(&p);
+}
+END_TEST
+
 START_TEST(zero_shards_what_the_update_keeps)
 {
     kpar_plan_options o = options_of(2, 1, 1);
@@ -1208,6 +1234,7 @@ int main(void)
         five_outputs_at_tensor_2_stay_whole,
         split_features_cut_the_input_and_the_first_kernel,
         a_split_batch_sums_gradients_once_in_the_update,
+        an_owner_multiplies_for_the_update_what_it_owns,
         zero_shards_what_the_update_keeps,
         the_norm_of_a_shared_out_gradient_is_that_of_its_shards,
         norms_of_all_weights_are_summed_over_ranks_together,
