@@ -7,7 +7,7 @@ static const kpar_operation_table *const tables[] = {
     &kpar_operations_by_element,    &kpar_operations_of_functions,    &kpar_operations_of_order,
     &kpar_operations_of_activation, &kpar_operations_over_dimensions, &kpar_operations_of_shape,
     &kpar_operations_of_parts,      &kpar_operations_of_index,        &kpar_operations_of_products,
-    &kpar_operations_of_images,
+    &kpar_operations_of_fourier,    &kpar_operations_of_images,
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 

@@ -18,7 +18,7 @@ typedef struct kpar_operation_table {
 extern const kpar_operation_table kpar_operations_by_element, kpar_operations_of_functions,
     kpar_operations_of_order, kpar_operations_of_activation, kpar_operations_over_dimensions,
     kpar_operations_of_shape, kpar_operations_of_parts, kpar_operations_of_index, kpar_operations_of_products,
-    kpar_operations_of_images;
+    kpar_operations_of_fourier, kpar_operations_of_images;
 #define KPAR_OPERATION_TABLE(rows)                                                                           \
     {                                                                                                        \
         rows, (int)(sizeof rows / sizeof rows[0])                                                            \

@@ -2,6 +2,8 @@
  * centres, made to sum to 1 over the pixels that there are. */
 #include "model/resize.h"
 
+#include "model/einsum.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -49,26 +51,6 @@ static json_t *shares(int64_t n, double at, double (*kernel)(double), double wid
     return row;
 }
 
-/* The dimension times the matrix, as a product of matrices. */
-static kpar_status multiply(kpar_lowering *lowering, int dim, const json_t *rows, kpar_value_id x,
-                            kpar_value_id *out)
-{
-    kpar_graph *g = lowering->graph;
-    const int last = kpar_lower_shape(lowering, x)->rank - 1;
-    const int64_t n = kpar_lower_shape(lowering, x)->dims[dim].size;
-    kpar_value_id matrix;
-    KPAR_TRY(kpar_lower_array(lowering, rows, &matrix));
-    KPAR_TRY(kpar_lower_move(lowering, dim, last, x, out));
-    kpar_shape moved = *kpar_lower_shape(lowering, *out);
-    const kpar_shape flat = {.rank = 2,
-                             .dims = {{kpar_lower_elements(&moved, 0) / n, true}, moved.dims[last]}};
-    KPAR_TRY(kpar_build_reshape(g, flat, *out, out));
-    KPAR_TRY(kpar_build_matmul(g, *out, false, matrix, true, out));
-    moved.dims[last].size = (int64_t)json_array_size(rows);
-    KPAR_TRY(kpar_build_reshape(g, moved, *out, out));
-    return kpar_lower_move(lowering, last, dim, *out, out);
-}
-
 static kpar_status pick_nearest(kpar_lowering *lowering, int dim, int64_t size, kpar_value_id x,
                                 kpar_value_id *out)
 {
@@ -94,7 +76,7 @@ kpar_status kpar_lower_interpolate(kpar_lowering *lowering, int dim, int64_t siz
     json_t *rows = json_array();
     for (int64_t i = 0; i < size; i++)
         json_array_append_new(rows, shares(n, ((double)i + 0.5) * scale, methods[m].kernel, width));
-    const kpar_status status = multiply(lowering, dim, rows, x, out);
+    const kpar_status status = kpar_lower_along(lowering, dim, rows, x, out);
     json_decref(rows);
     return status;
 }

@@ -864,6 +864,23 @@ def operations_products(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"x": features(rng, 4, 3), "image": features(rng, 6, 4, 2)}, y=classes(rng, 4))
 
 
+def fourier_transforms(rng):
+    """Fourier transforms as in FNet: of complex and of real numbers, over one and two dimensions and back, of even and odd lengths, cut off
+    and filled up"""
+    ops, x = keras.ops, layers.Input((5, 6))
+    h = x + layers.Dense(6, activation="tanh")(x)
+    mixed, _ = ops.fft2((h, ops.zeros_like(h)))
+    h = layers.LayerNormalization(epsilon=0.01)(h + 0.3 * mixed)
+    pair = ops.fft((layers.Dense(4)(h), layers.Dense(4)(h)))
+    back = ops.ifft2((layers.Dense(3)(h), layers.Dense(3)(h)))
+    even, odd = ops.rfft(h), ops.rfft(h[:, :, :5])
+    other = [*ops.rfft(x, fft_length=7), *ops.rfft(x, fft_length=4), ops.irfft((x, x), fft_length=13), ops.irfft((x, x), fft_length=6)]  # TensorFlow has no gradient of these
+    real = [ops.irfft(tuple(even)), ops.irfft(tuple(odd), fft_length=5), *other]
+    found = [0.3 * part for part in (*pair, *back, *even, *odd)] + real
+    model = keras.Model(x, summed(layers.Dense(1, activation="tanh")(part) for part in found))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 5, 6), y=classes(rng, 4))
+
+
 def patches_of_images(rng):
     """windows of images and of volumes as pixels: overlapping, dilated, with rows left out, padded, channels first"""
     patches, image, volume = keras.ops.image.extract_patches, layers.Input((6, 5, 2), name="image"), layers.Input((3, 4, 2, 2), name="volume")
@@ -1096,11 +1113,11 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
-         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, categories_and_sizes, layer_arguments, tables_and_pairs,
+         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc]
+DEFLATED = [layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc]
 
 
 # What Keras does with a case.

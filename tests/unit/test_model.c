@@ -1446,6 +1446,12 @@ START_TEST(operations_that_are_not_supported_so_are_refused_with_their_reason)
          KPAR_EFORMAT},
         {OPERATION("4, 4, 3", "ExtractPatches", "{\"size\": [2, 5]}", ""), "nothing is left of dimension 2",
          KPAR_EUNSUPPORTED},
+        {OPERATION("3", "RFFT", "{\"fft_length\": 0}", ""), "fft_length|positive number, found 0",
+         KPAR_EFORMAT},
+        {"{\"layers\": [" INPUT(
+             "4") ", {\"class_name\": \"FFT2\", \"config\": {}, \"from\": [0, 0], \"args\": [[" TENSOR
+                  ", " TENSOR "]]}], \"outputs\": [1]}",
+         "over the batch; expected a tensor of rank 3, found 2", KPAR_EUNSUPPORTED},
         {OPERATION("4, 4, 3", "Resize", "{\"size\": [2, 2], \"interpolation\": \"area\"}", ""),
          "interpolation|area|bicubic", KPAR_EUNSUPPORTED},
         {OPERATION("9, 2", "Unstack", "{\"axis\": 1}", ""), "9 elements|up to 8", KPAR_EUNSUPPORTED},
