@@ -8,24 +8,51 @@
 typedef struct overlap {
     unsigned axes; /* that are summed over */
     kpar_value_id prediction, labels,
-        rows; /* rows: 1 or 0, whether a row is one of the batch's; -1: rows are apart */
+        rows;      /* rows: 1 or 0, whether a row is one of the batch's; -1: rows are apart */
+    double factor; /* of a value, so that the mean is what the reduction makes of all */
 } overlap;
 
-/* Without 'axis' the sums are over the whole batch. The one value that there is then is reduced no further: a sum is that
- * of a mean, unless weights make several values of it. */
+/* How many values there are where the batch is summed over. */
+static double values_left(const overlap *o, const kpar_shape *shape)
+{
+    double n = 1;
+    for (int i = 1; i < shape->rank; i++)
+        if (!(o->axes >> i & 1)) n *= (double)shape->dims[i].size;
+    return n;
+}
+
+/* Without 'axis' the one value that there is for the whole batch is reduced no further: a sum is that of a mean, unless
+ * weights make several values of it. Where only some dimensions are summed over with the batch, each row is given what the
+ * others leave, and the reductions are of these. */
+static kpar_status reduce_batch(kpar_lowering *lowering, const json_t *config, const char *owner, overlap *o)
+{
+    const kpar_shape *shape = kpar_lower_shape(lowering, o->prediction);
+    const bool one = o->axes == (1u << shape->rank) - 1;
+    const char *reduction;
+    KPAR_TRY(kpar_config_string(owner, config, "reduction", "none", &reduction));
+    const bool sum = strcmp(reduction, "sum") == 0, none = strcmp(reduction, "none") == 0;
+    if (!one && none)
+        return kpar_fail(
+            KPAR_EUNSUPPORTED,
+            "%s: argument 'reduction' is \"none\" of sums over the batch and other dimensions; take "
+            "another",
+            owner);
+    if (!one || sum || none) lowering->label_ranges[lowering->output].unweighted = owner;
+    if (sum) o->factor = values_left(o, shape);
+    lowering->batch_statistics = owner;
+    o->rows = kpar_lower_row_weights(lowering, 0, false);
+    return KPAR_OK;
+}
+
 static kpar_status begin_overlap(kpar_lowering *lowering, const json_t *config, const char *owner, overlap *o)
 {
     const int rank = kpar_lower_shape(lowering, o->prediction)->rank;
-    const char *reduction;
     o->rows = -1;
-    if (kpar_config_has(config, "axis")) return kpar_axes_in(owner, config, "axis", rank, &o->axes);
-    KPAR_TRY(kpar_config_string(owner, config, "reduction", "none", &reduction));
-    if (strcmp(reduction, "sum") == 0 || strcmp(reduction, "none") == 0)
-        lowering->label_ranges[lowering->output].unweighted = owner;
-    lowering->batch_statistics = owner;
+    o->factor = 1;
     o->axes = (1u << rank) - 1;
-    o->rows = kpar_lower_row_weights(lowering, 0, false);
-    return KPAR_OK;
+    if (kpar_config_has(config, "axis"))
+        KPAR_TRY(kpar_axes_with_batch(owner, config, "axis", rank, &o->axes));
+    return o->axes & 1 ? reduce_batch(lowering, config, owner, o) : KPAR_OK;
 }
 
 /* The sum of p y, or of p (1 - y), or of (1 - p) y. */
@@ -60,7 +87,16 @@ static kpar_status overlap_sums(kpar_lowering *lowering, const overlap *o, kpar_
     return overlap_sum(lowering, o, true, false, &sums[2]);
 }
 
-/* One value for the whole batch is that of each row. */
+/* Values for the whole batch are those of each row. */
+static kpar_status of_each_row(kpar_lowering *lowering, const overlap *o, kpar_value_id *values)
+{
+    const kpar_shape whole = *kpar_lower_shape(lowering, *values);
+    kpar_shape shape = *kpar_lower_shape(lowering, o->rows);
+    for (int i = 0; i < whole.rank; i++) shape.dims[shape.rank++] = whole.dims[i];
+    KPAR_TRY(kpar_build_affine(lowering->graph, *values, o->factor, 0, values));
+    return kpar_build_broadcast(lowering->graph, shape, *values, values);
+}
+
 static kpar_status lower_overlap(kpar_lowering *lowering, const json_t *config, const char *owner,
                                  double alpha, double beta, double epsilon, overlap *o, kpar_value_id *values)
 {
@@ -70,8 +106,7 @@ static kpar_status lower_overlap(kpar_lowering *lowering, const json_t *config, 
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x value = distance(e, alpha, beta, epsilon);
     KPAR_TRY(kpar_lower_apply(lowering, e, value, sums, 3, values));
-    if (o->rows < 0) return KPAR_OK;
-    return kpar_build_broadcast(lowering->graph, *kpar_lower_shape(lowering, o->rows), *values, values);
+    return o->rows < 0 ? KPAR_OK : of_each_row(lowering, o, values);
 }
 
 /* The same as sums over the batch and a formula of them. */

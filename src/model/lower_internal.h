@@ -133,6 +133,9 @@ kpar_status kpar_axis_in(const char *owner, const json_t *config, const char *ke
                          int *dim) KPAR_MUST_USE;
 kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *key, int rank,
                          unsigned *axes) KPAR_MUST_USE;
+/* The same, of which the batch may be one. */
+kpar_status kpar_axes_with_batch(const char *owner, const json_t *config, const char *key, int rank,
+                                 unsigned *axes) KPAR_MUST_USE;
 /* An array that the config holds, as nested lists of numbers. */
 kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value) KPAR_MUST_USE;
 /* Output of a call: kpar_tensor_ref to value, and to its mask. */

@@ -288,6 +288,14 @@ static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_
     return report_values(lowering, m, values);
 }
 
+/* A value for some dimensions of a batch, but not for its rows, has no log over an epoch. */
+static kpar_status check_axes(const metric *m, int rank)
+{
+    unsigned axes;
+    const bool whole = m->is.loss && m->is.loss->sums && kpar_config_has(m->is.config, "axis");
+    return whole ? kpar_axes_in(m->owner, m->is.config, "axis", rank, &axes) : KPAR_OK;
+}
+
 /* What numbers labels may be is for the loss to say, if there is one. */
 static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json)
 {
@@ -297,6 +305,7 @@ static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
     KPAR_TRY(find_labels(lowering, m, &shape, &sparse));
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
+    KPAR_TRY(check_axes(m, shape.rank));
     const kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
     kpar_label_range *range = &lowering->label_ranges[m->output], of_loss = *range;
     KPAR_TRY(report_metric(lowering, m, prediction, labels));

@@ -43,19 +43,19 @@ kpar_status kpar_lower_real(kpar_lowering *lowering, kpar_value_id value, kpar_v
     return kpar_build_cast(lowering->graph, lowering->graph->real, value, real);
 }
 
-static kpar_status find_dim(const char *owner, int64_t axis, int rank, int *dim)
+/* The batch, which is dimension 0, may be the one if `batch`. */
+static kpar_status find_dim(const char *owner, int64_t axis, int rank, bool batch, int *dim)
 {
     *dim = (int)(axis < 0 ? axis + rank : axis);
-    if (*dim >= 1 && *dim < rank) return KPAR_OK;
-    return kpar_fail(
-        KPAR_EUNSUPPORTED,
-        "%s: argument 'axis' is %lld; expected a dimension after the batch of a tensor of rank %d", owner,
-        (long long)axis, rank);
+    if (*dim >= (batch ? 0 : 1) && *dim < rank) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "%s: argument 'axis' is %lld; expected a dimension %sof a tensor of rank %d", owner,
+                     (long long)axis, batch ? "" : "after the batch ", rank);
 }
 
 kpar_status kpar_lower_dim(const kpar_lowering *lowering, int64_t axis, int rank, int *dim)
 {
-    return find_dim(lowering->owner, axis, rank, dim);
+    return find_dim(lowering->owner, axis, rank, false, dim);
 }
 
 kpar_status kpar_lower_axes(const kpar_lowering *lowering, int rank, unsigned *axes)
@@ -72,22 +72,36 @@ kpar_status kpar_axis_in(const char *owner, const json_t *config, const char *ke
 {
     int64_t axis;
     KPAR_TRY(kpar_config_integer(owner, config, key, -1, &axis));
-    return find_dim(owner, axis, rank, dim);
+    return find_dim(owner, axis, rank, false, dim);
+}
+
+static kpar_status find_axes(const char *owner, const json_t *config, const char *key, int rank, bool batch,
+                             unsigned *axes)
+{
+    const json_t *json = json_object_get(config, key);
+    int64_t axis;
+    int dim;
+    *axes = 0;
+    for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
+        KPAR_TRY(find_dim(owner, json_integer_value(json_array_get(json, i)), rank, batch, &dim));
+        *axes |= 1u << dim;
+    }
+    if (*axes) return KPAR_OK;
+    KPAR_TRY(kpar_config_integer(owner, config, key, -1, &axis));
+    KPAR_TRY(find_dim(owner, axis, rank, batch, &dim));
+    *axes = 1u << dim;
+    return KPAR_OK;
 }
 
 kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *key, int rank, unsigned *axes)
 {
-    const json_t *json = json_object_get(config, key);
-    int dim;
-    *axes = 0;
-    for (size_t i = 0; json_is_array(json) && i < json_array_size(json); i++) {
-        KPAR_TRY(find_dim(owner, json_integer_value(json_array_get(json, i)), rank, &dim));
-        *axes |= 1u << dim;
-    }
-    if (*axes) return KPAR_OK;
-    KPAR_TRY(kpar_axis_in(owner, config, key, rank, &dim));
-    *axes = 1u << dim;
-    return KPAR_OK;
+    return find_axes(owner, config, key, rank, false, axes);
+}
+
+kpar_status kpar_axes_with_batch(const char *owner, const json_t *config, const char *key, int rank,
+                                 unsigned *axes)
+{
+    return find_axes(owner, config, key, rank, true, axes);
 }
 
 /* Sizes of nested lists, by the first of each; false: too deep. */

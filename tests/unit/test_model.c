@@ -1156,10 +1156,10 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {ONE_OF("3", "IntegerLookup",
                 "{\"vocabulary\": [1, 2], \"num_oov_indices\": 2, \"oov_method\": \"farmhash\"}"),
          "layer_1|oov_method|farmhash|floormod", KPAR_EUNSUPPORTED},
-        {ONE_OF("3", "Normalization",
-                "{\"axis\": [1], \"mean\": [[1, 2, 3]], \"variance\": [[1, 1, 1]]}"),
+        {ONE_OF("3", "Normalization", "{\"axis\": [1], \"mean\": [[1, 2, 3]], \"variance\": [[1, 1, 1]]}"),
          "layer_1|axis|(1, 3)", KPAR_EFORMAT},
-        {ONE_OF("6", "GroupNormalization", "{\"groups\": 4}"), "layer_1|6 channels|4 groups", KPAR_EUNSUPPORTED},
+        {ONE_OF("6", "GroupNormalization", "{\"groups\": 4}"), "layer_1|6 channels|4 groups",
+         KPAR_EUNSUPPORTED},
         {ONE_OF("3", "Dense", "{\"units\": 2, \"activation\": {\"class_name\": \"PReLU\", \"config\": {}}}"),
          "layer_1|PReLU|relu, relu6", KPAR_EUNSUPPORTED},
         {ONE_OF("3", "Hashing", "{\"num_bins\": 4}"), "layer_1|Hashing|not supported|IntegerLookup",
@@ -1263,8 +1263,12 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
                                                                      "\"MeanSquaredError\", \"config\": "
                                                                      "{\"reduction\": null}}], " ADAM "}",
          "m.keras|the reduction \"none\"|regularizers", KPAR_EUNSUPPORTED},
-        {PLAIN "\"losses\": [{\"class_name\": \"Tversky\", \"config\": {\"axis\": [0, 1]}}], " ADAM "}",
-         "m.keras|output 'layer_1'|Tversky|axis|after the batch", KPAR_EUNSUPPORTED},
+        {PLAIN "\"losses\": [{\"class_name\": \"Tversky\", \"config\": {\"axis\": [0, 2]}}], " ADAM "}",
+         "m.keras|output 'layer_1'|Tversky|'axis' is 2|a dimension of a tensor of rank 2", KPAR_EUNSUPPORTED},
+        {PLAIN
+         "\"losses\": [{\"class_name\": \"Dice\", \"config\": {\"axis\": 0, \"reduction\": null}}], " ADAM
+         "}",
+         "m.keras|output 'layer_1'|Dice|reduction|over the batch", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [\"ctc\"], " ADAM "}",
          "m.keras|output 'layer_1' (CTC)|(batch, 2), expected (batch, steps, classes)", KPAR_EUNSUPPORTED},
         {PLAIN
