@@ -179,6 +179,18 @@ static kpar_status check_array(kpar_trainer *t, const kpar_rows *rows, const kpa
                      kpar_shape_format(expected, &v->shape));
 }
 
+/* One weight a row. */
+static kpar_status check_weights(const kpar_rows *rows, int output)
+{
+    const kpar_array *array = kpar_dataset_array(rows->dataset, KPAR_DATASET_WEIGHT, output);
+    char found[KPAR_SHAPE_TEXT], expected[KPAR_SHAPE_TEXT];
+    if (!array || kpar_count(array->rank - 1, array->dims + 1) == 1) return KPAR_OK;
+    return kpar_fail(
+        KPAR_EDATA, "%s: array '%s' has shape %s, expected %s: a weight for each row",
+        kpar_dataset_path(rows->dataset), kpar_dataset_name(rows->dataset, KPAR_DATASET_WEIGHT, output),
+        kpar_shape_text(found, array->rank, array->dims), kpar_shape_text(expected, 1, array->dims));
+}
+
 /* Each rank looks at its share of the labels that are class numbers. */
 static kpar_status check_labels(kpar_trainer *t, const kpar_rows *rows, int output,
                                 const kpar_label_range *range)
@@ -198,8 +210,10 @@ static kpar_status check_mode(kpar_trainer *t, const kpar_rows *rows, kpar_mode 
     for (size_t i = 0; i < g->n_values; i++)
         if (g->values[i].source == KPAR_FROM_FEATURE || g->values[i].source == KPAR_FROM_LABEL)
             KPAR_TRY(check_array(t, rows, &g->values[i]));
-    for (int i = 0; i < t->model->n_outputs; i++)
+    for (int i = 0; i < t->model->n_outputs; i++) {
+        if (mode != KPAR_MODE_PREDICT) KPAR_TRY(check_weights(rows, i));
         KPAR_TRY(check_labels(t, rows, i, &kpar_plan_label_ranges(t->plan, mode)[i]));
+    }
     return KPAR_OK;
 }
 

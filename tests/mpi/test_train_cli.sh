@@ -214,6 +214,10 @@ bad "empty data" 1 "no rows" "$model" --data "$work/empty"
 bad "labels out of range" 1 "row 37 has label 5" "$model" --data "$work/labels"
 bad "weights for a loss of one value" 1 "output 'areas' (Dice): its one value" "$cases/loss_overlap_whole/model.keras" \
     --data "$cases/fit_overlap_batch/data.npz"
+zeros 160 | folder weights 12 40
+zeros 320 | array "$work/weights/sample_weight.npy" '<f4' "(40, 2)"
+bad "several weights a row" 1 "array 'sample_weight' has shape (40, 2), expected (40,): a weight for each row" \
+    "$model" --data "$work/weights"
 bad "values that are no numbers" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
     "$model" --data "$work/nan" --batch-size 40
 bad "values that are no numbers, in a pipeline" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
