@@ -185,7 +185,8 @@ END_TEST
 
 START_TEST(sums_over_tensors_are_of_the_same_bits_on_every_layout)
 {
-    static const char *const cases[] = {"opt_adamw", "opt_lamb", "opt_adafactor", "regularizers_constraints"};
+    static const char *const cases[] = {"opt_adamw", "opt_lamb", "opt_adafactor", "opt_muon", "opt_multi",
+                                        "regularizers_constraints"};
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) assert_same_bits(cases[k], LAYOUTS);
 }
 END_TEST
