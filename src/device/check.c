@@ -256,10 +256,12 @@ static kpar_status fits_lookup(const kpar_kernel_spec *spec, tensor table, tenso
 {
     CHECK(is_index(indices->dtype), "indices are %s, expected int32 or int64",
           kpar_dtype_name(indices->dtype));
-    CHECK(table->dtype == rows->dtype && table->rank >= 1 && rows->rank == indices->rank + table->rank - 1,
+    const int each = spec->attributes.axis, within = table->rank - 1 - each;
+    CHECK(table->dtype == rows->dtype && each >= 0 && within >= 0 && indices->rank >= each &&
+              rows->rank == indices->rank + within,
           "rank or type differ");
-    CHECK(same_span(indices, 0, rows, 0, indices->rank) &&
-              same_span(table, 1, rows, indices->rank, table->rank - 1),
+    CHECK(same_span(indices, 0, rows, 0, indices->rank) && same_span(table, 0, indices, 0, each) &&
+              same_span(table, 1 + each, rows, indices->rank, within),
           "shapes differ");
     CHECK(spec->row_elements == 0 ||
               (spec->row_start >= 0 && spec->row_start + table->dims[0] <= spec->row_elements),

@@ -276,6 +276,13 @@ kpar_status kpar_build_gather(kpar_graph *g, kpar_value_id table, kpar_value_id 
     return kpar_graph_append(g, KPAR_OP_GATHER, (kpar_value_id[]){table, indices}, 2, NULL, out);
 }
 
+kpar_status kpar_build_gather_each(kpar_graph *g, kpar_value_id table, kpar_value_id indices,
+                                   kpar_value_id *out)
+{
+    return kpar_graph_append(g, KPAR_OP_GATHER, (kpar_value_id[]){table, indices}, 2,
+                             &(kpar_attributes){.axis = 1}, out);
+}
+
 kpar_status kpar_build_constant(kpar_graph *g, double value, kpar_shape shape, kpar_value_id *out)
 {
     return kpar_graph_append(g, KPAR_OP_CONSTANT, NULL, 0,

@@ -57,6 +57,9 @@ kpar_status kpar_build_concat(kpar_graph *g, int axis, const kpar_value_id *inpu
                               kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_gather(kpar_graph *g, kpar_value_id table, kpar_value_id indices,
                               kpar_value_id *out) KPAR_MUST_USE;
+/* Of each sample's own table (batch, v, ...) the rows that its indices (batch, ...) say. */
+kpar_status kpar_build_gather_each(kpar_graph *g, kpar_value_id table, kpar_value_id indices,
+                                   kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_constant(kpar_graph *g, double value, kpar_shape shape,
                                 kpar_value_id *out) KPAR_MUST_USE;
 kpar_status kpar_build_iota(kpar_graph *g, int axis, kpar_dtype dtype, kpar_shape shape,

@@ -65,6 +65,8 @@ static void print_attributes(kpar_text *text, const kpar_op *op)
     if (a->transpose_b) kpar_text_printf(text, " transpose_b");
     if (op->kind == KPAR_OP_REDUCE || op->kind == KPAR_OP_MAP_REDUCE)
         kpar_text_printf(text, " %s axes=%#x", kpar_reduction_name(a->reduction), a->axes);
+    if ((op->kind == KPAR_OP_GATHER || op->kind == KPAR_OP_SCATTER_ADD) && a->axis)
+        kpar_text_printf(text, " each sample");
     if (op->kind == KPAR_OP_CUMULATIVE)
         kpar_text_printf(text, " %s axis=%d%s%s", kpar_reduction_name(a->reduction), a->axis,
                          a->exclusive ? " exclusive" : "", a->reverse ? " reverse" : "");

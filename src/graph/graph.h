@@ -119,7 +119,7 @@ typedef struct kpar_value {
     X(bool, transpose_b, BOOL, )              /* matmul */                                                   \
     X(kpar_reduction, reduction, INT, )       /* reduce, cumulative, pool, all_reduce, reduce_scatter */     \
     X(unsigned, axes, INT, )                  /* reduce: bit mask of the dimensions removed */               \
-    X(int, axis, INT, )                       /* arg_reduce, cumulative, concat, iota, split */              \
+    X(int, axis, INT, )                       /* arg_reduce, cumulative, concat, iota, split; gather: shared dims */ \
     X(bool, exclusive, BOOL, )                /* cumulative: each element without itself */                  \
     X(bool, reverse, BOOL, )                  /* cumulative: from the last element on */                     \
     X(int, permutation, INT, [KPAR_MAX_RANK]) /* transpose: input dimension of each output dimension */      \

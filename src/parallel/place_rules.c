@@ -383,10 +383,19 @@ static bool rule_concat(kpar_rule *r)
     return true;
 }
 
+/* Where samples have tables of their own. */
+static bool both_by_samples(kpar_rule *r)
+{
+    const kpar_placement samples = kpar_split_on(0);
+    if (!is_split(r->given[0], 0) && !is_split(r->given[1], 0)) return false;
+    return place_two(r, samples, samples, samples);
+}
+
 /* Of a table that is cut by rows each rank has some; the others' are zeros, so that the rows picked are a sum. One that is cut
  * within its rows gives parts of what is picked. */
 static bool rule_gather(kpar_rule *r)
 {
+    if (r->op->attributes.axis > 0) return both_by_samples(r);
     const kpar_placement p = r->given[1], table = r->given[0];
     if (table.kind == KPAR_SPLIT && table.dim > 0)
         return place_two(r, table, whole, kpar_split_on(shape_of(r, 1)->rank + table.dim - 1));
@@ -401,6 +410,7 @@ static bool rule_gather(kpar_rule *r)
 
 static bool rule_scatter_add(kpar_rule *r)
 {
+    if (r->op->attributes.axis > 0) return both_by_samples(r);
     const kpar_placement rows = r->given[0];
     const int within =
         rows.dim - shape_of(r, 1)->rank + 1; /* the table's dimension, where it is one within rows */

@@ -90,8 +90,8 @@ kpar_kernel_spec kpar_emit_spec(kpar_emitter *e, const kpar_op *op)
     localize_bounds(&spec);
     if (op->kind == KPAR_OP_SPLIT) localize_split(e, op, &spec);
     if (op->kind == KPAR_OP_COMPUTE_COPY) spec.attributes.axis = 0;
-    if (op->kind == KPAR_OP_GATHER) localize_table(e, op->inputs[0], &spec);
-    if (op->kind == KPAR_OP_SCATTER_ADD) localize_table(e, op->outputs[0], &spec);
+    if (op->kind == KPAR_OP_GATHER && op->attributes.axis == 0) localize_table(e, op->inputs[0], &spec);
+    if (op->kind == KPAR_OP_SCATTER_ADD && op->attributes.axis == 0) localize_table(e, op->outputs[0], &spec);
     if (op->kind == KPAR_OP_RANDOM) {
         spec.row_elements = 1;
         for (int i = 1; i < tensors[op->n_inputs].rank; i++)

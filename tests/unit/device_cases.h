@@ -303,6 +303,9 @@ static const char *const device_cases[] = {
     "gather f32(10,4) i32(7) -> f32(7,4)",
     "gather f32(10,3,2) i64(2,5) -> f32(2,5,3,2)",
     "gather f32(10) i32(7) -> f32(7)",
+    "gather f32(3,10,2) i32(3,7) -> f32(3,7,2) axis=1",
+    "gather f32(2,10,3,2) i64(2,4,5) -> f32(2,4,5,3,2) axis=1",
+    "gather f32(0,10,2) i32(0,7) -> f32(0,7,2) axis=1",
     "gather i64(10,4) i32() -> i64(4)",
     "gather f32(10,4) i32(0) -> f32(0,4)",
     "gather f32(10,4) i32(7) f32(4) -> f32(7,4) " BIAS_TANH,
@@ -315,6 +318,8 @@ static const char *const device_cases[] = {
     "scatter_add f32(7,4) i32(7) -> f32(10,4)",
     "scatter_add f32(2,50,3,2) i64(2,50) -> f32(10,3,2) accumulate",
     "scatter_add f32(7) i32(7) -> f32(10)",
+    "scatter_add f32(3,7,2) i32(3,7) -> f32(3,10,2) axis=1",
+    "scatter_add f32(3,7,2) i32(3,7) -> f32(3,10,2) axis=1 accumulate",
     "scatter_add f64(7,4) i32(7) -> f64(10,4) accumulate",
     /* what makes elements */
     "constant -> f32(3,50) value=1.5",

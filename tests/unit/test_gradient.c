@@ -82,6 +82,7 @@ BUILD(pad) { return kpar_build_pad(g, (int64_t[]){0, 1, 2}, (int64_t[]){0, 3, 0}
 BUILD(concat) { return kpar_build_concat(g, 1, x, 3, y); }
 BUILD(concat_of_itself) { return kpar_build_concat(g, 1, (kpar_value_id[]){x[0], x[0]}, 2, y); }
 BUILD(gather) { return kpar_build_gather(g, x[0], x[1], y); }
+BUILD(gather_each) { return kpar_build_gather_each(g, x[0], x[1], y); }
 BUILD(scatter_add)
 {
     return kpar_graph_append(g, KPAR_OP_SCATTER_ADD, x, 2, &(kpar_attributes){.shape = shape("5 2")}, y);
@@ -139,6 +140,7 @@ static const op_case cases[] = {
     {KPAR_OP_CONCAT, "twice the same", {"b 2 3"}, build_concat_of_itself},
     {KPAR_OP_GATHER, "a row for each index", {"5 2", "#b"}, build_gather},
     {KPAR_OP_GATHER, "indices of two dimensions", {"5 2", "#b 4"}, build_gather},
+    {KPAR_OP_GATHER, "a table for each sample", {"b 5 2", "#b 4"}, build_gather_each},
     {KPAR_OP_SCATTER_ADD, "a row for each index", {"b 2", "#b"}, build_scatter_add},
     {KPAR_OP_SOFTMAX, "rows", {"b 4"}, build_softmax},
     {KPAR_OP_SOFTMAX, "rows of three dimensions", {"b 2 3"}, build_softmax},

@@ -70,6 +70,8 @@ static const shape_case shape_cases[] = {
     {KPAR_OP_CONCAT, {"b 2 2", "b 3 3"}, {.axis = 1}, "", NULL, "differ"},
     {KPAR_OP_GATHER, {"5 2", "#b 3"}, {0}, "", "(batch, 3, 2)", NULL},
     {KPAR_OP_GATHER, {"5 2", "b 3"}, {0}, "", NULL, "expected int32 or int64"},
+    {KPAR_OP_GATHER, {"b 5 2", "#b 3"}, {.axis = 1}, "", "(batch, 3, 2)", NULL},
+    {KPAR_OP_GATHER, {"2 5 2", "#b 3"}, {.axis = 1}, "", NULL, "dimension 0 differs"},
     {KPAR_OP_SCATTER_ADD, {"b 2", "#b"}, {0}, "5 2", "(5, 2)", NULL},
     {KPAR_OP_CONSTANT, {NULL}, {.dtype = KPAR_F64}, "b 2", "(batch, 2)", NULL},
     {KPAR_OP_IOTA, {NULL}, {.dtype = KPAR_I32}, "4", "(4)", NULL},

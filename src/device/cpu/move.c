@@ -240,15 +240,16 @@ static kpar_status run_gather(kpar_cpu_kernel *k, void *const *in, void *const *
 {
     const kpar_kernel_spec *spec = k->base.spec;
     const kpar_tensor_spec *table = kpar_spec_input(spec, 0), *indices = kpar_spec_input(spec, 1);
-    const kpar_lines l = kpar_lines_of(table, 0);
+    const kpar_lines l = kpar_lines_of(table, spec->attributes.axis);
     const size_t row = (size_t)l.inner * kpar_dtype_bytes(table->dtype);
     for (int64_t i = 0, n = kpar_tensor_count(indices), at; i < n; i++) {
+        const int64_t first = i / (n / l.outer) * l.length; /* of the sample's table */
         char *to = (char *)out[0] + (size_t)i * row;
         KPAR_TRY(kpar_table_row(spec, l.length, index_at(indices, in[1], i), i, &at));
         if (at < 0)
             memset(to, 0, row);
         else if (row > 0)
-            memcpy(to, (const char *)in[0] + (size_t)at * row, row);
+            memcpy(to, (const char *)in[0] + (size_t)(first + at) * row, row);
     }
     return KPAR_OK;
 }
@@ -271,13 +272,14 @@ static kpar_status run_scatter_add(kpar_cpu_kernel *k, void *const *in, void *co
 {
     const kpar_kernel_spec *spec = k->base.spec;
     const kpar_tensor_spec *indices = kpar_spec_input(spec, 1), *table = kpar_spec_output(spec, 0);
-    const kpar_lines l = kpar_lines_of(table, 0);
+    const kpar_lines l = kpar_lines_of(table, spec->attributes.axis);
     float *to = out[0];
     if (!spec->attributes.accumulate || kpar_spec_epilogue(spec))
-        memset(to, 0, (size_t)(l.length * l.inner) * sizeof *to);
+        memset(to, 0, (size_t)(l.outer * l.length * l.inner) * sizeof *to);
     for (int64_t i = 0, n = kpar_tensor_count(indices), at; i < n; i++) {
+        const int64_t first = i / (n / l.outer) * l.length;
         KPAR_TRY(kpar_table_row(spec, l.length, index_at(indices, in[1], i), i, &at));
-        if (at >= 0) add_row(to + at * l.inner, (const float *)in[0] + i * l.inner, l.inner);
+        if (at >= 0) add_row(to + (first + at) * l.inner, (const float *)in[0] + i * l.inner, l.inner);
     }
     return KPAR_OK;
 }

@@ -81,25 +81,27 @@ KPAR_REFERENCE_RULE(concat)
 
 KPAR_REFERENCE_RULE(gather)
 {
-    const kpar_lines l = kpar_lines_of(kpar_spec_input(spec, 0), 0);
+    const kpar_lines l = kpar_lines_of(kpar_spec_input(spec, 0), spec->attributes.axis);
     for (int64_t i = 0, n = kpar_tensor_count(kpar_spec_input(spec, 1)); i < n; i++) {
+        const int64_t table = i / (n / l.outer) * l.length;
         int64_t row;
         KPAR_TRY(kpar_table_row(spec, l.length, (int64_t)in[1][i], i, &row));
         for (int64_t j = 0; j < l.inner; j++)
-            out[0][i * l.inner + j] = row < 0 ? 0 : in[0][row * l.inner + j];
+            out[0][i * l.inner + j] = row < 0 ? 0 : in[0][(table + row) * l.inner + j];
     }
     return KPAR_OK;
 }
 
 KPAR_REFERENCE_RULE(scatter_add)
 {
-    const kpar_lines l = kpar_lines_of(kpar_spec_output(spec, 0), 0);
-    for (int64_t i = 0; i < l.length * l.inner; i++) out[0][i] = 0;
+    const kpar_lines l = kpar_lines_of(kpar_spec_output(spec, 0), spec->attributes.axis);
+    for (int64_t i = 0; i < l.outer * l.length * l.inner; i++) out[0][i] = 0;
     for (int64_t i = 0, n = kpar_tensor_count(kpar_spec_input(spec, 1)); i < n; i++) {
+        const int64_t table = i / (n / l.outer) * l.length;
         int64_t row;
         KPAR_TRY(kpar_table_row(spec, l.length, (int64_t)in[1][i], i, &row));
         for (int64_t j = 0; row >= 0 && j < l.inner; j++)
-            out[0][row * l.inner + j] += in[0][i * l.inner + j];
+            out[0][(table + row) * l.inner + j] += in[0][i * l.inner + j];
     }
     return KPAR_OK;
 }
