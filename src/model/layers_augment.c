@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-/* A uniform number for each image. */
-static kpar_status draw(kpar_lowering *lowering, const char *stream, kpar_value_id images, double low,
-                        double high, kpar_value_id *number)
+kpar_status kpar_lower_draw(kpar_lowering *lowering, const char *stream, kpar_value_id images, double low,
+                            double high, kpar_value_id *number)
 {
     const kpar_shape shape = *kpar_lower_shape(lowering, images);
     KPAR_TRY(
@@ -45,7 +44,7 @@ KPAR_LAYER(random_flip)
     terms[0] = terms[1] = *output;
     if (strstr(mode, "vertical")) KPAR_TRY(kpar_lower_flip(lowering, 1, &terms[1]));
     if (strstr(mode, "horizontal")) KPAR_TRY(kpar_lower_flip(lowering, 2, &terms[1]));
-    KPAR_TRY(draw(lowering, "", *output, 0, 1, &terms[2]));
+    KPAR_TRY(kpar_lower_draw(lowering, "", *output, 0, 1, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x flipped = kpar_x_le(e, kpar_x_input(e, 2), kpar_x_constant(e, 0.5));
     return kpar_lower_apply(lowering, e, kpar_x_select(e, flipped, kpar_x_input(e, 1), kpar_x_input(e, 0)),
@@ -79,7 +78,8 @@ KPAR_LAYER(random_brightness)
     KPAR_TRY(begin_change(lowering, inputs, n_inputs, &c, output));
     if (!c.train) return KPAR_OK;
     terms[0] = *output;
-    KPAR_TRY(draw(lowering, "", *output, c.low * (c.most - c.least), c.high * (c.most - c.least), &terms[1]));
+    KPAR_TRY(kpar_lower_draw(lowering, "", *output, c.low * (c.most - c.least), c.high * (c.most - c.least),
+                             &terms[1]));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x y = kpar_x_add(e, kpar_x_input(e, 0), kpar_x_input(e, 1));
     return kpar_lower_apply(lowering, e, within_range(e, y, &c), terms, 2, output);
@@ -94,7 +94,7 @@ KPAR_LAYER(random_contrast)
     if (!c.train) return KPAR_OK;
     terms[0] = *output;
     KPAR_TRY(kpar_lower_mean(lowering, 1u << 1 | 1u << 2, true, *output, &terms[1]));
-    KPAR_TRY(draw(lowering, "", *output, 1 - c.low, 1 + c.high, &terms[2]));
+    KPAR_TRY(kpar_lower_draw(lowering, "", *output, 1 - c.low, 1 + c.high, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x mean = kpar_x_input(e, 1), off = kpar_x_sub(e, kpar_x_input(e, 0), mean);
     kpar_x y = kpar_x_add(e, kpar_x_mul(e, off, kpar_x_input(e, 2)), mean);
@@ -109,8 +109,8 @@ KPAR_LAYER(random_invert)
     KPAR_TRY(begin_change(lowering, inputs, n_inputs, &c, output));
     if (!c.train) return KPAR_OK;
     terms[0] = *output;
-    KPAR_TRY(draw(lowering, "", *output, c.low, c.high, &terms[1]));
-    KPAR_TRY(draw(lowering, "/threshold", *output, 0, 1, &terms[2]));
+    KPAR_TRY(kpar_lower_draw(lowering, "", *output, c.low, c.high, &terms[1]));
+    KPAR_TRY(kpar_lower_draw(lowering, "/threshold", *output, 0, 1, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x inverted = kpar_x_lt(e, kpar_x_input(e, 2), kpar_x_input(e, 1)), x = kpar_x_input(e, 0);
     kpar_x y = kpar_x_select(e, inverted, kpar_x_sub(e, kpar_x_constant(e, c.most), x), x);
@@ -125,6 +125,7 @@ KPAR_LAYER(random_other)
     if (lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
     return kpar_fail(KPAR_EUNSUPPORTED,
                      "%s: this change of images while training is not supported; supported are RandomFlip, "
-                     "RandomBrightness, RandomContrast and RandomInvert, and all to evaluate and to predict",
+                     "RandomBrightness, RandomContrast, RandomInvert, RandomRotation, RandomZoom, "
+                     "RandomTranslation and RandomShear, and all to evaluate and to predict",
                      lowering->owner);
 }

@@ -10,7 +10,7 @@ libkpar_core_la_SOURCES += \
 	src/model/operations_element.c src/model/operations_function.c src/model/operations_order.c src/model/operations_activation.c src/model/operations_dims.c \
 	src/model/operations_shape.c src/model/operations_parts.c src/model/operations_index.c \
 	src/model/operations_product.c src/model/operations_fourier.c src/model/operations_image.c src/model/einsum.c src/model/einsum.h \
-	src/model/pick.c src/model/layers_augment.c src/model/layers_category.c src/model/resize.c src/model/resize.h src/model/layers_conv.c \
+	src/model/pick.c src/model/layers_augment.c src/model/layers_augment_places.c src/model/layers_category.c src/model/resize.c src/model/resize.h src/model/layers_conv.c \
 	src/model/layers_conv_transpose.c src/model/layers_einsum.c src/model/layers_pool.c src/model/layers_random.c \
 	src/model/losses.c src/model/losses.h src/model/losses_categories.c src/model/losses_margins.c src/model/losses_overlap.c src/model/losses_pairs.c src/model/losses_sequence.c \
 	src/model/activations.c src/model/metrics.c src/model/metrics.h \

@@ -179,6 +179,9 @@ kpar_status kpar_lower_repeat(kpar_lowering *lowering, int dim, int64_t times, b
 /* operations_parts.c: `value` before and after each dimension, in the place of x. */
 kpar_status kpar_lower_pad(kpar_lowering *lowering, const int64_t *before, const int64_t *after, double value,
                            kpar_value_id *x) KPAR_MUST_USE;
+/* layers_augment.c: a uniform number for each image, another for each `stream`. */
+kpar_status kpar_lower_draw(kpar_lowering *lowering, const char *stream, kpar_value_id images, double low,
+                            double high, kpar_value_id *number) KPAR_MUST_USE;
 /* layers_pool.c: the largest or (of KPAR_REDUCE_SUM) the mean of windows, by the arguments of pooling. */
 kpar_status kpar_lower_pooling(kpar_lowering *lowering, int dims, kpar_reduction reduction,
                                const kpar_value_id *inputs, int n_inputs,
@@ -317,6 +320,10 @@ KPAR_LAYER(random_flip);
 KPAR_LAYER(random_brightness);
 KPAR_LAYER(random_contrast);
 KPAR_LAYER(random_invert);
+KPAR_LAYER(random_rotation);
+KPAR_LAYER(random_zoom);
+KPAR_LAYER(random_translation);
+KPAR_LAYER(random_shear);
 KPAR_LAYER(random_other);
 KPAR_LAYER(category_encoding);
 KPAR_LAYER(discretization);

@@ -911,6 +911,17 @@ def categories_and_sizes(rng):
                 x={"words": classes(rng, 5, 3), "signal": features(rng, 3), "image": features(rng, 6, 4, 2)})
 
 
+def moved_images(rng):
+    """images that are turned, zoomed and shifted by numbers that are drawn from ranges of one number, looked up and filled in all ways"""
+    image = layers.Input((6, 5, 2))
+    moved = [layers.RandomRotation((0.13, 0.13))(image), layers.RandomRotation((-0.3, -0.3), fill_mode="constant", fill_value=0.3)(image),
+             layers.RandomZoom((0.37, 0.37), fill_mode="wrap")(image), layers.RandomZoom((0.8, 0.8), (-0.3, -0.3), interpolation="nearest")(image),
+             layers.RandomTranslation((0.37, 0.37), (-0.93, -0.93))(image), layers.RandomTranslation((-0.2, -0.2), (0.4, 0.4), fill_mode="nearest")(image)]
+    h = layers.Conv2D(4, 3, activation="tanh")(layers.Concatenate()(moved))
+    model = keras.Model(image, layers.Dense(3, activation="softmax")(layers.Flatten()(h)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 6, 5, 2), y=classes(rng, 3))
+
+
 def layer_arguments(rng):
     """layers in the place of an activation's name, logits of one of them; groups of other dimensions than the last; statistics of several
     dimensions; several numbers for what is in no vocabulary, vectors longer than it"""
@@ -1118,11 +1129,11 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
-         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, tables_and_pairs,
+         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, moved_images, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc]
+DEFLATED = [moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc]
 
 
 # What Keras does with a case.

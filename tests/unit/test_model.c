@@ -895,8 +895,7 @@ END_TEST
 
 START_TEST(changes_of_images_without_a_formula_are_refused_while_training_alone)
 {
-    static const char *const names[] = {"RandomRotation", "RandomZoom", "RandomTranslation", "MixUp",
-                                        "RandAugment"};
+    static const char *const names[] = {"RandomPerspective", "RandomErasing", "MixUp", "RandAugment"};
     for (size_t i = 0; i < COUNT(names); i++) {
         char text[512];
         snprintf(text, sizeof text,
