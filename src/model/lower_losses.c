@@ -160,6 +160,20 @@ static kpar_status note_whole(const char *owner, const kpar_shape *values, kpar_
         owner, kpar_shape_format(one, values), kpar_shape_format(other, whole));
 }
 
+/* Predictions of shape (batch): a loss that is a mean over the last dimension, which is the batch then, is that of (batch, 1),
+ * and Keras reduces it no further, unless weights make several values of it. */
+static kpar_status row_of_one(kpar_lowering *lowering, const kpar_loss_row *row, const char *owner,
+                              reduction kind, kpar_value_id *prediction)
+{
+    const bool means = row->formula || row->means;
+    if (!means || kind == REDUCE_SUM || kind == REDUCE_NONE)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: predictions have shape (batch), expected (batch, ..., values)%s", owner,
+                         means ? "; (batch) is supported with the reduction sum_over_batch_size" : "");
+    lowering->label_ranges[lowering->output].unweighted = owner;
+    return kpar_lower_insert(lowering, 1, *prediction, prediction);
+}
+
 /* One output's part of the loss. */
 typedef struct part {
     int output;
@@ -186,11 +200,8 @@ static kpar_status output_loss(kpar_lowering *lowering, part *p, kpar_shape *who
     kpar_value_id prediction;
     KPAR_TRY(kpar_lower_prediction(lowering, output, &prediction));
     const kpar_shape *shape = kpar_lower_shape(lowering, prediction);
-    if (shape->rank < 2) {
-        char text[KPAR_SHAPE_TEXT];
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: predictions have shape %s, expected (batch, ..., values)",
-                         owner, kpar_shape_format(text, shape));
-    }
+    if (shape->rank < 2) KPAR_TRY(row_of_one(lowering, row, owner, kind, &prediction));
+    shape = kpar_lower_shape(lowering, prediction);
     kpar_value_id labels = kpar_lower_labels(lowering, output, shape, row->sparse);
     KPAR_TRY(kpar_loss_values(lowering, row, config, owner, prediction, labels, &values));
     shape = kpar_lower_shape(lowering, values);

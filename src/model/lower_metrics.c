@@ -303,6 +303,9 @@ static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t
     bool sparse;
     KPAR_TRY(kpar_lower_prediction(lowering, m->output, &prediction));
     const kpar_shape shape = *kpar_lower_shape(lowering, prediction);
+    if (shape.rank < 2)
+        return kpar_fail(KPAR_EUNSUPPORTED,
+                         "%s: predictions have shape (batch), expected (batch, ..., values)", m->owner);
     KPAR_TRY(find_labels(lowering, m, &shape, &sparse));
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
     KPAR_TRY(check_axes(m, shape.rank));

@@ -25,7 +25,7 @@ struct kpar_layer_row {
     bool parts_penalized; /* its activity_regularizer is of what its parts give, and not of its own outputs */
     bool mixes_rows;      /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
-    bool is_activation; /* may stand in the place of an activation's name */
+    bool is_activation;         /* may stand in the place of an activation's name */
     bool images; /* has the argument data_format: it is lowered as for channels last, whichever it is */
     /* Of operations element by element, and of activations with a number: the formula that `lower` applies. */
     kpar_x (*unary)(kpar_expression_builder *e, kpar_x x);
@@ -126,6 +126,7 @@ typedef struct kpar_loss_row {
     kpar_x (*formula)(kpar_expression_builder *e, kpar_x label, kpar_x prediction);
     bool
         sparse; /* labels are class numbers, int32, one dimension fewer than predictions; else real, same shape */
+    bool means; /* `lower` gives such a mean, too */
     /* Of the whole batch, which it is without an 'axis'; NULL: it is of rows. */
     kpar_status (*sums)(kpar_lowering *lowering, const json_t *config, const char *owner,
                         kpar_value_id prediction, kpar_value_id labels, kpar_metric_sums *sums);

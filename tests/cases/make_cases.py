@@ -1122,6 +1122,16 @@ def loss_ctc(rng):
     return dict(model=model, x=features(rng, 5, 3), y=y, sample_weight={name: rng.uniform(0.2, 2, size=ROWS).astype("float32") for name in y})
 
 
+def loss_of_numbers(rng):
+    """predictions and labels of shape (batch), which Keras takes the mean of: scores of pairs, and sigmoids of them"""
+    users, items = layers.Input((3,), name="users"), layers.Input((4,), name="items")
+    a, b = layers.Dense(5, activation="tanh")(users), layers.Dense(5)(items)
+    score = keras.ops.sum(a * b, axis=-1)
+    model = keras.Model([users, items], [score, layers.Activation("sigmoid", name="likes")(3.0 * score)])
+    model.compile(optimizers.SGD(0.1), ["huber", losses.BinaryCrossentropy(label_smoothing=0.1)])
+    return dict(model=model, x={"users": features(rng, 3), "items": features(rng, 4)}, y=dict(zip(model.output_names, (features(rng), classes(rng, 2).astype("float32")))))
+
+
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_muon, opt_multi, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
@@ -1130,10 +1140,10 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
          spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, moved_images, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes]
+         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes, loss_of_numbers]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc]
+DEFLATED = [moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
 
 
 # What Keras does with a case.

@@ -1063,6 +1063,11 @@ END_TEST
     PLAIN "\"losses\": [\"" loss "\"], \"metrics\": [[{\"class_name\": \"" name "\", \"config\": {" config   \
           "}}]], " ADAM "}"
 #define PLAIN ONE_DENSE("{\"units\": 2}")
+/* A loss, and a metric, of a number for each row. */
+#define NUMBERS(loss, metrics)                                                                               \
+    "{\"layers\": [{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null], \"name\": "        \
+    "\"in\"}}]"                                                                                              \
+    ", \"outputs\": [0], \"losses\": [" loss "], \"metrics\": [" metrics "], " ADAM "}"
 /* A metric of an output of rows of this shape. */
 #define ONE_OF_SHAPE(shape, name, config)                                                                    \
     "{\"layers\": [" INPUT(                                                                                  \
@@ -1277,6 +1282,10 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {PLAIN "\"losses\": [{\"class_name\": \"SparseCategoricalCrossentropy\", \"config\": "
                "{\"ignore_class\": 0.5}}], " ADAM "}",
          "layer_1|ignore_class|a whole number, found 0.5", KPAR_EFORMAT},
+        {NUMBERS("{\"class_name\": \"Huber\", \"config\": {\"reduction\": \"sum\"}}", "null"),
+         "output 'in' (Huber)|shape (batch)|sum_over_batch_size", KPAR_EUNSUPPORTED},
+        {NUMBERS("\"kl_divergence\"", "null"), "output 'in' (KLDivergence)|shape (batch)", KPAR_EUNSUPPORTED},
+        {NUMBERS("\"mse\"", "[\"mae\"]"), "metric of output 'in'|shape (batch)", KPAR_EUNSUPPORTED},
         {PLAIN "\"losses\": [{\"class_name\": \"CategoricalGeneralizedCrossEntropy\", \"config\": "
                "{\"q\": 1}}], " ADAM "}",
          "layer_1|'q'|between 0 and 1, found 1", KPAR_EFORMAT},
