@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NONE = -1, BUCKETS = 256 };
+enum { NONE = -1, FIRST_BUCKETS = 256 };
 
 struct kpar_expression_builder {
     int n_inputs;
@@ -20,16 +20,9 @@ struct kpar_expression_builder {
     kpar_scalar *scalars;
     int *next; /* next instruction of the same bucket, or NONE */
     size_t count, scalars_capacity, next_capacity;
-    int buckets[BUCKETS];
+    int *buckets; /* last instruction of each, or NONE; twice as many once there are as many instructions */
+    size_t n_buckets;
 };
-
-kpar_expression_builder *kpar_expression_begin(int n_inputs)
-{
-    kpar_expression_builder *e = kpar_alloc_zeroed(1, sizeof *e);
-    e->n_inputs = n_inputs;
-    for (int i = 0; i < BUCKETS; i++) e->buckets[i] = NONE;
-    return e;
-}
 
 void kpar_x_drop_zero_terms(kpar_expression_builder *e) { e->drop_zero_terms = true; }
 
@@ -44,25 +37,53 @@ static identity identify(const kpar_scalar *s)
     return (identity){(int64_t)s->op, s->a, s->b, s->c, s->index, s->value};
 }
 
-static int bucket_of(const identity *id)
+static int *bucket_of(const kpar_expression_builder *e, const identity *id)
 {
-    return (int)(kpar_hash(KPAR_HASH_START, id, sizeof *id) % BUCKETS);
+    return &e->buckets[kpar_hash(KPAR_HASH_START, id, sizeof *id) % e->n_buckets];
+}
+
+/* Puts instruction number i into its bucket. */
+static void enter(kpar_expression_builder *e, int i, const identity *id)
+{
+    int *bucket = bucket_of(e, id);
+    e->next[i] = *bucket;
+    *bucket = i;
+}
+
+static void make_buckets(kpar_expression_builder *e, size_t n)
+{
+    e->n_buckets = n;
+    e->buckets = kpar_realloc(e->buckets, n * sizeof *e->buckets);
+    for (size_t i = 0; i < n; i++) e->buckets[i] = NONE;
+    for (size_t i = 0; i < e->count; i++) {
+        const identity id = identify(&e->scalars[i]);
+        enter(e, (int)i, &id);
+    }
+}
+
+kpar_expression_builder *kpar_expression_begin(int n_inputs)
+{
+    kpar_expression_builder *e = kpar_alloc_zeroed(1, sizeof *e);
+    e->n_inputs = n_inputs;
+    make_buckets(e, FIRST_BUCKETS);
+    return e;
 }
 
 /* The instruction equal to `s`, appended if there was none. */
 static kpar_x intern(kpar_expression_builder *e, kpar_scalar s)
 {
-    identity wanted = identify(&s);
-    int bucket = bucket_of(&wanted);
-    for (int i = e->buckets[bucket]; i != NONE; i = e->next[i]) {
+    const identity wanted = identify(&s);
+    for (int i = *bucket_of(e, &wanted); i != NONE; i = e->next[i]) {
         identity found = identify(&e->scalars[i]);
         if (memcmp(&wanted, &found, sizeof wanted) == 0) return i;
     }
+    const int made = (int)e->count;
     size_t links = e->count;
-    KPAR_PUSH(e->next, links, e->next_capacity) = e->buckets[bucket];
-    e->buckets[bucket] = (int)e->count;
+    KPAR_PUSH(e->next, links, e->next_capacity) = NONE;
     KPAR_PUSH(e->scalars, e->count, e->scalars_capacity) = s;
-    return e->buckets[bucket];
+    enter(e, made, &wanted);
+    if (e->count == e->n_buckets) make_buckets(e, 2 * e->n_buckets);
+    return made;
 }
 
 kpar_x kpar_x_input(kpar_expression_builder *e, int index)
@@ -295,6 +316,7 @@ const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_aren
     const kpar_expression *made = kpar_expression_so_far(e, arena, outputs, n_outputs);
     kpar_free(e->scalars);
     kpar_free(e->next);
+    kpar_free(e->buckets);
     kpar_free(e);
     return made;
 }
