@@ -8,8 +8,8 @@ typedef struct recurrence {
     const kpar_layer *layer;
     bool sequences, states, backwards, zeros; /* return_sequences ... zero_output_for_mask */
     int64_t time;
-    kpar_value_id *masks;   /* (batch, 1) of each step, NULL: there is no mask */
-    kpar_value_id *outputs; /* (batch, ..., units) of each step */
+    kpar_value_id *masks;                   /* (batch, 1) of each step, NULL: there is no mask */
+    kpar_value_id *outputs;                 /* (batch, ..., units) of each step */
     kpar_value_id state[KPAR_CALL_OUTPUTS]; /* of all cells: first the initial ones, then the last ones */
     int n_states;
 } recurrence;
@@ -179,12 +179,22 @@ static kpar_status mask_outputs(kpar_lowering *lowering, recurrence *r)
 {
     kpar_value_id zero, before;
     if (!r->masks) return KPAR_OK;
-    KPAR_TRY(
-        kpar_build_constant(lowering->graph, 0, *kpar_lower_shape(lowering, r->outputs[0]), &zero));
+    KPAR_TRY(kpar_build_constant(lowering->graph, 0, *kpar_lower_shape(lowering, r->outputs[0]), &zero));
     before = zero;
     for (int64_t k = 0; k < r->time; k++) {
         KPAR_TRY(choose(lowering, r, k, r->outputs[k], r->zeros ? zero : before, &r->outputs[k]));
         before = r->outputs[k];
+    }
+    return KPAR_OK;
+}
+
+/* The channels of images, at dimension 1, as their last dimension, or back. */
+static kpar_status move_channels(kpar_lowering *lowering, bool back, const kpar_value_id *from, int64_t n,
+                                 kpar_value_id *to)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int last = kpar_lower_shape(lowering, from[i])->rank - 1;
+        KPAR_TRY(kpar_lower_move(lowering, back ? last : 1, back ? 1 : last, from[i], &to[i]));
     }
     return KPAR_OK;
 }
@@ -200,11 +210,20 @@ static kpar_status run(kpar_lowering *lowering, recurrence *r, kpar_value_id x, 
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: its input has shape %s, expected (batch, time, ...)",
                          lowering->owner, kpar_shape_format(text, shape));
     }
+    bool first;
+    KPAR_TRY(kpar_lower_channels_first(lowering, &first));
+    kpar_value_id *states = kpar_arena_alloc(lowering->arena, ((size_t)n_initial + 1) * sizeof *states);
+    if (n_initial > 0) memcpy(states, initial, (size_t)n_initial * sizeof *states);
     r->time = shape->dims[1].size;
+    if (first) KPAR_TRY(kpar_lower_move(lowering, 2, shape->rank - 1, x, &x));
+    if (first) KPAR_TRY(move_channels(lowering, false, initial, n_initial, states));
     r->outputs = kpar_arena_alloc(lowering->arena, (size_t)r->time * sizeof *r->outputs);
     KPAR_TRY(read_mask(lowering, r, mask));
-    KPAR_TRY(add_cells(lowering, r, initial, n_initial, x));
-    return mask_outputs(lowering, r);
+    KPAR_TRY(add_cells(lowering, r, states, n_initial, x));
+    KPAR_TRY(mask_outputs(lowering, r));
+    if (!first) return KPAR_OK;
+    KPAR_TRY(move_channels(lowering, true, r->outputs, r->time, r->outputs));
+    return move_channels(lowering, true, r->state, r->n_states, r->state);
 }
 
 /* What the layer gives besides its states. */
@@ -328,8 +347,7 @@ KPAR_LAYER(bidirectional)
     int n;
     const given in = read_given(lowering, inputs, n_inputs);
     for (int i = 0; i < 2; i++) KPAR_TRY(run_direction(lowering, &in, i, &r[i], &y[i]));
-    if (r[0].sequences != r[1].sequences || r[0].states != r[1].states ||
-        r[0].backwards == r[1].backwards)
+    if (r[0].sequences != r[1].sequences || r[0].states != r[1].states || r[0].backwards == r[1].backwards)
         return kpar_fail(KPAR_EFORMAT, "%s: expected layers of both directions that return the same",
                          lowering->owner);
     KPAR_TRY(merge(lowering, y, output, &n));

@@ -206,7 +206,7 @@ static kpar_status call_inputs(kpar_lowering *lowering, const kpar_call *call, k
     return given_masks(lowering, call, masks);
 }
 
-static kpar_status channels_first(const kpar_lowering *lowering, bool *first)
+kpar_status kpar_lower_channels_first(const kpar_lowering *lowering, bool *first)
 {
     const char *format;
     KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "data_format", "channels_last",
@@ -225,7 +225,7 @@ static kpar_status lower_images(kpar_lowering *lowering, const kpar_value_id *in
     bool first;
     kpar_value_id images = inputs[0];
     const int rank = kpar_lower_shape(lowering, images)->rank;
-    KPAR_TRY(channels_first(lowering, &first));
+    KPAR_TRY(kpar_lower_channels_first(lowering, &first));
     if (first && rank > 2) KPAR_TRY(kpar_lower_move(lowering, 1, rank - 1, images, &images));
     KPAR_TRY(lowering->layer->row->lower(lowering, n_inputs == 1 ? &images : inputs, n_inputs, output));
     if (!first || rank <= 2 || kpar_lower_shape(lowering, *output)->rank != rank) return KPAR_OK;

@@ -211,6 +211,8 @@ const kpar_layer *kpar_lower_inner(const kpar_lowering *lowering, const char *ar
 kpar_status kpar_lower_enter(kpar_lowering *lowering, const kpar_layer *layer,
                              kpar_frame *outer) KPAR_MUST_USE;
 void kpar_lower_leave(kpar_lowering *lowering, const kpar_frame *outer);
+/* lower.c: the argument data_format. */
+kpar_status kpar_lower_channels_first(const kpar_lowering *lowering, bool *first) KPAR_MUST_USE;
 /* lower.c: what the current layer makes of these inputs, images with their channels wherever it has them. */
 kpar_status kpar_lower_layer(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
                              kpar_value_id *outputs) KPAR_MUST_USE;

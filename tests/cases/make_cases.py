@@ -911,6 +911,18 @@ def categories_and_sizes(rng):
                 x={"words": classes(rng, 5, 3), "signal": features(rng, 3), "image": features(rng, 6, 4, 2)})
 
 
+def recurrent_channels_first(rng):
+    """ConvLSTM of images with their channels first: states passed on, masks, backwards, both directions"""
+    image, masked = layers.Input((3, 2, 4, 5), name="image"), layers.Input((3,), dtype="bool", name="m")
+    one, *states = layers.ConvLSTM2D(3, 2, data_format="channels_first", return_sequences=True, return_state=True)(image, mask=masked)
+    one = layers.ConvLSTM2D(3, 3, padding="same", data_format="channels_first", go_backwards=True)(one, initial_state=states)
+    two = layers.Bidirectional(layers.ConvLSTM2D(2, (2, 3), data_format="channels_first", return_sequences=True))(image)
+    flat = layers.Concatenate()([layers.Flatten()(part) for part in (one, two)])
+    model = keras.Model({"image": image, "m": masked}, layers.Dense(3, activation="softmax")(flat))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 3),
+                x={"image": features(rng, 3, 2, 4, 5), "m": of_lengths(rng, 3, np.ones((ROWS, 3), dtype="int32"))})
+
+
 def moved_images(rng):
     """images that are turned, zoomed and shifted by numbers that are drawn from ranges of one number, looked up and filled in all ways"""
     image = layers.Input((6, 5, 2))
@@ -1139,11 +1151,11 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
          masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
-         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, moved_images, tables_and_pairs,
+         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, recurrent_channels_first, moved_images, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes, loss_of_numbers]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
+DEFLATED = [recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
 
 
 # What Keras does with a case.

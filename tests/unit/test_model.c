@@ -1114,8 +1114,8 @@ START_TEST(what_is_not_supported_is_named_with_file_layer_and_argument)
         {ONE_OF("3, 4, 2", "ConvLSTM1D", "{\"filters\": 2, \"kernel_size\": 5}"),
          "layer_1|smaller than its kernel", KPAR_EFORMAT},
         {ONE_OF("3, 2, 4", "ConvLSTM1D",
-                "{\"filters\": 2, \"kernel_size\": 1, \"data_format\": \"channels_first\"}"),
-         "layer_1|data_format|channels_first", KPAR_EUNSUPPORTED},
+                "{\"filters\": 2, \"kernel_size\": 1, \"data_format\": \"first\"}"),
+         "layer_1|data_format|channels_first", KPAR_EFORMAT},
         {ONE_OF("3, 2", "LSTMCell", "{\"units\": 2}"), "layer_1|LSTMCell|RNN", KPAR_EUNSUPPORTED},
         {"{\"layers\": [" INPUT("3, 2") LAYER("Masking", "{}", "0")
              LAYER("BatchNormalization", "{\"axis\": 1}",
