@@ -26,19 +26,18 @@ static kpar_array row_of(const kpar_value *v)
     return row;
 }
 
-static void look_at(const kpar_graph *g, ports *p)
+static void look_at(const kpar_plan *plan, kpar_mode mode, ports *p)
 {
+    const kpar_graph *g = kpar_plan_graph(plan, mode);
+    if (!g) return;
     for (size_t i = 0; i < g->n_values; i++) {
         const kpar_value *v = &g->values[i];
         if (v->source == KPAR_FROM_FEATURE) p->inputs[v->index] = row_of(v);
         if (v->source == KPAR_FROM_LABEL) p->outputs[v->index] = row_of(v);
     }
-    for (size_t i = 0; i < g->n_ops; i++) {
-        const kpar_op *op = &g->ops[i];
-        if (op->kind != KPAR_OP_CROSS_ENTROPY || !op->attributes.sparse) continue;
-        const kpar_value *labels = &g->values[op->inputs[1]], *logits = &g->values[op->inputs[0]];
-        if (labels->source == KPAR_FROM_LABEL)
-            p->classes[labels->index] = logits->shape.dims[logits->shape.rank - 1].size;
+    for (int i = 0; i < p->n_outputs; i++) {
+        const int64_t classes = kpar_plan_label_ranges(plan, mode)[i].classes;
+        if (classes) p->classes[i] = classes;
     }
 }
 
@@ -62,8 +61,7 @@ kpar_status kpar_random_data_open(const kpar_settings *s, const kpar_trainer *tr
     p.outputs = kpar_alloc_zeroed((size_t)p.n_outputs + 1, sizeof *p.outputs);
     p.classes = kpar_alloc_zeroed((size_t)p.n_outputs + 1, sizeof *p.classes);
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
-        if (kpar_plan_graph(kpar_trainer_plan(trainer), (kpar_mode)mode))
-            look_at(kpar_plan_graph(kpar_trainer_plan(trainer), (kpar_mode)mode), &p);
+        look_at(kpar_trainer_plan(trainer), (kpar_mode)mode, &p);
     kpar_status status = kpar_dataset_random((uint64_t)s->seed, rows, p.inputs, p.n_inputs, p.outputs,
                                              p.classes, p.n_outputs, dataset);
     kpar_free(p.inputs);
