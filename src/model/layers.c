@@ -60,6 +60,8 @@ static const kpar_layer_row rows[] = {
      .lower = kpar_layer_gaussian_dropout, .mask = kpar_mask_first},
     {"AlphaDropout", "dropout that keeps mean and variance", "rate seed noise_shape", "",
      .lower = kpar_layer_alpha_dropout, .mask = kpar_mask_first},
+    {"StochasticDepth", "zeroes a share of the samples while training (of keras.applications)", "drop_path_rate", "",
+     .lower = kpar_layer_stochastic_depth, .mask = kpar_mask_first},
     {"LayerScale", "times a weight for each channel (of keras.applications)", "init_values projection_dim",
      "", .lower = kpar_layer_layer_scale, .mask = kpar_mask_first},
     {"CustomScaleLayer", "the first input plus the second, scaled (of keras.applications)", "scale", "",

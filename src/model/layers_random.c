@@ -22,11 +22,11 @@ kpar_status kpar_lower_uniform(kpar_lowering *lowering, const char *stream, kpar
 }
 
 /* The argument `key`, a share below 1, or up to 1 where `all` may be dropped. */
-static kpar_status read_rate(const kpar_lowering *lowering, bool all, double *rate)
+static kpar_status read_rate(const kpar_lowering *lowering, const char *key, bool all, double *rate)
 {
-    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "rate", 0.5, rate));
+    KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, key, 0.5, rate));
     if (*rate >= 0 && (all ? *rate <= 1 : *rate < 1)) return KPAR_OK;
-    return kpar_fail(KPAR_EFORMAT, "%s: argument 'rate' is %g, expected 0 to 1", lowering->owner, *rate);
+    return kpar_fail(KPAR_EFORMAT, "%s: argument '%s' is %g, expected 0 to 1", lowering->owner, key, *rate);
 }
 
 /* The argument 'noise_shape': elements along a dimension of size 1 share a number. */
@@ -89,7 +89,7 @@ KPAR_LAYER(dropout)
     double rate;
     kpar_shape noise = *kpar_lower_shape(lowering, inputs[0]);
     (void)n_inputs;
-    KPAR_TRY(read_rate(lowering, true, &rate));
+    KPAR_TRY(read_rate(lowering, "rate", true, &rate));
     KPAR_TRY(read_noise_shape(lowering, &noise));
     KPAR_TRY(drop(lowering, "", rate, noise, inputs[0], output));
     return passed_on(lowering, inputs[0], output);
@@ -101,10 +101,21 @@ KPAR_LAYER(spatial_dropout)
     double rate;
     const kpar_shape shape = *kpar_lower_shape(lowering, inputs[0]);
     (void)n_inputs;
-    KPAR_TRY(read_rate(lowering, true, &rate));
+    KPAR_TRY(read_rate(lowering, "rate", true, &rate));
     const unsigned spatial = ((1u << (shape.rank - 1)) - 1) & ~1u;
     KPAR_TRY(drop(lowering, "", rate, kpar_lower_kept(shape, spatial), inputs[0], output));
     return passed_on(lowering, inputs[0], output);
+}
+
+/* Whole samples: what is left of a branch is a network less deep. */
+KPAR_LAYER(stochastic_depth)
+{
+    double rate;
+    const kpar_shape shape = *kpar_lower_shape(lowering, inputs[0]);
+    (void)n_inputs;
+    KPAR_TRY(read_rate(lowering, "drop_path_rate", false, &rate));
+    return drop(lowering, "", rate, kpar_lower_kept(shape, ((1u << shape.rank) - 1) & ~1u), inputs[0],
+                output);
 }
 
 /* `formula` of x and normal numbers of mean 0 for each element, by G. E. P. Box and M. E. Muller, "A note on the
@@ -151,7 +162,7 @@ KPAR_LAYER(gaussian_dropout)
 {
     double rate;
     (void)n_inputs;
-    KPAR_TRY(read_rate(lowering, false, &rate));
+    KPAR_TRY(read_rate(lowering, "rate", false, &rate));
     return add_noise(lowering, sqrt(rate / (1 - rate)), multiplied, inputs[0], output);
 }
 
@@ -163,7 +174,7 @@ KPAR_LAYER(alpha_dropout)
     kpar_shape noise = *kpar_lower_shape(lowering, inputs[0]);
     (void)n_inputs;
     *output = inputs[0];
-    KPAR_TRY(read_rate(lowering, false, &rate));
+    KPAR_TRY(read_rate(lowering, "rate", false, &rate));
     KPAR_TRY(read_noise_shape(lowering, &noise));
     if (rate == 0 || lowering->mode != KPAR_MODE_TRAIN) return passed_on(lowering, inputs[0], output);
     KPAR_TRY(kpar_lower_real(lowering, inputs[0], &both[0]));

@@ -280,6 +280,7 @@ KPAR_LAYER(elu);
 KPAR_LAYER(softmax);
 KPAR_LAYER(dropout);
 KPAR_LAYER(spatial_dropout);
+KPAR_LAYER(stochastic_depth);
 KPAR_LAYER(gaussian_noise);
 KPAR_LAYER(gaussian_dropout);
 KPAR_LAYER(alpha_dropout);

@@ -478,15 +478,15 @@ def transposed_kinds(rng):
 
 
 def applied_layers(rng):
-    """layers of keras.applications: Normalization adapted to data and given, LayerScale, CustomScaleLayer; Softmax over other dimensions
+    """layers of keras.applications: Normalization adapted to data and given, LayerScale, StochasticDepth, CustomScaleLayer; Softmax over other dimensions
     and several; SpatialDropout, noise and AlphaDropout of rate 0"""
-    from keras.src.applications.convnext import LayerScale
+    from keras.src.applications.convnext import LayerScale, StochasticDepth
     from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
     x, ids = layers.Input((4, 6), name="x"), layers.Input((4,), dtype="int32", name="ids")
     adapted, given = layers.Normalization(axis=[1, 2]), layers.Normalization(axis=1, mean=[0.1, 0.2, 0.3, 0.4], variance=[1, 2, 3, 4])
     adapted.adapt(features(rng, 4, 6))
     h = layers.Dense(6, activation="tanh")(layers.SpatialDropout1D(0.0)(adapted(given(x))))
-    h = layers.GaussianNoise(0.0)(CustomScaleLayer(0.3)([h, LayerScale(0.5, 6)(layers.Dense(6)(h))]))
+    h = layers.GaussianNoise(0.0)(CustomScaleLayer(0.3)([h, StochasticDepth(0.0)(LayerScale(0.5, 6)(layers.Dense(6)(h)))]))
     a = layers.GaussianDropout(0.0)(layers.Softmax(axis=1)(h))
     b = layers.AlphaDropout(0.0)(layers.Softmax(axis=[1, 2])(layers.Dense(6)(h)))
     c = layers.Softmax(axis=-1)(layers.Reshape((4, 6))(layers.Dense(24)(layers.Flatten()(h))))

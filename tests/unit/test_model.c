@@ -893,6 +893,24 @@ START_TEST(images_are_changed_only_while_training)
 }
 END_TEST
 
+START_TEST(stochastic_depth_drops_whole_samples)
+{
+    static const double whole[] = {1, 2, 3, 4}, twice[] = {2, 4, 6, 8}, none[PIXELS];
+    const char *layer = LAYER("StochasticDepth", "{\"drop_path_rate\": 0.5}", "0");
+    double changed[IMAGES][PIXELS];
+    int dropped = 0;
+    change_images(layer, KPAR_MODE_TRAIN, changed);
+    for (int k = 0; k < IMAGES; k++) {
+        const bool is_dropped = same_pixels(changed[k], none);
+        ck_assert_msg(is_dropped || same_pixels(changed[k], twice), "image %d begins with %g", k, changed[k][0]);
+        dropped += is_dropped;
+    }
+    ck_assert_msg(dropped > 0 && dropped < IMAGES, "%d of %d dropped", dropped, IMAGES);
+    change_images(layer, KPAR_MODE_EVALUATE, changed);
+    ck_assert(same_pixels(changed[0], whole));
+}
+END_TEST
+
 START_TEST(changes_of_images_without_a_formula_are_refused_while_training_alone)
 {
     static const char *const names[] = {"RandomPerspective", "RandomErasing", "MixUp", "RandAugment"};
@@ -1514,6 +1532,7 @@ static Suite *suite(void)
     tcase_add_test(t, integer_inputs_become_real_where_a_layer_computes_with_them);
     tcase_add_test(t, layers_of_noise_have_the_moments_that_they_say);
     tcase_add_test(t, images_are_changed_only_while_training);
+    tcase_add_test(t, stochastic_depth_drops_whole_samples);
     tcase_add_test(t, changes_of_images_without_a_formula_are_refused_while_training_alone);
     tcase_add_test(t, weights_of_attention_are_dropped_only_while_training);
     tcase_add_test(t, dropout_draws_by_layer_and_call_and_only_while_training);
