@@ -202,11 +202,6 @@ KPAR_LAYER(batch_normalization)
     counted c;
     moving means, variances;
     KPAR_TRY(begin(lowering, inputs, n_inputs, &epsilon, 1e-3, &x, &shape));
-    if (shape.dims[0].size != 1)
-        return kpar_fail(KPAR_EUNSUPPORTED,
-                         "%s: is given several steps of each row, as within a model of TimeDistributed; put "
-                         "it into a TimeDistributed of its own",
-                         lowering->owner);
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "momentum", 0.99, &momentum));
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "axis", -1, &axis));
     KPAR_TRY(kpar_lower_dim(lowering, axis, shape.rank, &dim));

@@ -64,28 +64,29 @@ static kpar_shape as_steps(kpar_shape rows, int64_t time)
     return shape;
 }
 
-/* Step by step, for layers that mix the rows of what they are given. */
-static kpar_status each_step(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
+kpar_status kpar_lower_each_step(kpar_lowering *lowering, kpar_value_id rows, kpar_value_id *output)
 {
-    const kpar_shape shape = *kpar_lower_shape(lowering, x);
-    const int64_t time = shape.dims[1].size;
-    int64_t start[KPAR_MAX_RANK] = {0}, stop[KPAR_MAX_RANK];
-    kpar_value_id *steps = kpar_arena_alloc(lowering->arena, (size_t)time * sizeof *steps);
-    for (int i = 0; i < KPAR_MAX_RANK; i++) stop[i] = KPAR_TO_END;
+    const int64_t time = kpar_lower_shape(lowering, rows)->dims[0].size;
+    const kpar_shape shape = as_steps(*kpar_lower_shape(lowering, rows), time);
+    kpar_value_id *steps = kpar_arena_alloc(lowering->arena, (size_t)time * sizeof *steps), x;
+    if (lowering->masks[0] >= 0)
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: is given a mask and several steps of each row",
+                         lowering->owner);
+    KPAR_TRY(kpar_build_reshape(lowering->graph, shape, rows, &x));
     for (int64_t t = 0; t < time; t++) {
         kpar_value_id step, outputs[KPAR_CALL_OUTPUTS];
         kpar_shape one = shape;
-        start[1] = t;
-        stop[1] = t + 1;
         one.dims[1].size = 1;
         kpar_lower_part(lowering, NULL);
-        KPAR_TRY(kpar_build_slice(lowering->graph, start, stop, x, &step));
+        KPAR_TRY(kpar_lower_cut(lowering, 1, t, t + 1, x, &step));
         KPAR_TRY(kpar_build_reshape(lowering->graph, as_rows(one), step, &step));
         KPAR_TRY(kpar_lower_layer(lowering, &step, 1, outputs));
         KPAR_TRY(kpar_build_reshape(lowering->graph, as_steps(*kpar_lower_shape(lowering, outputs[0]), 1),
                                     outputs[0], &steps[t]));
     }
-    return kpar_build_concat(lowering->graph, 1, steps, (int)time, output);
+    KPAR_TRY(kpar_build_concat(lowering->graph, 1, steps, (int)time, output));
+    return kpar_build_reshape(lowering->graph, as_rows(*kpar_lower_shape(lowering, *output)), *output,
+                              output);
 }
 
 static kpar_status all_steps(kpar_lowering *lowering, kpar_value_id x, kpar_value_id *output)
@@ -125,8 +126,7 @@ KPAR_LAYER(time_distributed)
     KPAR_TRY(kpar_lower_enter(lowering, layer, &outer));
     if (masked && layer->row->call_arguments && kpar_has_word(layer->row->call_arguments, "mask"))
         return kpar_fail(KPAR_EUNSUPPORTED, "%s: is given a mask within TimeDistributed", lowering->owner);
-    KPAR_TRY(layer->row->mixes_rows ? each_step(lowering, inputs[0], output)
-                                    : all_steps(lowering, inputs[0], output));
+    KPAR_TRY(all_steps(lowering, inputs[0], output));
     kpar_lower_leave(lowering, &outer);
     return KPAR_OK;
 }

@@ -236,6 +236,8 @@ kpar_status kpar_lower_layer(kpar_lowering *lowering, const kpar_value_id *input
                              kpar_value_id *outputs)
 {
     const kpar_layer_row *row = lowering->layer->row;
+    if (row->mixes_rows && n_inputs == 1 && kpar_lower_shape(lowering, inputs[0])->dims[0].size > 1)
+        return kpar_lower_each_step(lowering, inputs[0], outputs);
     return (row->images ? lower_images : row->lower)(lowering, inputs, n_inputs, outputs);
 }
 

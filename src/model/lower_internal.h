@@ -213,6 +213,10 @@ kpar_status kpar_lower_enter(kpar_lowering *lowering, const kpar_layer *layer,
 void kpar_lower_leave(kpar_lowering *lowering, const kpar_frame *outer);
 /* lower.c: the argument data_format. */
 kpar_status kpar_lower_channels_first(const kpar_lowering *lowering, bool *first) KPAR_MUST_USE;
+/* What the current layer, which mixes rows, makes of several steps of each row (steps · batch, ...): of one step after the
+ * other. */
+kpar_status kpar_lower_each_step(kpar_lowering *lowering, kpar_value_id rows,
+                                 kpar_value_id *output) KPAR_MUST_USE;
 /* lower.c: what the current layer makes of these inputs, images with their channels wherever it has them. */
 kpar_status kpar_lower_layer(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
                              kpar_value_id *outputs) KPAR_MUST_USE;

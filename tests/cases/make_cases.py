@@ -777,6 +777,20 @@ def models_in_time(rng):
                 x={"image": features(rng, 3, 6, 6, 2), "words": of_lengths(rng, 3, rng.integers(1, 12, size=(ROWS, 3)).astype("int32"))})
 
 
+def models_normalized_in_time(rng):
+    """BatchNormalization in models within TimeDistributed: statistics of each step by itself, moving averages from step to step"""
+    x, picture, inside = layers.Input((3, 4, 4, 2)), layers.Input((4, 4, 2)), layers.Input((3,))
+    normal = layers.BatchNormalization(momentum=0.8, epsilon=0.01)
+    small = layers.Activation("tanh")(normal(layers.Conv2D(3, 2, use_bias=False)(picture)))
+    small = keras.Model(inside, normal_rows(inside))(layers.GlobalAveragePooling2D()(small))
+    seen = layers.TimeDistributed(keras.Model(picture, small))(x)
+    model = keras.Model(x, layers.Dense(4, activation="softmax")(layers.GRU(4)(normal_rows(seen))))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.1)), x=features(rng, 3, 4, 4, 2), y=classes(rng, 4))
+
+
+def normal_rows(x): return layers.BatchNormalization(momentum=0.7, epsilon=0.02)(layers.Dense(5)(x))
+
+
 def models_at_the_end(rng):
     """outputs of models within: of the first and the second call of a Functional, whose calls Keras counts from 1 there, and of a Sequential"""
     x, inside = layers.Input((6,)), layers.Input((6,))
@@ -1150,12 +1164,12 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
          applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_at_the_end, attention_masks, language_model, many_classes,
+         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_normalized_in_time, models_at_the_end, attention_masks, language_model, many_classes,
          spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, recurrent_channels_first, moved_images, tables_and_pairs,
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes, loss_of_numbers]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
+DEFLATED = [recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_normalized_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
 
 
 # What Keras does with a case.
