@@ -365,7 +365,11 @@ def optimizer(rng):
         lambda: optimizers.Adam(rate, amsgrad=chance(rng, 0.3), epsilon=pick(rng, 1e-7, 1e-3), **common), lambda: optimizers.AdamW(rate, **{"weight_decay": 0.02, **common}),
         lambda: optimizers.RMSprop(rate, momentum=pick(rng, 0.0, 0.5), centered=chance(rng, 0.5), **common), lambda: optimizers.Adagrad(rate, **common),
         lambda: optimizers.Adadelta(rate, **common), lambda: optimizers.Adamax(rate, **common), lambda: optimizers.Nadam(rate, **common), lambda: optimizers.Lamb(rate, **common),
-        lambda: optimizers.Adafactor(rate, **common), lambda: optimizers.Ftrl(rate, l1_regularization_strength=pick(rng, 0.0, 0.01), **common), lambda: optimizers.Lion(rate, **common))()
+        lambda: optimizers.Adafactor(rate, **common), lambda: optimizers.Ftrl(rate, l1_regularization_strength=pick(rng, 0.0, 0.01), **common), lambda: optimizers.Lion(rate, **common),
+        lambda: optimizers.ScheduleFreeAdamW(rate, warmup_steps=pick(rng, 0, 2), **common),
+        lambda: optimizers.Muon(rate, nesterov=chance(rng, 0.5), rms_rate=pick(rng, 0.2, None), exclude_layers=pick(rng, None, ["out", r"_\d*[02468]/"]), **common),
+        lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD(rate, momentum=0.9), {
+            r".*_\d*[13579]/.*": optimizers.Adam(rate, **common), r"[a-z]+/\w*bias": optimizers.Nadam(rate, **common)})))()
 
 
 def randomize(model, rng):
