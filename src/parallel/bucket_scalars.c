@@ -21,6 +21,19 @@ static bool joins(const kpar_graph *g, const kpar_op *op)
     return v->op >= 0 && g->ops[v->op].kind != KPAR_OP_ACCUMULATE && v->shape.rank == 0;
 }
 
+/* Values that the guard of the update is made of: its sum is taken while backward passes run, and does not wait for what
+ * comes of them. */
+static bool *find_guard(const kpar_graph *g)
+{
+    bool *guard = kpar_alloc_zeroed(g->n_values + 1, sizeof *guard);
+    for (size_t i = 0; i < g->n_outputs; i++)
+        if (g->outputs[i].kind == KPAR_OUTPUT_GUARD) guard[g->outputs[i].value] = true;
+    for (size_t i = g->n_ops; i-- > 0;)
+        for (int k = 0; k < g->ops[i].n_inputs; k++)
+            if (g->ops[i].n_outputs > 0 && guard[g->ops[i].outputs[0]]) guard[g->ops[i].inputs[k]] = true;
+    return guard;
+}
+
 static int both_stages(int a, int b)
 {
     if (a == NO_STAGE || a == b) return b;
@@ -79,10 +92,11 @@ static size_t place_ops(const kpar_graph *g, placed_op *ops)
 {
     int *depths = kpar_alloc_zeroed(g->n_values + 1, sizeof *depths), *stages = find_stages(g);
     int *sent = kpar_alloc_zeroed(count_channels(g) + 1, sizeof *sent);
+    bool *guard = find_guard(g);
     size_t n = 0;
     for (size_t i = 0; i < g->n_ops; i++) {
         const kpar_op *op = &g->ops[i];
-        placed_op placed = {.op = (kpar_op_id)i, .joins = joins(g, op)};
+        placed_op placed = {.op = (kpar_op_id)i, .joins = joins(g, op) && !guard[op->outputs[0]]};
         if (op->phase != KPAR_PHASE_UPDATE) continue;
         for (int k = 0; k < op->n_inputs; k++)
             if (depths[op->inputs[k]] > placed.depth) placed.depth = depths[op->inputs[k]];
@@ -95,6 +109,7 @@ static size_t place_ops(const kpar_graph *g, placed_op *ops)
     kpar_free(depths);
     kpar_free(stages);
     kpar_free(sent);
+    kpar_free(guard);
     return n;
 }
 

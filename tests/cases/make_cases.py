@@ -146,6 +146,13 @@ def opt_multi(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizer), x=features(rng, 6), y=classes(rng, 5))
 
 
+def opt_clip_together(rng):
+    """the norm of all gradients, of weights that tensor ranks cut and of some that they have whole; a loss that they have parts of"""
+    model = keras.Sequential([layers.Input((6,)), layers.Dense(8, activation="relu"), layers.LayerNormalization(), layers.Dense(6, activation="tanh"),
+                              layers.LayerNormalization(), layers.Dense(4, activation="sigmoid")])
+    return dict(model=compiled(model, "binary_crossentropy", optimizers.SGD(0.1, global_clipnorm=0.1), metrics=None), x=features(rng, 6), y=classes(rng, 2, 4).astype("float32"))
+
+
 def opt_schedule_free(rng):
     """ScheduleFreeAdamW with warm-up and weight decay; weights that the loss does not depend on"""
     x = layers.Input((12,))
@@ -1159,7 +1166,7 @@ def loss_of_numbers(rng):
 
 
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
-         opt_sgd_nesterov, opt_muon, opt_multi, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
+         opt_sgd_nesterov, opt_muon, opt_multi, opt_clip_together, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
@@ -1169,7 +1176,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes, loss_of_numbers]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_normalized_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
+DEFLATED = [opt_clip_together, recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_normalized_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
 
 
 # What Keras does with a case.
