@@ -57,7 +57,9 @@ static kpar_status set_learning_rate(const kpar_settings *s, json_t *root)
         json_object_set_new(compile, "optimizer", spell_out(json_string_value(optimizer)));
         optimizer = json_object_get(compile, "optimizer");
     }
-    json_t *config = json_object_get(optimizer, "config");
+    json_t *config = json_object_get(optimizer, "config"),
+           *inner = json_object_get(json_object_get(config, "inner_optimizer"), "config");
+    if (inner) config = inner;
     if (json_is_object(config) &&
         json_object_set_new(config, "learning_rate", json_real(s->learning_rate)) == 0)
         return KPAR_OK;

@@ -88,8 +88,7 @@ static void print_op(kpar_text *text, const kpar_graph *g, const kpar_op *op)
     kpar_text_printf(text, ")");
     print_attributes(text, op);
     kpar_text_printf(text, "  # %s", kpar_phase_name(op->phase));
-    if (op->phase == KPAR_PHASE_MICROBATCH)
-        kpar_text_printf(text, " %s", kpar_part_name(op->part));
+    if (op->phase == KPAR_PHASE_MICROBATCH) kpar_text_printf(text, " %s", kpar_part_name(op->part));
     if (op->stage >= 0) kpar_text_printf(text, " stage %d", op->stage);
     if (*op->layer) kpar_text_printf(text, " '%s'", op->layer);
     kpar_text_printf(text, "\n");
@@ -105,9 +104,12 @@ void kpar_graph_dump_text(const kpar_graph *graph, kpar_text *text)
                          kpar_phase_name(v->phase), v->layer);
     }
     for (size_t i = 0; i < graph->n_ops; i++) print_op(text, graph, &graph->ops[i]);
-    for (size_t i = 0; i < graph->n_states; i++)
-        kpar_text_printf(text, "state %d: %%%d -> %%%d\n", graph->states[i].variable, graph->states[i].value,
-                         graph->states[i].next);
+    for (size_t i = 0; i < graph->n_states; i++) {
+        const kpar_state *s = &graph->states[i];
+        kpar_text_printf(text, "state %d: %%%d -> %%%d", s->variable, s->value, s->next);
+        if (s->place >= 0) kpar_text_printf(text, " at %d", s->place);
+        kpar_text_printf(text, "\n");
+    }
     for (size_t i = 0; i < graph->n_outputs; i++)
         kpar_text_printf(text, "%s %d: %%%d\n", output_names[graph->outputs[i].kind], graph->outputs[i].index,
                          graph->outputs[i].value);

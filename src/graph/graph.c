@@ -209,15 +209,21 @@ kpar_value_id kpar_graph_next_state(const kpar_graph *graph, kpar_value_id value
 
 void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id next)
 {
+    kpar_graph_set_state_at(graph, value, next, -1);
+}
+
+void kpar_graph_set_state_at(kpar_graph *graph, kpar_value_id value, kpar_value_id next, int place)
+{
     const kpar_value *v = &graph->values[value];
     int *known = room_for(&graph->known.states, &graph->known.states_capacity, (size_t)value);
-    if (*known) {
-        graph->states[*known - 1].next = next;
-        return;
-    }
-    *known = (int)graph->n_states + 1;
+    for (size_t i = *known ? (size_t)*known - 1 : graph->n_states; i < graph->n_states; i++)
+        if (graph->states[i].value == value && graph->states[i].place == place) {
+            graph->states[i].next = next;
+            return;
+        }
+    if (!*known) *known = (int)graph->n_states + 1;
     KPAR_PUSH(graph->states, graph->n_states, graph->states_capacity) =
-        (kpar_state){v->index, value, next, v->source == KPAR_FROM_COPY};
+        (kpar_state){v->index, value, next, v->source == KPAR_FROM_COPY, place};
 }
 
 void kpar_graph_add_output(kpar_graph *graph, kpar_output_kind kind, int index, kpar_value_id value)

@@ -134,7 +134,7 @@ typedef struct kpar_value {
     X(uint64_t, key, UINT64, )     /* random */                                                              \
     X(bool, sparse, BOOL, )        /* cross_entropy: labels are class numbers */                             \
     X(kpar_axis, mesh_axis, INT, ) /* collectives */                                                         \
-    X(int, peer, INT, )            /* send, receive: the other end's place in the pipeline */                                \
+    X(int, peer, INT, )            /* send, receive: the other end's place in the pipeline */                \
     X(int, channel, INT, )         /* send, receive: number of the transfer */                               \
     X(bool, accumulate, BOOL, )    /* emitted kernels only: add to what the output holds */
 
@@ -175,6 +175,7 @@ typedef struct kpar_state {
     kpar_value_id value; /* before */
     kpar_value_id next;  /* after; == value if the step leaves it alone */
     bool copy;           /* of the variable's compute copy instead of the variable itself */
+    int place;           /* after the cut: of the ranks at this place in the pipeline alone; -1: of all */
 } kpar_state;
 
 /* A value that leaves the graph: the host reads it after a program ran, or it guards the update. */
@@ -245,6 +246,8 @@ kpar_status kpar_graph_append(kpar_graph *graph, kpar_op_kind kind, const kpar_v
 
 /* `value` is the source of a variable or of its compute copy. */
 void kpar_graph_set_state(kpar_graph *graph, kpar_value_id value, kpar_value_id next);
+/* The same for the ranks at one place in the pipeline alone, see kpar_state. */
+void kpar_graph_set_state_at(kpar_graph *graph, kpar_value_id value, kpar_value_id next, int place);
 /* What it becomes so far: `value` itself where nothing was set. */
 kpar_value_id kpar_graph_next_state(const kpar_graph *graph, kpar_value_id value);
 void kpar_graph_add_output(kpar_graph *graph, kpar_output_kind kind, int index, kpar_value_id value);

@@ -45,8 +45,8 @@ void kpar_rebuild_end(kpar_rebuild *rebuild)
 {
     const kpar_graph *old = rebuild->old;
     for (size_t i = 0; i < old->n_states; i++)
-        kpar_graph_set_state(rebuild->graph, kpar_rebuild_source(rebuild, old->states[i].value),
-                             kpar_rebuild_source(rebuild, old->states[i].next));
+        kpar_graph_set_state_at(rebuild->graph, kpar_rebuild_source(rebuild, old->states[i].value),
+                                kpar_rebuild_source(rebuild, old->states[i].next), old->states[i].place);
     for (size_t i = 0; i < old->n_outputs; i++)
         kpar_graph_add_output(rebuild->graph, old->outputs[i].kind, old->outputs[i].index,
                               kpar_rebuild_source(rebuild, old->outputs[i].value));

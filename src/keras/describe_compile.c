@@ -193,11 +193,23 @@ static kpar_status describe_metrics(kpar_description *d, const char *what, const
     return KPAR_OK;
 }
 
+/* The optimizer itself, of one in a LossScaleOptimizer. */
+static const json_t *unwrap_optimizer(kpar_description *d, const json_t *optimizer)
+{
+    const char *name = json_string_value(json_object_get(optimizer, "class_name"));
+    const json_t *config = json_object_get(optimizer, "config"),
+                 *inner = json_object_get(config, "inner_optimizer");
+    if (!name || strcmp(name, "LossScaleOptimizer") != 0 || !inner) return optimizer;
+    d->model->loss_scaling = config;
+    return inner;
+}
+
 static kpar_status describe_optimizer(kpar_description *d, const json_t *optimizer)
 {
     int n;
     if (!optimizer || json_is_null(optimizer)) return KPAR_OK;
     const kpar_optimizer_row *rows = kpar_optimizer_rows(&n);
+    optimizer = unwrap_optimizer(d, optimizer);
     KPAR_TRY(check_known(d, "optimizer", optimizer, rows, n, sizeof *rows));
     d->model->optimizer = optimizer;
     const json_t *rate = json_object_get(json_object_get(optimizer, "config"), "learning_rate");

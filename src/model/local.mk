@@ -2,7 +2,7 @@
 libkpar_core_la_SOURCES += \
 	src/model/lower.h src/model/tables.h src/model/lower_internal.h src/model/lower.c src/model/lower_values.c \
 	src/model/lower_losses.c src/model/lower_metrics.c src/model/lower_update.c src/model/constraints.c \
-	src/model/regularizers.c src/model/optimizer.c src/model/optimizer.h src/model/update.c src/model/hoist.c src/model/masks.c src/model/cells.c src/model/cells.h \
+	src/model/regularizers.c src/model/loss_scaling.c src/model/optimizer.c src/model/optimizer.h src/model/update.c src/model/hoist.c src/model/masks.c src/model/cells.c src/model/cells.h \
 	src/model/layers_recurrent.c src/model/layers_wrapped.c src/model/layers_spectral.c src/model/layers.c src/model/layers_core.c \
 	src/model/layers_shape.c src/model/layers_merge.c src/model/layers_norm.c src/model/layers_spatial.c \
 	src/model/attention.c src/model/attention.h src/model/layers_attention.c src/model/layers_multi_head.c \

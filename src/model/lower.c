@@ -1,5 +1,5 @@
 /* Lowering the forward pass: sources, one layer call after the other, predictions, losses, metrics. */
-#include "model/lower_internal.h"
+#include "model/optimizer.h"
 
 #include <string.h>
 
@@ -51,9 +51,7 @@ static kpar_status add_groups(kpar_lowering *lowering)
     kpar_catalog_add_group(catalog, "", model->name);
     for (int i = 0; i < model->n_layers; i++) kpar_catalog_add_layer(catalog, &model->layers[i]);
     if (model->optimizer) {
-        const char *name;
-        KPAR_TRY(kpar_lower_optimizer_name(lowering, &name));
-        kpar_catalog_add_group(catalog, "optimizer", name);
+        KPAR_TRY(kpar_optimizer_add_groups(lowering));
     }
     return KPAR_OK;
 }
@@ -119,20 +117,6 @@ kpar_status kpar_lower_weight(kpar_lowering *lowering, const kpar_weight *weight
         }
     *value = kpar_lower_variable(lowering, index);
     return lowering->weight_rule ? lowering->weight_rule(lowering, index, value) : KPAR_OK;
-}
-
-kpar_value_id kpar_lower_step(kpar_lowering *lowering)
-{
-    int index = kpar_catalog_add(lowering->catalog, &(kpar_variable){
-                                                        .path = "optimizer/vars/0",
-                                                        .layer = "",
-                                                        .name = "iteration",
-                                                        .kind = KPAR_VARIABLE_ITERATION,
-                                                        .dtype = KPAR_I64,
-                                                        .layer_index = -1,
-                                                        .of = -1,
-                                                    });
-    return kpar_lower_variable(lowering, index);
 }
 
 /* kpar computes in float32: another policy would give another result. */

@@ -94,9 +94,8 @@ kpar_status kpar_lower_metrics(kpar_lowering *lowering) KPAR_MUST_USE;
 kpar_status kpar_lower_loss_row(kpar_lowering *lowering, int output, const kpar_loss_row **row,
                                 const json_t **config, const char **owner) KPAR_MUST_USE;
 
-/* optimizer.c: the name of the optimizer's group, "adam". */
-kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name) KPAR_MUST_USE;
-/* The loss that the gradient is taken of: times the optimizer's loss_scale_factor. */
+/* loss_scaling.c */
+/* The loss that the gradient is taken of: times the factor of loss scaling. */
 kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss,
                                    kpar_value_id *scaled) KPAR_MUST_USE;
 

@@ -1,7 +1,7 @@
 /* The total loss of a microbatch, as its share of the global batch's loss: values of rows times their weights over a
  * denominator that is a fact (it depends on data alone and is summed over the global batch before the rest of the step).
  * So gradients come out as terms of the global gradient on whatever part of the batch a rank has. */
-#include "model/lower_internal.h"
+#include "model/optimizer.h"
 
 #include <string.h>
 
@@ -259,7 +259,8 @@ static kpar_status report_losses(kpar_lowering *lowering, const part *parts, int
     int number;
     kpar_value_id sum;
     KPAR_TRY(kpar_lower_report_value(lowering, total, &number, &sum));
-    if (lowering->mode == KPAR_MODE_TRAIN) kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_GUARD, 0, sum);
+    if (lowering->mode == KPAR_MODE_TRAIN && !kpar_scaling_is_dynamic(lowering))
+        kpar_graph_add_output(lowering->graph, KPAR_OUTPUT_GUARD, 0, sum);
     kpar_lower_report(lowering, "loss", number, KPAR_WEIGH_ROWS);
     KPAR_TRY(kpar_lower_penalties(lowering, number));
     for (const part *p = parts; n > 1 && p < parts + n; p++) {

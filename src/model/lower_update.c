@@ -107,6 +107,17 @@ static void average(weight_update *w)
                                   w->weight);
 }
 
+/* Gradients that are not finite change nothing. */
+static void undo_unless_finite(weight_update *w, kpar_x start)
+{
+    kpar_expression_builder *e = w->u.e;
+    if (w->o->finite < 0) return;
+    kpar_x finite = kpar_update_input(&w->u, w->o->finite);
+    w->weight = kpar_x_select(e, finite, w->weight, start);
+    for (int s = 0; s < w->all->n; s++)
+        w->new_slots[s] = kpar_x_select(e, finite, w->new_slots[s], w->old_slots[s]);
+}
+
 /* The maps, and the states that they make: one of all that has the weight's shape. */
 static kpar_status write_states(weight_update *w)
 {
@@ -142,6 +153,7 @@ static kpar_status begin_update(weight_update *w, kpar_value_id gradient)
     w->step = kpar_update_input(&w->u, o->step);
     for (int s = 0; s < w->all->n; s++) KPAR_TRY(slot_input(w, s));
     if (!w->moves) return KPAR_OK;
+    if (o->scale >= 0) g = kpar_x_div(w->u.e, g, kpar_update_input(&w->u, o->scale));
     if (o->loss_scale != 1) g = kpar_x_div(w->u.e, g, kpar_x_constant(w->u.e, o->loss_scale));
     KPAR_TRY(kpar_regularizer_gradient(&w->u, w->variable, w->start, &g));
     take_accumulated(w, &g);
@@ -151,10 +163,12 @@ static kpar_status begin_update(weight_update *w, kpar_value_id gradient)
 
 static kpar_status end_update(weight_update *w)
 {
+    const kpar_x start = w->weight;
     w->u.lowering->graph->layer = w->layer;
     if (w->moves) KPAR_TRY(take_step(w));
     average(w);
     if (w->moves) KPAR_TRY(kpar_constrain(&w->u, w->variable, &w->weight));
+    undo_unless_finite(w, start);
     return write_states(w);
 }
 
@@ -180,20 +194,32 @@ static kpar_status begin_weight(kpar_lowering *lowering, const kpar_optimizer *o
     return begin_update(w, gradient);
 }
 
-/* What all gradients are multiplied by so that their norm together is at most the limit. Sums go from layer to layer,
- * and so from stage to stage. */
-static kpar_status clip_together(kpar_lowering *lowering, kpar_optimizer *o, weight_update *updates)
+/* The sum over the elements of all gradients; it goes from layer to layer, and so from stage to stage. -1: there are none. */
+static kpar_status sum_together(kpar_lowering *lowering, const kpar_optimizer *o, weight_update *updates,
+                                kpar_x (*term)(weight_update *w), kpar_value_id *total)
 {
     kpar_graph *g = lowering->graph;
-    kpar_value_id total = -1, sum;
+    kpar_value_id sum;
+    *total = -1;
     for (int k = 0; k < o->n_weights; k++) {
         weight_update *w = &updates[k];
         if (!w->moves) continue;
         g->layer = w->layer;
-        KPAR_TRY(kpar_update_sum_value(&w->u, kpar_x_square(w->u.e, w->gradient), KPAR_ALL_AXES, &sum));
-        if (total >= 0) KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, total, sum, &sum));
-        total = sum;
+        KPAR_TRY(kpar_update_sum_value(&w->u, term(w), KPAR_ALL_AXES, &sum));
+        if (*total >= 0) KPAR_TRY(kpar_build_binary(g, KPAR_SCALAR_ADD, *total, sum, &sum));
+        *total = sum;
     }
+    return KPAR_OK;
+}
+
+static kpar_x squared(weight_update *w) { return kpar_x_square(w->u.e, w->gradient); }
+static kpar_x not_finite(weight_update *w) { return kpar_scaling_not_finite(w->u.e, w->gradient); }
+
+/* What all gradients are multiplied by so that their norm together is at most the limit. */
+static kpar_status clip_together(kpar_lowering *lowering, kpar_optimizer *o, weight_update *updates)
+{
+    kpar_value_id total;
+    KPAR_TRY(sum_together(lowering, o, updates, squared, &total));
     if (total < 0) return KPAR_OK;
     kpar_expression_builder *e = kpar_expression_begin(1);
     kpar_x one = kpar_x_constant(e, 1), most = kpar_x_constant(e, o->clip_together);
@@ -202,15 +228,27 @@ static kpar_status clip_together(kpar_lowering *lowering, kpar_optimizer *o, wei
     return kpar_lower_apply(lowering, e, kpar_x_mul(e, most, least), &total, 1, &o->clip_factor);
 }
 
+/* What is known of all gradients only together. */
+static kpar_status look_at_all(kpar_lowering *lowering, kpar_optimizer *o, weight_update *updates)
+{
+    kpar_value_id total;
+    if (o->scale >= 0) {
+        KPAR_TRY(sum_together(lowering, o, updates, not_finite, &total));
+        if (total >= 0) KPAR_TRY(kpar_scaling_decide(lowering, o, total));
+    }
+    return o->clip_together > 0 ? clip_together(lowering, o, updates) : KPAR_OK;
+}
+
 static kpar_status take_steps(kpar_lowering *lowering, kpar_optimizer *o, const kpar_value_id *gradients,
                               weight_update *updates)
 {
+    const bool together = o->clip_together > 0 || o->scale >= 0;
     for (int k = 0; k < o->n_weights; k++) {
         KPAR_TRY(begin_weight(lowering, o, k, gradients, &updates[k]));
-        if (o->clip_together <= 0) KPAR_TRY(end_update(&updates[k]));
+        if (!together) KPAR_TRY(end_update(&updates[k]));
     }
-    if (o->clip_together <= 0) return KPAR_OK;
-    KPAR_TRY(clip_together(lowering, o, updates));
+    if (!together) return KPAR_OK;
+    KPAR_TRY(look_at_all(lowering, o, updates));
     for (int k = 0; k < o->n_weights; k++) KPAR_TRY(end_update(&updates[k]));
     return KPAR_OK;
 }
@@ -222,7 +260,8 @@ static kpar_status update_weights(kpar_lowering *lowering, kpar_optimizer *o, co
     kpar_status status = take_steps(lowering, o, gradients, updates);
     for (int k = 0; k < o->n_weights; k++)
         if (updates[k].u.e) kpar_update_end(&updates[k].u);
-    return status;
+    KPAR_TRY(status);
+    return kpar_optimizer_end(lowering, o);
 }
 
 /* Every variable that the step has not set stays as it is. */

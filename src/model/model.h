@@ -77,6 +77,7 @@ typedef struct kpar_model {
     /* compile_config; NULL where absent. `losses`, `loss_weights`, `metrics`, `weighted_metrics` have an
      * entry an output: the JSON that names the loss, a number, the JSON list of metrics (or NULL). */
     const json_t *optimizer;
+    const json_t *loss_scaling; /* config of the LossScaleOptimizer around it */
     const json_t **losses;
     double *loss_weights;
     const json_t **metrics, **weighted_metrics;

@@ -36,7 +36,7 @@ static kpar_status find_optimizer(kpar_lowering *lowering, kpar_optimizer *o)
                      model->file);
 }
 
-kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name)
+static kpar_status name_of(kpar_lowering *lowering, const char **name)
 {
     const json_t *json = lowering->model->optimizer, *config = NULL;
     const char *owner = kpar_arena_printf(lowering->arena, "%s: optimizer", lowering->model->file),
@@ -45,6 +45,16 @@ kpar_status kpar_lower_optimizer_name(kpar_lowering *lowering, const char **name
     KPAR_TRY(kpar_config_object(owner, json, &class_name, &config));
     kpar_snake_case(class_name, text, sizeof text);
     return kpar_config_string(owner, config, "name", kpar_arena_strdup(lowering->arena, text), name);
+}
+
+kpar_status kpar_optimizer_add_groups(kpar_lowering *lowering)
+{
+    const char *name, *outer, *inner = kpar_scaling_inner_group(lowering);
+    KPAR_TRY(name_of(lowering, &name));
+    KPAR_TRY(kpar_scaling_name(lowering, name, &outer));
+    kpar_catalog_add_group(lowering->catalog, "optimizer", outer);
+    if (inner) kpar_catalog_add_group(lowering->catalog, inner, name);
+    return KPAR_OK;
 }
 
 static kpar_status check_at_least(const kpar_optimizer *o, const char *key, int64_t found, int64_t least)
@@ -95,20 +105,20 @@ static kpar_status read_config(kpar_lowering *lowering, kpar_optimizer *o)
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipvalue", 0, &o->clip));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "clipnorm", 0, &o->clip_norm));
     KPAR_TRY(kpar_config_number(o->owner, o->config, "global_clipnorm", 0, &o->clip_together));
-    KPAR_TRY(kpar_config_number(o->owner, o->config, "loss_scale_factor", 1, &o->loss_scale));
+    o->loss_scale = 1; /* as in Keras, where one factor takes the place of the other */
+    if (!kpar_scaling_is_dynamic(lowering))
+        KPAR_TRY(kpar_config_number(o->owner, o->config, "loss_scale_factor", 1, &o->loss_scale));
     KPAR_TRY(read_averages(o));
     return read_accumulation(o);
 }
 
-kpar_status kpar_lower_scaled_loss(kpar_lowering *lowering, kpar_value_id loss, kpar_value_id *scaled)
+kpar_status kpar_optimizer_fixed_scale(kpar_lowering *lowering, double *factor)
 {
     kpar_optimizer o;
-    double scale;
-    *scaled = loss;
+    *factor = 1;
     if (!lowering->model->optimizer || json_is_null(lowering->model->optimizer)) return KPAR_OK;
     KPAR_TRY(find_optimizer(lowering, &o));
-    KPAR_TRY(kpar_config_number(o.owner, o.config, "loss_scale_factor", 1, &scale));
-    return scale == 1 ? KPAR_OK : kpar_build_affine(lowering->graph, loss, scale, 0, scaled);
+    return kpar_config_number(o.owner, o.config, "loss_scale_factor", 1, factor);
 }
 
 static int add_variable(kpar_lowering *lowering, kpar_optimizer *o, kpar_variable variable)
@@ -158,22 +168,26 @@ static kpar_status schedule_rate(kpar_lowering *lowering, kpar_optimizer *o, con
 /* That of the model's own optimizer is the step, which others read too. */
 static kpar_value_id iteration_of(kpar_lowering *lowering, kpar_optimizer *o)
 {
-    const kpar_variable count = {.name = "iteration", .kind = KPAR_VARIABLE_SCALAR, .dtype = KPAR_I64};
-    if (o->n_variables > 0) return kpar_lower_variable(lowering, add_variable(lowering, o, count));
-    o->n_variables = 1;
-    return kpar_lower_step(lowering);
+    const bool own = o->first_variable == kpar_scaling_variables(lowering);
+    const kpar_variable count = {
+        .name = "iteration", .kind = own ? KPAR_VARIABLE_ITERATION : KPAR_VARIABLE_SCALAR, .dtype = KPAR_I64};
+    return kpar_lower_variable(lowering, add_variable(lowering, o, count));
 }
 
-/* The iteration count and what follows from it: its next value, the rate. As in Keras, an optimizer that has nothing to
- * update counts no iterations. */
+kpar_value_id kpar_lower_step(kpar_lowering *lowering)
+{
+    kpar_optimizer own = {.group = kpar_scaling_inner_group(lowering),
+                          .first_variable = kpar_scaling_variables(lowering),
+                          .n_variables = kpar_scaling_variables(lowering)};
+    return iteration_of(lowering, &own);
+}
+
+/* The iteration count and the rate, which may follow from it. */
 static kpar_status lower_rate(kpar_lowering *lowering, kpar_optimizer *o)
 {
     kpar_graph *g = lowering->graph;
     const json_t *json = json_object_get(o->config, "learning_rate");
     o->iteration = iteration_of(lowering, o);
-    kpar_value_id next = o->iteration;
-    if (o->counts) KPAR_TRY(kpar_build_affine(g, o->iteration, 1, 1, &next));
-    kpar_graph_set_state(g, o->iteration, next);
     KPAR_TRY(kpar_lower_real(lowering, o->iteration, &o->step));
     if (json_is_object(json)) return schedule_rate(lowering, o, json);
 
@@ -214,9 +228,9 @@ kpar_x kpar_optimizer_if_updated(const kpar_optimizer *o, kpar_expression_builde
 static kpar_status lower_scalar(kpar_lowering *lowering, kpar_optimizer *o)
 {
     const kpar_optimizer_scalar *scalar = &o->row->scalar;
-    o->scalar = -1;
+    o->scalar = o->scalar_before = -1;
     if (!scalar->name) return KPAR_OK;
-    const kpar_value_id before =
+    o->scalar_before =
         kpar_lower_variable(lowering, add_variable(lowering, o,
                                                    (kpar_variable){.name = scalar->name,
                                                                    .kind = KPAR_VARIABLE_SCALAR,
@@ -231,9 +245,7 @@ static kpar_status lower_scalar(kpar_lowering *lowering, kpar_optimizer *o)
         return status;
     }
     after = kpar_optimizer_if_updated(o, e, step, after, kpar_x_input(e, 0));
-    KPAR_TRY(kpar_lower_apply(lowering, e, after, (kpar_value_id[]){before, o->step}, 2, &o->scalar));
-    kpar_graph_set_state(lowering->graph, before, o->counts ? o->scalar : before);
-    return KPAR_OK;
+    return kpar_lower_apply(lowering, e, after, (kpar_value_id[]){o->scalar_before, o->step}, 2, &o->scalar);
 }
 
 /* Leaves out dimension `without` of the weight that the variable is like so far. */
@@ -319,6 +331,7 @@ static kpar_status read_member(kpar_lowering *lowering, kpar_optimizers *o, cons
                          member->owner);
     KPAR_TRY(read_config(lowering, member));
     member->loss_scale = o->all[0].loss_scale;
+    member->scale = member->finite = -1;
     return name_group(lowering, o, number);
 }
 
@@ -328,6 +341,7 @@ static kpar_status read_optimizers(kpar_lowering *lowering, kpar_optimizers *o)
     kpar_optimizer own;
     KPAR_TRY(find_optimizer(lowering, &own));
     KPAR_TRY(read_config(lowering, &own));
+    KPAR_TRY(kpar_scaling_begin(lowering, &own));
     kpar_optimizer_members m = {.owner = own.owner, .config = own.config, .arena = lowering->arena};
     if (own.row->members) KPAR_TRY(own.row->members(&m));
     o->n = 1 + m.n;
@@ -362,10 +376,31 @@ kpar_status kpar_optimizers_begin(kpar_lowering *lowering, kpar_optimizers *opti
     KPAR_TRY(deal_weights(lowering, optimizers));
     for (int i = 0; i < optimizers->n; i++) {
         kpar_optimizer *o = &optimizers->all[i];
-        o->first_variable = o->n_variables = i > 0 ? o[-1].n_variables : 0;
+        o->first_variable = o->n_variables = i > 0 ? o[-1].n_variables : kpar_scaling_variables(lowering);
         KPAR_TRY(lower_rate(lowering, o));
         KPAR_TRY(add_slots(lowering, o));
         KPAR_TRY(lower_scalar(lowering, o));
     }
+    return KPAR_OK;
+}
+
+/* Counts the step, if it updates anything. */
+static kpar_status count_iteration(kpar_lowering *lowering, const kpar_optimizer *o, kpar_value_id *next)
+{
+    kpar_graph *g = lowering->graph;
+    if (o->finite < 0) return kpar_build_affine(g, o->iteration, 1, 1, next);
+    KPAR_TRY(kpar_build_cast(g, KPAR_I64, o->finite, next));
+    return kpar_build_binary(g, KPAR_SCALAR_ADD, o->iteration, *next, next);
+}
+
+/* As in Keras, an optimizer that has nothing to update counts no iterations. */
+kpar_status kpar_optimizer_end(kpar_lowering *lowering, const kpar_optimizer *o)
+{
+    kpar_value_id next;
+    lowering->graph->layer = "";
+    if (!o->counts) return KPAR_OK;
+    KPAR_TRY(count_iteration(lowering, o, &next));
+    kpar_graph_set_state(lowering->graph, o->iteration, next);
+    if (o->scalar >= 0) kpar_graph_set_state(lowering->graph, o->scalar_before, o->scalar);
     return KPAR_OK;
 }

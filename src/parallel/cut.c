@@ -14,9 +14,15 @@ typedef struct cutting {
     kpar_rebuild r;
     int n_transfers;
     kpar_value_id *received; /* [old value * stages + stage]: the new value there, -1: not yet */
-    int *homes;              /* by old value: the place in the pipeline that makes it, -1: every one */
+    int *homes;              /* by old value: the place in the pipeline that makes it, or: */
     int *variable_homes;     /* by index of a variable: likewise */
 } cutting;
+
+enum {
+    EVERYWHERE = -1, /* all make the same of the same */
+    EACH =
+        -2 /* each makes its own, of scalars that others made: [old value * stages + place] of `received` */
+};
 
 static bool takes_part(const kpar_op *op) { return op->phase == KPAR_PHASE_MICROBATCH; }
 
@@ -104,44 +110,77 @@ static kpar_status pass_on_scalar(cutting *c, kpar_value_id value, int from, int
 
 static int source_home(const cutting *c, const kpar_value *v)
 {
-    return v->phase == KPAR_PHASE_STATE ? c->variable_homes[v->index] : -1;
+    return v->phase == KPAR_PHASE_STATE ? c->variable_homes[v->index] : EVERYWHERE;
 }
 
-/* Where an op that is no microbatch's runs: with the weights and tensors that it reads, or else with the scalars. */
+static int home_of(const cutting *c, kpar_value_id old)
+{
+    const kpar_value *v = &c->old->values[old];
+    return v->op >= 0 ? c->homes[old] : source_home(c, v);
+}
+
+static bool is_optimizer_scalar(const cutting *c, const kpar_value *v)
+{
+    return v->phase == KPAR_PHASE_STATE && v->op < 0 &&
+           kpar_variable_is_optimizer_scalar(&c->options->catalog->variables[v->index]);
+}
+
+/* Where an op that is no microbatch's runs: with the weights and tensors that it reads, or else with the scalars. What it
+ * makes of them and of scalars that every place has, for these to become, each place makes for itself. */
 static int later_home(const cutting *c, const kpar_op *op)
 {
-    int of_tensors = -1, of_scalars = -1;
+    int of_tensors = EVERYWHERE, of_scalars = EVERYWHERE;
+    bool shared = false, own = false; /* reads what all have, what each has made for itself */
     for (int k = 0; k < op->n_inputs; k++) {
         const kpar_value *v = &c->old->values[op->inputs[k]];
-        const int home = v->op >= 0 ? c->homes[op->inputs[k]] : source_home(c, v);
+        const int home = home_of(c, op->inputs[k]);
         int *most = v->shape.rank > 0 || v->op < 0 ? &of_tensors : &of_scalars;
         if (home > *most) *most = home;
+        shared = shared || is_optimizer_scalar(c, v);
+        own = own || home == EACH;
     }
-    return of_tensors >= 0 ? of_tensors : of_scalars;
+    if (of_tensors >= 0) return of_tensors;
+    return own || (shared && of_scalars >= 0) ? EACH : of_scalars;
 }
 
-/* Scalars that it reads of other stages are sent to it. */
+/* A value as place `place` in the pipeline sees it: scalars of other places are sent to it. */
+static kpar_status see_from(cutting *c, kpar_value_id old, int place, kpar_value_id *seen)
+{
+    const kpar_value *v = &c->old->values[old];
+    const int from = v->op >= 0 ? c->homes[old] : EVERYWHERE;
+    kpar_value_id *there = from == EACH || place >= 0 ? at_stage(c, old, place) : NULL;
+    *seen = kpar_rebuild_source(&c->r, old);
+    if (from == EACH) *seen = *there;
+    if (v->phase != KPAR_PHASE_UPDATE || v->shape.rank > 0 || from < 0 || from == place) return KPAR_OK;
+    if (*there < 0) KPAR_TRY(pass_on_scalar(c, *seen, from, place, there));
+    *seen = *there;
+    return KPAR_OK;
+}
+
+/* The op as place `place` runs it, EVERYWHERE: as all do. */
+static kpar_status copy_later(cutting *c, kpar_op_id id, int place, kpar_op **copy)
+{
+    const kpar_op *op = &c->old->ops[id];
+    kpar_value_id *inputs = kpar_arena_alloc(c->r.graph->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
+    for (int k = 0; k < op->n_inputs; k++) KPAR_TRY(see_from(c, op->inputs[k], place, &inputs[k]));
+    kpar_rebuild_copy(&c->r, id);
+    *copy = &c->r.graph->ops[c->r.graph->n_ops - 1];
+    (*copy)->inputs = inputs;
+    return KPAR_OK;
+}
+
 static kpar_status cut_later(cutting *c, kpar_op_id id)
 {
     const kpar_op *op = &c->old->ops[id];
     const int home = later_home(c, op);
+    kpar_op *copy;
     for (int i = 0; i < op->n_outputs; i++) c->homes[op->outputs[i]] = home;
-    kpar_value_id *inputs = kpar_arena_alloc(c->r.graph->arena, ((size_t)op->n_inputs + 1) * sizeof *inputs);
-    bool *sent = kpar_arena_alloc(c->r.graph->arena, (size_t)op->n_inputs + 1);
-    for (int k = 0; k < op->n_inputs; k++) {
-        const kpar_value *v = &c->old->values[op->inputs[k]];
-        const int from = v->op >= 0 ? c->homes[op->inputs[k]] : -1;
-        sent[k] = v->phase == KPAR_PHASE_UPDATE && v->shape.rank == 0 && from >= 0 && from != home;
-        if (!sent[k]) continue;
-        kpar_value_id *there = at_stage(c, op->inputs[k], home);
-        if (*there < 0) KPAR_TRY(pass_on_scalar(c, c->r.value[op->inputs[k]], from, home, there));
-        inputs[k] = *there;
+    if (home != EACH) return copy_later(c, id, home, &copy);
+    for (int place = 0; place < c->options->cost.mesh.pipeline; place++) {
+        KPAR_TRY(copy_later(c, id, place, &copy));
+        copy->stage = place;
+        for (int i = 0; i < op->n_outputs; i++) *at_stage(c, op->outputs[i], place) = copy->outputs[i];
     }
-    kpar_rebuild_copy(&c->r, id);
-    kpar_op *copied = &c->r.graph->ops[c->r.graph->n_ops - 1];
-    for (int k = 0; k < op->n_inputs; k++)
-        if (!sent[k]) inputs[k] = copied->inputs[k];
-    copied->inputs = inputs;
     return KPAR_OK;
 }
 
@@ -171,16 +210,32 @@ static kpar_status pass_on_guards(cutting *c)
     for (size_t i = 0; i < n; i++) {
         if (g->outputs[i].kind != KPAR_OUTPUT_GUARD) continue;
         const kpar_value_id value = g->outputs[i].value;
-        const int home = c->homes[c->old->outputs[i].value];
+        const kpar_value_id old = c->old->outputs[i].value;
+        const int home = c->homes[old];
         g->outputs[i].index = home < 0 ? 0 : home;
+        if (home == EACH) g->outputs[i].value = *at_stage(c, old, 0);
         for (int place = 0; place < c->options->cost.mesh.pipeline; place++) {
-            kpar_value_id there = value;
+            kpar_value_id there = home == EACH ? *at_stage(c, old, place) : value;
             if (place == g->outputs[i].index) continue;
             if (home >= 0) KPAR_TRY(pass_on_scalar(c, value, home, place, &there));
             kpar_graph_add_output(g, KPAR_OUTPUT_GUARD, place, there);
         }
     }
     return KPAR_OK;
+}
+
+/* What each place makes for itself is its own next value. */
+static void spread_states(cutting *c)
+{
+    kpar_graph *g = c->r.graph;
+    for (size_t i = 0; i < c->old->n_states; i++) {
+        const kpar_value_id old = c->old->states[i].next;
+        if (home_of(c, old) != EACH) continue;
+        g->states[i].place = 0;
+        g->states[i].next = *at_stage(c, old, 0);
+        for (int place = 1; place < c->options->cost.mesh.pipeline; place++)
+            kpar_graph_set_state_at(g, g->states[i].value, *at_stage(c, old, place), place);
+    }
 }
 
 /* A variable becomes what is computed where it is. */
@@ -215,6 +270,7 @@ kpar_status kpar_cut(const kpar_graph *graph, const kpar_cut_options *options, k
     c.homes = kpar_arena_alloc(c.r.graph->arena, (graph->n_values + 1) * sizeof *c.homes);
     kpar_status status = cut_all(&c);
     kpar_rebuild_end(&c.r);
+    if (status == KPAR_OK) spread_states(&c);
     if (status == KPAR_OK) status = pass_on_guards(&c);
     kpar_free(c.received);
     kpar_free(c.variable_homes);

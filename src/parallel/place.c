@@ -100,14 +100,15 @@ kpar_value_id kpar_placed(kpar_placing *p, kpar_value_id old, kpar_phase reader)
     return p->r.value[old];
 }
 
-/* A sum that the update combines with a sharded weight is shared out as the weight is, for all its readers: the norm of
- * a gradient is that of its shards. */
+/* What the update combines with a sharded weight, a sum or another state, is shared out as the weight is, for all its
+ * readers: the norm of a gradient is that of its shards. */
 static kpar_status share_out(kpar_placing *p, const kpar_op *op, kpar_value_id old, kpar_value_id *value)
 {
     const kpar_graph *g = p->r.graph;
     if (op->kind != KPAR_OP_MAP || op->phase != KPAR_PHASE_UPDATE || p->meets[old] < 0 ||
         !is_sharded(p, &p->r.old->values[p->meets[old]]) ||
-        !kpar_is_sum(g->values[*value].placement[KPAR_AXIS_DATA]))
+        (!kpar_is_sum(g->values[*value].placement[KPAR_AXIS_DATA]) &&
+         g->values[*value].source != KPAR_FROM_VARIABLE))
         return KPAR_OK;
     const kpar_value_id variable = source(p, p->meets[old], KPAR_PHASE_UPDATE);
     return kpar_place_as(p, KPAR_AXIS_DATA, g->values[variable].placement[KPAR_AXIS_DATA], op->phase,

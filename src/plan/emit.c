@@ -13,6 +13,7 @@ typedef struct walk {
     bool *final;         /* by op: an accumulate that has all its microbatches */
     int *home;           /* by op: the place in the pipeline whose microbatches it needs, -1: none's */
     bool *guards;        /* by op of phase update: makes what guards the update, here or on another stage */
+    bool late_guard;     /* it is made of gradients */
     kpar_op_id *waiting; /* collectives of the update that have not started, in order */
     size_t n_waiting;
     bool last; /* backward of a stage's last microbatch is being written */
@@ -76,6 +77,7 @@ static unsigned char *find_readers(const walk *w)
 static bool stage_holds(const walk *w, const unsigned char *readers, const kpar_state *state)
 {
     const kpar_variable *v = &w->e->catalog->variables[state->variable];
+    if (!kpar_emit_has_state(w->e, state)) return false;
     if (kpar_variable_is_optimizer_scalar(v)) return true;
     const unsigned char read = readers[v->of >= 0 ? v->of : state->variable];
     const kpar_op_id maker = w->e->graph->values[state->next].op;
@@ -87,8 +89,7 @@ static void find_needed(walk *w)
     kpar_emitter *e = w->e;
     const kpar_graph *g = e->graph;
     find_homes(e, w->home);
-    for (size_t i = 0; i < g->n_ops; i++) 
-        e->needed[i] = place_of(e, g->ops[i].stage) == e->me.pipeline;
+    for (size_t i = 0; i < g->n_ops; i++) e->needed[i] = place_of(e, g->ops[i].stage) == e->me.pipeline;
     unsigned char *readers = find_readers(w);
     for (size_t i = 0; i < g->n_states; i++)
         if (stage_holds(w, readers, &g->states[i])) need(w, g->states[i].next);
@@ -112,27 +113,33 @@ static const kpar_output *own_guard(const kpar_emitter *e)
     return NULL;
 }
 
-/* Whether the op passes on what guards the update. */
-static bool sends_guard(const kpar_graph *g, const kpar_op *op)
+static bool sums_gradients(const kpar_graph *g, const kpar_op *op)
 {
-    for (size_t i = 0; op->kind == KPAR_OP_SEND && i < g->n_outputs; i++)
-        if (g->outputs[i].kind == KPAR_OUTPUT_GUARD && g->outputs[i].value == op->inputs[0]) return true;
-    return false;
+    const kpar_op_id maker = op->kind == KPAR_OP_ACCUMULATE ? g->values[op->inputs[0]].op : -1;
+    return maker >= 0 && g->ops[maker].part != KPAR_FORWARD;
 }
 
-/* The own guard and what is passed on to other stages, with all of the update that they are made of. */
+/* What guards the update, here or on another stage, with all of the update that it is made of. */
 static void find_guards(walk *w)
 {
     const kpar_graph *g = w->e->graph;
-    const kpar_output *guard = own_guard(w->e);
-    const kpar_op_id maker = guard ? g->values[guard->value].op : -1;
+    kpar_op_id *senders = kpar_alloc((g->n_ops + 1) * sizeof *senders); /* by channel */
+    for (size_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == KPAR_OP_SEND) senders[g->ops[i].attributes.channel] = (kpar_op_id)i;
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        const kpar_op_id maker = g->values[g->outputs[i].value].op;
+        if (g->outputs[i].kind == KPAR_OUTPUT_GUARD && maker >= 0) w->guards[maker] = true;
+    }
     for (size_t i = g->n_ops; i-- > 0;) {
         const kpar_op *op = &g->ops[i];
-        if (!w->e->needed[i] || op->phase != KPAR_PHASE_UPDATE) continue;
-        w->guards[i] = w->guards[i] || (kpar_op_id)i == maker || sends_guard(g, op);
-        for (int k = 0; w->guards[i] && k < op->n_inputs; k++)
+        w->guards[i] = w->guards[i] && op->phase == KPAR_PHASE_UPDATE;
+        if (!w->guards[i]) continue;
+        w->late_guard = w->late_guard || sums_gradients(g, op);
+        if (op->kind == KPAR_OP_RECEIVE) w->guards[senders[op->attributes.channel]] = true;
+        for (int k = 0; k < op->n_inputs; k++)
             if (g->values[op->inputs[k]].op >= 0) w->guards[g->values[op->inputs[k]].op] = true;
     }
+    kpar_free(senders);
 }
 
 static void count_users(kpar_emitter *e)
@@ -404,7 +411,7 @@ static kpar_status emit_schedule(walk *w)
     for (int i = 0; i < n; i++) {
         if (actions[i].part != KPAR_FORWARD && !train) continue;
         KPAR_TRY(emit_action(w, &actions[i]));
-        if (train && actions[i].part == KPAR_FORWARD && --forward == 0)
+        if (train && actions[i].part == KPAR_FORWARD && --forward == 0 && !w->late_guard)
             KPAR_TRY(emit_once(w, KPAR_PHASE_UPDATE, w->guards)); /* long before the update needs it */
     }
     w->last = false;
@@ -420,7 +427,7 @@ static kpar_status settle_states(kpar_emitter *e)
     e->phase = KPAR_PHASE_UPDATE;
     for (size_t i = 0; i < g->n_states; i++) {
         const kpar_state *s = &g->states[i];
-        if (s->next == s->value || !e->variables[s->variable].present) continue;
+        if (s->next == s->value || !e->variables[s->variable].present || !kpar_emit_has_state(e, s)) continue;
         kpar_storage from, to;
         KPAR_TRY(kpar_emit_find(e, s->value, -1, &to));
         KPAR_TRY(kpar_emit_find(e, s->next, -1, &from));
@@ -511,8 +518,7 @@ static kpar_status emit_walk(walk *w)
     kpar_emit_find_roots(e);
     KPAR_TRY(kpar_emit_find_common(e));
     KPAR_TRY(kpar_emit_variables(e));
-    for (int m = 0; m < e->microbatches; m++)
-        KPAR_TRY(emit_facts(w, m));
+    for (int m = 0; m < e->microbatches; m++) KPAR_TRY(emit_facts(w, m));
     KPAR_TRY(emit_once(w, KPAR_PHASE_FACTS, NULL));
     KPAR_TRY(emit_schedule(w));
     KPAR_TRY(emit_guard(w));

@@ -133,6 +133,11 @@ void kpar_emit_buffer_forever(kpar_emitter *e, int buffer);
 size_t kpar_emit_value_bytes(const kpar_emitter *e, kpar_value_id value);
 kpar_storage *kpar_emit_slot(kpar_emitter *e, kpar_value_id value, int microbatch);
 void kpar_emit_find_roots(kpar_emitter *e);
+/* Whether the state is one of this rank's place in the pipeline. */
+static inline bool kpar_emit_has_state(const kpar_emitter *e, const kpar_state *state)
+{
+    return state->place < 0 || state->place == e->me.pipeline;
+}
 /* Whether the one op that reads the value is the only one that reads its memory, under whatever shape. */
 bool kpar_emit_is_last_reader(const kpar_emitter *e, kpar_value_id value);
 /* Where the value is; sources are placed at first use. KPAR_EINTERNAL if it was not computed. */

@@ -144,7 +144,8 @@ static void survey_states(kpar_emitter *e)
             e->last_update[e->root[g->ops[i].inputs[k]]] = (kpar_op_id)i;
     for (size_t i = g->n_states; i-- > 0;) {
         const kpar_state *s = &g->states[i];
-        if (s->next != s->value && e->variables[s->variable].present) e->becomes[s->next] = (int)i;
+        if (s->next != s->value && e->variables[s->variable].present && kpar_emit_has_state(e, s))
+            e->becomes[s->next] = (int)i;
     }
 }
 

@@ -45,11 +45,14 @@ static kpar_status choose_teller(kpar_trainer *t, bool found, int *teller)
 static kpar_status tell_source(const kpar_trainer *t, const char *layer)
 {
     const bool known = layer && *layer;
-    return kpar_fail(KPAR_ENUMERIC,
-                     "step %lld: the loss is not finite; the first values that are not finite come from "
-                     "%s%s%s; lower the learning rate or look at the data",
-                     (long long)t->steps_done + 1, known ? "layer '" : "the loss itself", known ? layer : "",
-                     known ? "'" : "");
+    return kpar_fail(
+        KPAR_ENUMERIC,
+        "step %lld: %s; the first values that are not finite come from %s%s%s; lower the learning "
+        "rate or look at the data",
+        (long long)t->steps_done + 1,
+        t->model->loss_scaling ? "a gradient is not finite, however small the loss scale"
+                               : "the loss is not finite",
+        known ? "layer '" : "the loss itself", known ? layer : "", known ? "'" : "");
 }
 
 /* The others are inside the step. */
@@ -129,7 +132,8 @@ kpar_status kpar_trainer_step(kpar_trainer *t, kpar_mode mode, const kpar_batch 
     t->sums[values + 1] = status == KPAR_ENUMERIC;
     KPAR_TRY(kpar_comm_sum(t->comm, t->sums, values + 2));
     if (t->sums[values + 1] != 0) return explain_not_finite(t, mode, batch);
-    if (mode == KPAR_MODE_TRAIN && loss_number(t) >= 0 && !isfinite(t->sums[loss_number(t)]))
+    if (mode == KPAR_MODE_TRAIN && !t->model->loss_scaling && loss_number(t) >= 0 &&
+        !isfinite(t->sums[loss_number(t)]))
         return explain_penalty(t);
     memcpy(sums, t->sums, (size_t)values * sizeof *sums);
     if (stop) *stop = t->sums[values] != 0;

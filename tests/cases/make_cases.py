@@ -162,6 +162,27 @@ def opt_schedule_free(rng):
     return dict(model=model, x=features(rng, 12), y={"out": classes(rng, 5)})
 
 
+def scaled(inner, exponent, **more): return optimizers.LossScaleOptimizer(inner, initial_scale=2.0 ** exponent, dynamic_growth_steps=2, **more)
+
+
+def opt_scaled(rng):
+    """LossScaleOptimizer: steps that overflow and change the scale alone, and scales that grow; within it Adam, averages, all gradients clipped"""
+    inner = optimizers.Adam(0.02, use_ema=True, ema_momentum=0.7, global_clipnorm=2.0, loss_scale_factor=3.0, weight_decay=0.01)
+    model = compiled(dense_stack([8, 8, 5], activation="relu"), "sparse_categorical_crossentropy", scaled(inner, 125, name="around"))
+    return dict(model=model, x=8 * features(rng, 12), y=classes(rng, 5))
+
+
+def opt_scaled_statistics(rng):
+    """LossScaleOptimizer: BatchNormalization learns of a step that changes no weight; gradients of two steps"""
+    large, small = layers.Input((12,), name="large"), layers.Input((6,), name="small")
+    hidden = layers.BatchNormalization(momentum=0.7)(layers.Dense(4, use_bias=False, kernel_regularizer="l2")(small))
+    hidden = layers.Dropout(0.0)(layers.Concatenate()([layers.Rescaling(0.1)(layers.Dense(4, activation="relu")(large)), hidden]))
+    model = keras.Model({"large": large, "small": small}, layers.Dense(5, activation="softmax")(hidden))
+    inner = optimizers.SGD(optimizers.schedules.ExponentialDecay(0.05, 2, 0.9), gradient_accumulation_steps=2)
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", scaled(inner, 126)), y=classes(rng, 5),
+                x={"large": 100 * features(rng, 12), "small": features(rng, 6)})
+
+
 def dropout_zero(rng):
     """Dropout of rate 0 between dense layers"""
     model = keras.Sequential([layers.Input((12,)), layers.Dense(16, activation="relu"), layers.Dropout(0.0),
@@ -1167,6 +1188,7 @@ def loss_of_numbers(rng):
 
 CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
          opt_sgd_nesterov, opt_muon, opt_multi, opt_clip_together, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
+         opt_sgd_nesterov, opt_muon, opt_multi, opt_schedule_free, opt_scaled, opt_scaled_statistics, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
          categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
          logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
          metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
@@ -1176,7 +1198,7 @@ CASES = [functional_branches, activation_layers, merge_layers, normalizations, t
          loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes, loss_of_numbers]
 
 # Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [opt_clip_together, recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_normalized_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
+DEFLATED = [opt_clip_together, recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, opt_scaled, opt_scaled_statistics, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_normalized_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
 
 
 # What Keras does with a case.

@@ -186,6 +186,7 @@ static const char *const rows[] = {"activations",
                                    "opt_loss_scale",
                                    "opt_nadam",
                                    "opt_rmsprop",
+                                   "opt_scaled",
                                    "opt_schedule_free",
                                    "weights_sample",
                                    NULL};
@@ -198,7 +199,7 @@ static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},
                                                 {.mesh = {2, 2, 2}, .zero = 1, .microbatches = 2}};
 
 /* Statistics of the batch are there where a rank computes its rows in one piece. */
-static const char *const batch_wide[] = {"bn_frozen_dense", "bn_residual",   "format_legacy_h5",
+static const char *const batch_wide[] = {"bn_frozen_dense", "bn_residual",   "format_legacy_h5", "opt_scaled_statistics",
                                          "normalizations",  "norms",         "shared_layers",
                                          "recurrent_wrapped", "masked_statistics", "models_normalized_in_time", "loss_overlap_batch", "fit_overlap_batch", "loss_overlap_whole", "loss_overlap_classes", "loss_circle", "fit_circle", NULL};
 static const kpar_case_options batch_wide_layouts[] = {{.mesh = {1, 1, 1}},

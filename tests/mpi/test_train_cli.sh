@@ -220,6 +220,15 @@ bad "several weights a row" 1 "array 'sample_weight' has shape (40, 2), expected
     "$model" --data "$work/weights"
 bad "values that are no numbers" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
     "$model" --data "$work/nan" --batch-size 40
+cat >"$work/scaled.json" <<'EOF'
+{"loss": "sparse_categorical_crossentropy", "optimizer": {"module": "keras.optimizers", "class_name": "LossScaleOptimizer",
+ "config": {"inner_optimizer": {"module": "keras.optimizers", "class_name": "Nadam", "config": {}}}}}
+EOF
+bad "an optimizer whose state Keras does not save all" 1 "LossScaleOptimizer): around Nadam it is not supported" \
+    "$model" --data "$data" --compile "$work/scaled.json"
+bad "values that are no numbers at any scale of the loss" 1 \
+    "step 150: a gradient is not finite, however small the loss scale; the first values that are not finite come from layer 'dense';" \
+    "$cases/opt_scaled/model.keras" --data "$work/nan" --batch-size 40 --epochs 200 --pipeline 2 --microbatches 4
 bad "values that are no numbers, in a pipeline" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
     "$model" --data "$work/nan" --batch-size 40 --pipeline 2 --microbatches 4
 bad "values that are no numbers, in a pipeline of four stages" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
