@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes reference cases with Keras in the format of README.md, for what an MLP can hold.
+"""Makes reference cases with Keras in the format of README.md.
 
 usage: KERAS_BACKEND=tensorflow make_cases.py [CASE...]     all of them without arguments
 
@@ -45,6 +45,18 @@ def compiled(model, loss, optimizer=None, metrics=("accuracy",), **more):
 
 # Cases: each returns model, x, y and what else there is. A docstring is the case's "about".
 
+CASES = {}  # by name, in the order of this file
+
+
+def case(function=None, *, deflated=False):
+    """Registers a case. `deflated`: its model is packed, which pays where HDF5 and the config, which repeat much, are large next to the weights."""
+    if function is None: return lambda function: case(function, deflated=deflated)
+    function.deflated = deflated
+    CASES[function.__name__] = function
+    return function
+
+
+@case
 def functional_branches(rng):
     """Functional: Rescaling, two branches with Reshape, Flatten and activation layers, Add"""
     x = layers.Input((12,))
@@ -57,6 +69,7 @@ def functional_branches(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
 
 
+@case(deflated=True)
 def activation_layers(rng):
     """Functional: every activation as a layer on one hidden layer, and the layers ReLU, LeakyReLU, ELU and Softmax; their sum"""
     x = layers.Input((12,))
@@ -69,6 +82,7 @@ def activation_layers(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
 
 
+@case
 def merge_layers(rng):
     """Functional: Add, Subtract, Multiply, Average, Maximum, Minimum and Concatenate of two branches"""
     x = layers.Input((12,))
@@ -78,6 +92,7 @@ def merge_layers(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
 
 
+@case
 def normalizations(rng):
     """LayerNormalization over one and two dimensions, GroupNormalization, RMSNormalization, UnitNormalization, BatchNormalization"""
     model = keras.Sequential([
@@ -88,6 +103,7 @@ def normalizations(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=rng.normal(size=(40, 6, 8)).astype("float32"), y=classes(rng, 4))
 
 
+@case
 def two_inputs_two_outputs(rng):
     """Functional: two inputs, two outputs with different losses and loss weights"""
     left, right = layers.Input((5,), name="left"), layers.Input((4,), name="right")
@@ -99,11 +115,13 @@ def two_inputs_two_outputs(rng):
     return dict(model=model, x={"left": features(rng, 5), "right": features(rng, 4)}, y={"kind": classes(rng, 4), "size": features(rng, 1)})
 
 
+@case
 def loss_mse(rng):
     """mean squared error over 3 outputs"""
     return dict(model=compiled(dense_stack([16, 3], last=None), losses.MeanSquaredError(), metrics=()), x=features(rng, 12), y=features(rng, 3))
 
 
+@case
 def loss_mean_with_sample_weight(rng):
     """reduction mean_with_sample_weight: the denominator is the sum of the batch's weights; one weight is zero"""
     weights = rng.uniform(0.2, 3, size=ROWS).astype("float32")
@@ -112,12 +130,14 @@ def loss_mean_with_sample_weight(rng):
     return dict(model=model, x=features(rng, 12), y=classes(rng, 5), sample_weight=weights)
 
 
+@case
 def opt_sgd_nesterov(rng):
     """SGD with Nesterov momentum"""
     model = compiled(dense_stack([16, 16, 5]), "sparse_categorical_crossentropy", optimizers.SGD(0.05, momentum=0.9, nesterov=True))
     return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
 
 
+@case(deflated=True)
 def opt_muon(rng):
     """Muon: wide and tall matrices; Adam's weights: vectors, a kernel of a convolution, a table, layers that patterns exclude"""
     x, image, word = layers.Input((6,), name="x"), layers.Input((4, 4, 2), name="image"), layers.Input((1,), dtype="int32", name="word")
@@ -131,6 +151,7 @@ def opt_muon(rng):
                 x={"x": features(rng, 6), "image": features(rng, 4, 4, 2), "word": words})
 
 
+@case(deflated=True)
 def opt_multi(rng):
     """MultiOptimizer: two of one class, one with a schedule, one that clips its own gradients together, one that no pattern leads to; weights
     by pattern, by path, and all others"""
@@ -146,6 +167,7 @@ def opt_multi(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizer), x=features(rng, 6), y=classes(rng, 5))
 
 
+@case(deflated=True)
 def opt_clip_together(rng):
     """the norm of all gradients, of weights that tensor ranks cut and of some that they have whole; a loss that they have parts of"""
     model = keras.Sequential([layers.Input((6,)), layers.Dense(8, activation="relu"), layers.LayerNormalization(), layers.Dense(6, activation="tanh"),
@@ -153,6 +175,7 @@ def opt_clip_together(rng):
     return dict(model=compiled(model, "binary_crossentropy", optimizers.SGD(0.1, global_clipnorm=0.1), metrics=None), x=features(rng, 6), y=classes(rng, 2, 4).astype("float32"))
 
 
+@case(deflated=True)
 def opt_schedule_free(rng):
     """ScheduleFreeAdamW with warm-up and weight decay; weights that the loss does not depend on"""
     x = layers.Input((12,))
@@ -165,6 +188,7 @@ def opt_schedule_free(rng):
 def scaled(inner, exponent, **more): return optimizers.LossScaleOptimizer(inner, initial_scale=2.0 ** exponent, dynamic_growth_steps=2, **more)
 
 
+@case(deflated=True)
 def opt_scaled(rng):
     """LossScaleOptimizer: steps that overflow and change the scale alone, and scales that grow; within it Adam, averages, all gradients clipped"""
     inner = optimizers.Adam(0.02, use_ema=True, ema_momentum=0.7, global_clipnorm=2.0, loss_scale_factor=3.0, weight_decay=0.01)
@@ -172,6 +196,7 @@ def opt_scaled(rng):
     return dict(model=model, x=8 * features(rng, 12), y=classes(rng, 5))
 
 
+@case(deflated=True)
 def opt_scaled_statistics(rng):
     """LossScaleOptimizer: BatchNormalization learns of a step that changes no weight; gradients of two steps"""
     large, small = layers.Input((12,), name="large"), layers.Input((6,), name="small")
@@ -183,6 +208,7 @@ def opt_scaled_statistics(rng):
                 x={"large": 100 * features(rng, 12), "small": features(rng, 6)})
 
 
+@case
 def dropout_zero(rng):
     """Dropout of rate 0 between dense layers"""
     model = keras.Sequential([layers.Input((12,)), layers.Dense(16, activation="relu"), layers.Dropout(0.0),
@@ -190,18 +216,21 @@ def dropout_zero(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
 
 
+@case
 def five_outputs_deep(rng):
     """dense 12-16-16-16-5: four stages; 5 outputs do not divide by 2"""
     model = compiled(dense_stack([16, 16, 16, 5]), "sparse_categorical_crossentropy", optimizers.SGD(0.05, momentum=0.9))
     return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
 
 
+@case(deflated=True)
 def deep_mlp8(rng):
     """eight dense layers"""
     model = compiled(dense_stack([16, 14, 12, 16, 10, 12, 14, 5]), "sparse_categorical_crossentropy")
     return dict(model=model, x=features(rng, 12), y=classes(rng, 5))
 
 
+@case(deflated=True)
 def residual_blocks(rng):
     """four residual blocks named block_1 and so on, a tower that is a model of its own, and a skip over all of them"""
     inputs = x = layers.Input((12,), name="in")
@@ -218,35 +247,41 @@ def residual_blocks(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 12), y=classes(rng, 5))
 
 
+@case
 def binary_crossentropy(rng):
     """binary cross-entropy of one sigmoid output"""
     model = compiled(dense_stack([16, 1], last="sigmoid"), losses.BinaryCrossentropy())
     return dict(model=model, x=features(rng, 12), y=classes(rng, 2, 1).astype("float32"))
 
 
+@case
 def binary_crossentropy_logits(rng):
     """binary cross-entropy from logits"""
     model = compiled(dense_stack([16, 1], last=None), losses.BinaryCrossentropy(from_logits=True), metrics=())
     return dict(model=model, x=features(rng, 12), y=classes(rng, 2, 1).astype("float32"))
 
 
+@case
 def categorical_crossentropy(rng):
     """categorical cross-entropy of softmax outputs with one-hot labels"""
     return dict(model=compiled(dense_stack([16, 5]), losses.CategoricalCrossentropy()), x=features(rng, 12), y=one_hot(rng, 5))
 
 
+@case
 def categorical_crossentropy_smooth(rng):
     """categorical cross-entropy with label smoothing 0.1"""
     model = compiled(dense_stack([16, 5]), losses.CategoricalCrossentropy(label_smoothing=0.1))
     return dict(model=model, x=features(rng, 12), y=one_hot(rng, 5))
 
 
+@case
 def dense_rank3(rng):
     """dense layers on (batch, 6, 8): the loss is a mean over batch and time"""
     model = keras.Sequential([layers.Input((6, 8)), layers.Dense(10, activation="tanh"), layers.Dense(5, activation="softmax")])
     return dict(model=compiled(model, losses.SparseCategoricalCrossentropy()), x=features(rng, 6, 8), y=classes(rng, 5, 6))
 
 
+@case
 def outputs_by_name(rng):
     """two outputs in a dictionary: lists of losses, loss weights and metrics follow the order of its keys"""
     x = layers.Input((12,))
@@ -258,6 +293,7 @@ def outputs_by_name(rng):
     return dict(model=model, x=features(rng, 12), y={"size": features(rng, 1), "kind": classes(rng, 4)})
 
 
+@case
 def output_without_loss(rng):
     """two outputs, of which one has a layer of its own and no loss: its weights stay, its optimizer state too"""
     x = layers.Input((12,))
@@ -268,6 +304,7 @@ def output_without_loss(rng):
     return dict(model=model, x=features(rng, 12), y={"kind": classes(rng, 4), "extra": features(rng, 6)})
 
 
+@case(deflated=True)
 def unread_weights(rng):
     """attention of which only the scores are used: what it has for its values is trained by nothing, decayed by nothing and saved as it came"""
     x = layers.Input((5, 4))
@@ -278,6 +315,7 @@ def unread_weights(rng):
                 x=features(rng, 5, 4), y=classes(rng, 3))
 
 
+@case
 def logits_of_either(rng):
     """cross-entropies take the logits of a softmax or of sigmoids, whichever it is, behind layers that change nothing too, but not behind Flatten"""
     x = layers.Input((12,))
@@ -291,6 +329,7 @@ def logits_of_either(rng):
     return dict(model=model, x=features(rng, 12), y={name: one_hot(rng, 4) for name in loss})
 
 
+@case
 def nothing_to_train(rng):
     """frozen layers: nothing changes, and the optimizer counts no steps"""
     model = dense_stack([16, 5])
@@ -298,6 +337,7 @@ def nothing_to_train(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)), x=features(rng, 12), y=classes(rng, 5))
 
 
+@case
 def fit_outputs(rng):
     """fit: logs of three outputs with sample weights of their own, losses of three reductions, both kinds of metrics; short last batches in training and in validation"""
     rows = 44
@@ -315,6 +355,7 @@ def fit_outputs(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
+@case
 def metrics_of_classes(rng):
     """fit: intersections over unions of class numbers and of one-hot labels, with weights in whole numbers and not; correlations; best
     shares at thresholds of one class; short last batches"""
@@ -338,6 +379,7 @@ def metrics_of_classes(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
+@case
 def metrics_of_places(rng):
     """fit: intersections over unions where each row has several places, and correlations of them, all with masks; a short last batch"""
     from keras import metrics as m
@@ -351,6 +393,7 @@ def metrics_of_places(rng):
                 fit=dict(epochs=2))
 
 
+@case
 def metrics_at_thresholds(rng):
     """yes and no: best shares over many thresholds, one and two, and intersection over union, plain and weighted"""
     from keras import metrics as m
@@ -364,6 +407,7 @@ def metrics_at_thresholds(rng):
     return dict(model=model, x=features(rng, 12), y=classes(rng, 2, 1), sample_weight=rng.uniform(0.3, 3, size=ROWS).astype("float32"))
 
 
+@case
 def metrics_counted(rng):
     """right and wrong yeses and noes, shares of one class, plain and weighted"""
     from keras import metrics as m
@@ -376,6 +420,7 @@ def metrics_counted(rng):
                 sample_weight=rng.uniform(0.3, 3, size=ROWS).astype("float32"))
 
 
+@case(deflated=True)
 def metrics_each(rng):
     """fit: metrics of several numbers, one for each class, each threshold or each value; the likeliest alone; short last batches"""
     from keras import metrics as m
@@ -397,6 +442,7 @@ def metrics_each(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
+@case(deflated=True)
 def metrics_areas(rng):
     """areas under curves of three kinds, summed in three ways, at thresholds of their own, of each label by itself, of logits; counts at several thresholds; plain and weighted"""
     from keras import metrics as m
@@ -423,6 +469,7 @@ def metrics_areas(rng):
                 sample_weight={name: rng.uniform(0.3, 3, size=ROWS).astype("float32") for name in ("chances", "logits")})
 
 
+@case(deflated=True)
 def metrics_by_function(rng):
     """fit: functions as metrics, by themselves and in MeanMetricWrapper; the class Accuracy; an adjusted R2; outputs without a loss"""
     from keras import metrics as m
@@ -446,6 +493,7 @@ def metrics_by_function(rng):
                 fit=dict(epochs=2, validation_split=0.25))
 
 
+@case(deflated=True)
 def metrics_by_loss(rng):
     """fit: losses as metrics, which are the mean over batches of what they make of each; a class that is ignored; correlations along another
     dimension; short last batches"""
@@ -469,6 +517,7 @@ def metrics_by_loss(rng):
                 sample_weight={name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in ("areas", "kind", "size", "tags")}, fit=dict(epochs=2, validation_split=0.25))
 
 
+@case
 def conv_padding(rng):
     """uneven SAME with stride 2, depthwise of multiplier 2, average pooling SAME, dilation in two dimensions, causal with dilation"""
     model = keras.Sequential([
@@ -480,6 +529,7 @@ def conv_padding(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 9, 8, 3), y=classes(rng, 4))
 
 
+@case
 def conv_one_dimension(rng):
     """depthwise and separable with dilation and multiplier 3, groups, overlapping maxima, means of VALID windows, an image of one channel in front"""
     model = keras.Sequential([
@@ -490,6 +540,7 @@ def conv_one_dimension(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adam(0.01)), x=features(rng, 17, 1), y=classes(rng, 4))
 
 
+@case
 def transposed_kinds(rng):
     """Conv1DTranspose dilated, Conv2DTranspose VALID with output_padding, Conv3DTranspose with uneven windows and strides"""
     one, two, three = layers.Input((7, 3), name="one"), layers.Input((4, 5, 2), name="two"), layers.Input((2, 3, 2, 2), name="three")
@@ -505,6 +556,7 @@ def transposed_kinds(rng):
                 x={"one": features(rng, 7, 3), "two": features(rng, 4, 5, 2), "three": features(rng, 2, 3, 2, 2)}, y=classes(rng, 4))
 
 
+@case
 def applied_layers(rng):
     """layers of keras.applications: Normalization adapted to data and given, LayerScale, StochasticDepth, CustomScaleLayer; Softmax over other dimensions
     and several; SpatialDropout, noise and AlphaDropout of rate 0"""
@@ -525,6 +577,7 @@ def applied_layers(rng):
                 x={"x": features(rng, 4, 6), "ids": classes(rng, 5, 4)}, y=classes(rng, 4))
 
 
+@case
 def einsums_and_adaptive(rng):
     """EinsumDense with and without dots on either side, biases of some dimensions; adaptive pooling, even and uneven; images resized and
     cropped"""
@@ -544,6 +597,7 @@ def einsums_and_adaptive(rng):
                 x={"x": features(rng, 5, 6), "image": features(rng, 7, 5, 2)}, y=classes(rng, 4))
 
 
+@case
 def running_sums(rng):
     """Functional: running sums and products, products, casts; numbers of features cast to whole ones are an embedding's rows"""
     x = layers.Input((4, 6))
@@ -559,6 +613,7 @@ def running_sums(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 4, 6), y=classes(rng, 4))
 
 
+@case(deflated=True)
 def attention_heads(rng):
     """GroupQueryAttention with gate, window and causal mask; MultiHeadAttention over two dimensions and over the second of two, another
     shape of outputs, a key of its own, scores as an output"""
@@ -576,6 +631,7 @@ def attention_heads(rng):
                 x={"x": features(rng, 6, 8), "memory": features(rng, 5, 7), "image": features(rng, 3, 4, 5)})
 
 
+@case(deflated=True)
 def attention_single(rng):
     """Attention with products and with sums, AdditiveAttention: scales, a key of its own, causal masks, scores as outputs"""
     x, memory = layers.Input((6, 8), name="x"), layers.Input((5, 6), name="memory")
@@ -598,6 +654,7 @@ def of_lengths(rng, steps, values):
     return values
 
 
+@case
 def masked_steps(rng):
     """masks from Embedding and Masking, through Dense, Add and Concatenate, to losses, metrics and GlobalAveragePooling1D"""
     words, signal = layers.Input((6,), dtype="int32", name="words"), layers.Input((6, 3), name="signal")
@@ -617,6 +674,7 @@ def masked_steps(rng):
                 y={"tags": classes(rng, 4, 6), "sizes": features(rng, 6, 2), "kind": classes(rng, 3)})
 
 
+@case(deflated=True)
 def attention_masks(rng):
     """Attention of every kind with masks that tensors bring along, masks by name, of pairs and of pairs for each head, rows that may see
     nothing; MultiHeadAttention takes the masks off its inputs"""
@@ -650,6 +708,7 @@ def attention_masks(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=x, y=classes(rng, 4))
 
 
+@case
 def language_model(rng):
     """Token and position embeddings, one block, logits of 96 words for each of 6 steps, cross-entropy and accuracy"""
     x = layers.Input((6,), dtype="int32")
@@ -664,6 +723,7 @@ def language_model(rng):
     return dict(model=compiled(model, loss, optimizers.SGD(0.5), metrics=("sparse_categorical_accuracy",)), x=classes(rng, 96, 6), y=classes(rng, 96, 6))
 
 
+@case
 def many_classes(rng):
     """Softmax over 48 classes with probabilities as labels, and again as an activity that a loss reads; an embedding of 64 numbers"""
     x = layers.Input((3,), dtype="int32")
@@ -675,6 +735,7 @@ def many_classes(rng):
     return dict(model=model, x=classes(rng, 64, 3), y={"kind": one_hot(rng, 48), "shares": one_hot(rng, 32)})
 
 
+@case(deflated=True)
 def recurrent_masked(rng):
     """masked steps: in both directions, backwards, held or zero outputs, GRU with the reset gate before, cells above each other, an argument
     by name together with an initial state, sequences that go to the loss"""
@@ -698,6 +759,7 @@ def recurrent_masked(rng):
                 y={"tags": classes(rng, 4, 6), "kind": classes(rng, 3)})
 
 
+@case(deflated=True)
 def recurrent_wrapped(rng):
     """Bidirectional that gives both sequences and all states, or takes states; TimeDistributed of convolution, batch normalization, a
     recurrent layer and a softmax; a layer that is called twice, a frozen one, an activity regularizer"""
@@ -716,6 +778,7 @@ def recurrent_wrapped(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 4, 6, 3), y=classes(rng, 4))
 
 
+@case(deflated=True)
 def spectral_norms(rng):
     """SpectralNormalization of kernels of several ranks, with a penalty, with a mask that passes, of a layer that is frozen"""
     image, signal = layers.Input((5, 5, 2), name="image"), layers.Input((4, 3), name="signal")
@@ -729,6 +792,7 @@ def spectral_norms(rng):
                 x={"image": features(rng, 5, 5, 2), "signal": of_lengths(rng, 4, features(rng, 4, 3))})
 
 
+@case
 def alike_gradients(rng):
     """Two Dense layers of different depth that Add joins: what they say about their biases is the same sum"""
     x = layers.Input((5,))
@@ -736,6 +800,7 @@ def alike_gradients(rng):
     return dict(model=compiled(keras.Model(x, layers.Add()([near, far])), "mean_squared_error", metrics=()), x=features(rng, 5), y=features(rng, 3))
 
 
+@case
 def scalar_weights(rng):
     """weights that are single numbers, on an early and a late layer; the norm over all gradients"""
     inputs = layers.Input((5, 6))
@@ -747,6 +812,7 @@ def scalar_weights(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizer), x=features(rng, 5, 6), y=classes(rng, 3))
 
 
+@case
 def masked_blocks(rng):
     """A block within the model that is called with a mask, and again; attention that goes on with one; what merges masks"""
     i = layers.Input((6, 8))
@@ -760,6 +826,7 @@ def masked_blocks(rng):
     return dict(model=compiled(keras.Model(x, layers.Dense(4, activation="softmax")(pooled)), "sparse_categorical_crossentropy"), x=words, y=classes(rng, 4))
 
 
+@case
 def masked_statistics(rng):
     """batch normalization over the steps that a mask leaves, for training and with given statistics"""
     signal = layers.Input((5, 3))
@@ -770,6 +837,7 @@ def masked_statistics(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=of_lengths(rng, 5, features(rng, 5, 3)), y=classes(rng, 3, 5))
 
 
+@case
 def recurrent_images(rng):
     """ConvLSTM in one to three dimensions: strides, dilation, valid and same, states given, masks, backwards"""
     line, image, masked = layers.Input((4, 7, 2), name="line"), layers.Input((3, 5, 5, 2), name="image"), layers.Input((4,), dtype="bool", name="m")
@@ -785,6 +853,7 @@ def recurrent_images(rng):
                    "m": of_lengths(rng, 4, np.ones((ROWS, 4), dtype="int32"))})
 
 
+@case(deflated=True)
 def models_in_time(rng):
     """TimeDistributed of models, of Flatten, Reshape, RepeatVector and attention's neighbours; a model that is given a mask"""
     image, words = layers.Input((3, 6, 6, 2), name="image"), layers.Input((3,), dtype="int32", name="words")
@@ -805,6 +874,7 @@ def models_in_time(rng):
                 x={"image": features(rng, 3, 6, 6, 2), "words": of_lengths(rng, 3, rng.integers(1, 12, size=(ROWS, 3)).astype("int32"))})
 
 
+@case(deflated=True)
 def models_normalized_in_time(rng):
     """BatchNormalization in models within TimeDistributed: statistics of each step by itself, moving averages from step to step"""
     x, picture, inside = layers.Input((3, 4, 4, 2)), layers.Input((4, 4, 2)), layers.Input((3,))
@@ -819,6 +889,7 @@ def models_normalized_in_time(rng):
 def normal_rows(x): return layers.BatchNormalization(momentum=0.7, epsilon=0.02)(layers.Dense(5)(x))
 
 
+@case(deflated=True)
 def models_at_the_end(rng):
     """outputs of models within: of the first and the second call of a Functional, whose calls Keras counts from 1 there, and of a Sequential"""
     x, inside = layers.Input((6,)), layers.Input((6,))
@@ -838,6 +909,7 @@ def summed(branches):
     return layers.Dense(4, activation="softmax")(layers.Concatenate()(flat))
 
 
+@case(deflated=True)
 def operations_element(rng):
     """operations element by element: angles, logarithms, whole numbers, choices, activations with their numbers"""
     ops, x = keras.ops, layers.Input((5,))
@@ -853,6 +925,7 @@ def operations_element(rng):
     return dict(model=compiled(keras.Model(x, summed(one + two + kinds)), "sparse_categorical_crossentropy"), x=features(rng, 5), y=classes(rng, 4))
 
 
+@case(deflated=True)
 def operations_dims(rng):
     """operations over dimensions of a sample: moments, norms, weighted means, order, places"""
     ops, x = keras.ops, layers.Input((4, 3))
@@ -866,6 +939,7 @@ def operations_dims(rng):
     return dict(model=compiled(keras.Model(x, summed(branches)), "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x=features(rng, 4, 3), y=classes(rng, 4))
 
 
+@case(deflated=True)
 def operations_parts(rng):
     """operations on shapes and parts: order, repetition, margins, triangles, indices of all kinds, one-hot numbers"""
     ops, x, words = keras.ops, layers.Input((4, 3), name="x"), layers.Input((3,), dtype="int32", name="words")
@@ -886,6 +960,7 @@ def operations_parts(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x={"x": features(rng, 4, 3), "words": classes(rng, 5, 3)}, y=classes(rng, 4))
 
 
+@case(deflated=True)
 def operations_products(rng):
     """operations that are sums of products, and operations on images"""
     ops, x, image = keras.ops, layers.Input((4, 3), name="x"), layers.Input((6, 4, 2), name="image")
@@ -906,6 +981,7 @@ def operations_products(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"x": features(rng, 4, 3), "image": features(rng, 6, 4, 2)}, y=classes(rng, 4))
 
 
+@case(deflated=True)
 def fourier_transforms(rng):
     """Fourier transforms as in FNet: of complex and of real numbers, over one and two dimensions and back, of even and odd lengths, cut off
     and filled up"""
@@ -923,6 +999,7 @@ def fourier_transforms(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 5, 6), y=classes(rng, 4))
 
 
+@case(deflated=True)
 def patches_of_images(rng):
     """windows of images and of volumes as pixels: overlapping, dilated, with rows left out, padded, channels first"""
     patches, image, volume = keras.ops.image.extract_patches, layers.Input((6, 5, 2), name="image"), layers.Input((3, 4, 2, 2), name="volume")
@@ -934,6 +1011,7 @@ def patches_of_images(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.SGD(0.02)), x={"image": features(rng, 6, 5, 2), "volume": features(rng, 3, 4, 2, 2)}, y=classes(rng, 4))
 
 
+@case(deflated=True)
 def categories_and_sizes(rng):
     """numbers of categories and intervals as vectors and for tables; normalization undone; images of other sizes by all interpolations that
     backends agree on, cropped or padded before; images smaller than their crop"""
@@ -953,6 +1031,7 @@ def categories_and_sizes(rng):
                 x={"words": classes(rng, 5, 3), "signal": features(rng, 3), "image": features(rng, 6, 4, 2)})
 
 
+@case(deflated=True)
 def recurrent_channels_first(rng):
     """ConvLSTM of images with their channels first: states passed on, masks, backwards, both directions"""
     image, masked = layers.Input((3, 2, 4, 5), name="image"), layers.Input((3,), dtype="bool", name="m")
@@ -965,6 +1044,7 @@ def recurrent_channels_first(rng):
                 x={"image": features(rng, 3, 2, 4, 5), "m": of_lengths(rng, 3, np.ones((ROWS, 3), dtype="int32"))})
 
 
+@case(deflated=True)
 def moved_images(rng):
     """images that are turned, zoomed and shifted by numbers that are drawn from ranges of one number, looked up and filled in all ways"""
     image = layers.Input((6, 5, 2))
@@ -976,6 +1056,7 @@ def moved_images(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=features(rng, 6, 5, 2), y=classes(rng, 3))
 
 
+@case(deflated=True)
 def layer_arguments(rng):
     """layers in the place of an activation's name, logits of one of them; groups of other dimensions than the last; statistics of several
     dimensions; several numbers for what is in no vocabulary, vectors longer than it"""
@@ -993,6 +1074,7 @@ def layer_arguments(rng):
     return dict(model=compiled(model, "sparse_categorical_crossentropy"), y=classes(rng, 4), x={"words": classes(rng, 9, 3), "image": features(rng, 4, 3, 2)})
 
 
+@case(deflated=True)
 def tables_and_pairs(rng):
     """a table that is read by numbers and multiplied with, tied or not; penalties on the projections of attention; Dot of all kinds;
     EinsumDense with a letter in all parts and one that is summed alone"""
@@ -1017,21 +1099,25 @@ def overlapping(rng, dice, tversky, rows=ROWS, **more):
     return dict(model=model, x=features(rng, 6, rows=rows), y={name: classes(rng, 2, 3, 4, 2, rows=rows).astype("float32") for name in ("areas", "rare")}, **more)
 
 
+@case
 def loss_overlap(rng):
     """Dice and Tversky of each row, and of each class of a row"""
     return overlapping(rng, dict(axis=(1, 2, 3)), dict(axis=[1, -2]))
 
 
+@case
 def loss_overlap_batch(rng):
     """Dice and Tversky of the whole batch"""
     return overlapping(rng, {}, dict(reduction="mean_with_sample_weight"))
 
 
+@case
 def loss_overlap_classes(rng):
     """Dice and Tversky of each class over the batch and its points, their mean and their sum"""
     return overlapping(rng, dict(axis=(0, 1, 2)), dict(axis=[0, -2], reduction="sum"))
 
 
+@case
 def fit_overlap_batch(rng):
     """fit: Dice and Tversky of the whole batch with sample weights; short last batches in training and in validation"""
     rows = 29
@@ -1048,6 +1134,7 @@ def some(rng, share, ignored, labels):
     return labels
 
 
+@case
 def loss_ignore_class(rng):
     """a class that is ignored: of points of maps (255, in some parts of a batch all) and of masked steps (-1, probabilities that are nearly 0
     and 1)"""
@@ -1061,6 +1148,7 @@ def loss_ignore_class(rng):
     return dict(model=model, x={"x": features(rng, 2, 3, 4), "words": of_lengths(rng, 5, rng.integers(1, 9, size=(ROWS, 5)).astype("int32"))}, y=y)
 
 
+@case
 def loss_ignore_weighted(rng):
     """fit: one of the classes is ignored, of rows with weights, by each reduction; no row of the last batch counts"""
     x = layers.Input((6,))
@@ -1075,6 +1163,7 @@ def loss_ignore_weighted(rng):
     return dict(model=model, x=features(rng, 6, rows=rows), y=y, sample_weight=weights, fit=dict(epochs=2))
 
 
+@case
 def loss_unreduced(rng):
     """fit: losses of several values a batch, of which Keras descends the sum and logs the mean, beside one that is reduced; short last batch,
     masked steps, sample weights"""
@@ -1089,17 +1178,20 @@ def loss_unreduced(rng):
                 y={"tags": classes(rng, 3, 4, rows=rows), "sizes": features(rng, 4, 2, rows=rows), "kind": classes(rng, 3, rows=rows)})
 
 
+@case
 def loss_unreduced_rows(rng):
     """a loss of one value a row with sample weights, not reduced"""
     model = compiled(dense_stack([8, 3], inputs=6, last=None), losses.Huber(reduction=None), metrics=("mae",))
     return dict(model=model, x=features(rng, 6), y=features(rng, 3), sample_weight=rng.uniform(0.2, 2, size=ROWS).astype("float32"))
 
 
+@case
 def loss_overlap_whole(rng):
     """Dice and Tversky of the whole batch, summed and not reduced: either way the one value that there is"""
     return overlapping(rng, dict(reduction="sum"), dict(reduction="none"))
 
 
+@case(deflated=True)
 def loss_axes(rng):
     """losses along another dimension than the last, of logits, of what softmax and sigmoid are made of, of probabilities that are smoothed over
     the last dimension all the same; sigmoids that a focal loss takes for logits"""
@@ -1122,6 +1214,7 @@ def loss_axes(rng):
     return dict(model=model, x=features(rng, 6), y=y)
 
 
+@case(deflated=True)
 def loss_functions(rng):
     """losses as functions, plain and with arguments, which their classes do not all save; one of class numbers with and without weights"""
     x = layers.Input((6,))
@@ -1149,11 +1242,13 @@ def embeddings(rng, rows=ROWS, **more):
     return dict(model=model, x=features(rng, 6, rows=rows), y={name: classes(rng, 4, rows=rows) + 7 for name in wanted}, **more)
 
 
+@case(deflated=True)
 def loss_circle(rng):
     """Circle of pairs of a batch, by each reduction; rows that have no other of their kind, and values that vanish"""
     return embeddings(rng)
 
 
+@case(deflated=True)
 def fit_circle(rng):
     """fit: Circle with sample weights; short last batches in training and in validation"""
     rows = 29
@@ -1161,6 +1256,7 @@ def fit_circle(rng):
                       fit=dict(epochs=2, validation_split=0.3))
 
 
+@case(deflated=True)
 def loss_ctc(rng):
     """CTC: labels of all lengths, some repeated, none at all, and as many as there are steps; logits, and probabilities that it takes for logits"""
     x = layers.Input((5, 3))
@@ -1176,6 +1272,7 @@ def loss_ctc(rng):
     return dict(model=model, x=features(rng, 5, 3), y=y, sample_weight={name: rng.uniform(0.2, 2, size=ROWS).astype("float32") for name in y})
 
 
+@case(deflated=True)
 def loss_of_numbers(rng):
     """predictions and labels of shape (batch), which Keras takes the mean of: scores of pairs, and sigmoids of them"""
     users, items = layers.Input((3,), name="users"), layers.Input((4,), name="items")
@@ -1184,21 +1281,6 @@ def loss_of_numbers(rng):
     model = keras.Model([users, items], [score, layers.Activation("sigmoid", name="likes")(3.0 * score)])
     model.compile(optimizers.SGD(0.1), ["huber", losses.BinaryCrossentropy(label_smoothing=0.1)])
     return dict(model=model, x={"users": features(rng, 3), "items": features(rng, 4)}, y=dict(zip(model.output_names, (features(rng), classes(rng, 2).astype("float32")))))
-
-
-CASES = [functional_branches, activation_layers, merge_layers, normalizations, two_inputs_two_outputs, loss_mse, loss_mean_with_sample_weight,
-         opt_sgd_nesterov, opt_muon, opt_multi, opt_clip_together, opt_schedule_free, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
-         opt_sgd_nesterov, opt_muon, opt_multi, opt_schedule_free, opt_scaled, opt_scaled_statistics, dropout_zero, five_outputs_deep, deep_mlp8, residual_blocks, binary_crossentropy, binary_crossentropy_logits,
-         categorical_crossentropy, categorical_crossentropy_smooth, dense_rank3, outputs_by_name, output_without_loss, unread_weights,
-         logits_of_either, nothing_to_train, fit_outputs, metrics_of_classes, metrics_of_places, metrics_at_thresholds, metrics_counted,
-         metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, conv_padding, conv_one_dimension, transposed_kinds,
-         applied_layers, einsums_and_adaptive, running_sums, attention_heads, attention_single,
-         masked_steps, recurrent_masked, recurrent_wrapped, masked_statistics, recurrent_images, models_in_time, models_normalized_in_time, models_at_the_end, attention_masks, language_model, many_classes,
-         spectral_norms, alike_gradients, masked_blocks, scalar_weights, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, categories_and_sizes, layer_arguments, recurrent_channels_first, moved_images, tables_and_pairs,
-         loss_overlap, loss_overlap_batch, fit_overlap_batch, loss_ignore_class, loss_ignore_weighted, loss_unreduced, loss_unreduced_rows, loss_overlap_whole, loss_axes, loss_functions, loss_circle, fit_circle, loss_ctc, loss_overlap_classes, loss_of_numbers]
-
-# Large for their weights: HDF5 and the config have much that repeats.
-DEFLATED = [opt_clip_together, recurrent_channels_first, moved_images, layer_arguments, spectral_norms, opt_muon, opt_multi, opt_schedule_free, opt_scaled, opt_scaled_statistics, loss_axes, loss_functions, metrics_each, metrics_areas, metrics_by_function, metrics_by_loss, unread_weights, categories_and_sizes, tables_and_pairs, operations_element, operations_dims, operations_parts, operations_products, fourier_transforms, patches_of_images, activation_layers, deep_mlp8, residual_blocks, attention_heads, attention_single, attention_masks, models_in_time, models_normalized_in_time, models_at_the_end, recurrent_masked, recurrent_wrapped, loss_circle, fit_circle, loss_ctc, loss_of_numbers]
 
 
 # What Keras does with a case.
@@ -1331,7 +1413,7 @@ def make(function):
     model, case["w"] = case.pop("model"), case.get("sample_weight")
     randomize(model, rng)
     model.save(path)
-    if function in DEFLATED: deflate(path)
+    if function.deflated: deflate(path)
     arrays = {**named("x", case["x"]), **named("y", case["y"])}
     if case["w"] is not None: arrays.update(named("sample_weight", case["w"]))
     np.savez_compressed(os.path.join(folder, "data.npz"), **arrays)
@@ -1349,10 +1431,9 @@ def make(function):
 
 
 def main(wanted):
-    by_name = {function.__name__: function for function in CASES}
-    unknown = [name for name in wanted if name not in by_name]
-    if unknown: sys.exit(f"no case {', '.join(unknown)}; there are {', '.join(by_name)}")
-    for name in wanted or by_name: make(by_name[name])
+    unknown = [name for name in wanted if name not in CASES]
+    if unknown: sys.exit(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    for name in wanted or CASES: make(CASES[name])
 
 
 if __name__ == "__main__": main(sys.argv[1:])
