@@ -231,21 +231,19 @@ kpar_status kpar_lower_einsum(kpar_lowering *lowering, const kpar_einsum *e, con
     return KPAR_OK;
 }
 
-kpar_status kpar_lower_along(kpar_lowering *lowering, int dim, const json_t *rows, kpar_value_id x,
-                             kpar_value_id *out)
+kpar_status kpar_lower_along(kpar_lowering *lowering, int dim, const double *matrix, int64_t n,
+                             kpar_value_id x, kpar_value_id *out)
 {
     kpar_graph *g = lowering->graph;
     const int last = kpar_lower_shape(lowering, x)->rank - 1;
-    const int64_t n = kpar_lower_shape(lowering, x)->dims[dim].size;
-    kpar_value_id matrix;
-    KPAR_TRY(kpar_lower_array(lowering, rows, &matrix));
+    const int64_t dims[] = {n, kpar_lower_shape(lowering, x)->dims[dim].size};
     KPAR_TRY(kpar_lower_move(lowering, dim, last, x, out));
     kpar_shape moved = *kpar_lower_shape(lowering, *out);
     const kpar_shape flat = {.rank = 2,
-                             .dims = {{kpar_lower_elements(&moved, 0) / n, true}, moved.dims[last]}};
+                             .dims = {{kpar_lower_elements(&moved, 0) / dims[1], true}, moved.dims[last]}};
     KPAR_TRY(kpar_build_reshape(g, flat, *out, out));
-    KPAR_TRY(kpar_build_matmul(g, *out, false, matrix, true, out));
-    moved.dims[last].size = (int64_t)json_array_size(rows);
+    KPAR_TRY(kpar_build_matmul(g, *out, false, kpar_lower_numbers(lowering, 2, dims, matrix), true, out));
+    moved.dims[last].size = n;
     KPAR_TRY(kpar_build_reshape(g, moved, *out, out));
     return kpar_lower_move(lowering, last, dim, *out, out);
 }

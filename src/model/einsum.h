@@ -24,8 +24,8 @@ kpar_status kpar_lower_einsum(kpar_lowering *lowering, const kpar_einsum *e, con
 kpar_status kpar_lower_product(kpar_lowering *lowering, const char *a_letters, kpar_value_id a,
                                const char *b_letters, kpar_value_id b, const char *letters,
                                kpar_value_id *out) KPAR_MUST_USE;
-/* A dimension times a matrix, nested lists of a row for each element of the result; x has the batch. */
-kpar_status kpar_lower_along(kpar_lowering *lowering, int dim, const json_t *rows, kpar_value_id x,
-                             kpar_value_id *out) KPAR_MUST_USE;
+/* A dimension times a matrix, which lies in the arena: `n` rows, one for each element of the result. x has the batch. */
+kpar_status kpar_lower_along(kpar_lowering *lowering, int dim, const double *matrix, int64_t n,
+                             kpar_value_id x, kpar_value_id *out) KPAR_MUST_USE;
 
 #endif

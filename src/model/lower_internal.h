@@ -135,6 +135,9 @@ kpar_status kpar_axes_in(const char *owner, const json_t *config, const char *ke
 /* The same, of which the batch may be one. */
 kpar_status kpar_axes_with_batch(const char *owner, const json_t *config, const char *key, int rank,
                                  unsigned *axes) KPAR_MUST_USE;
+/* A constant; its values lie in the arena. */
+kpar_value_id kpar_lower_numbers(kpar_lowering *lowering, int rank, const int64_t *dims,
+                                 const double *values);
 /* An array that the config holds, as nested lists of numbers. */
 kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value) KPAR_MUST_USE;
 /* Output of a call: kpar_tensor_ref to value, and to its mask. */

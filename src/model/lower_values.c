@@ -127,7 +127,7 @@ static bool list_numbers(const json_t *list, const kpar_variable *array, int dep
     return true;
 }
 
-kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value)
+kpar_value_id kpar_lower_numbers(kpar_lowering *lowering, int rank, const int64_t *dims, const double *values)
 {
     kpar_variable array = {
         .path = kpar_arena_printf(lowering->arena, "constants/%s/%d", lowering->layer->name,
@@ -136,17 +136,25 @@ kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_v
         .name = "constant",
         .kind = KPAR_VARIABLE_CONSTANT,
         .dtype = KPAR_F32,
+        .rank = rank,
+        .values = values,
         .layer_index = -1,
         .of = -1,
     };
+    memcpy(array.dims, dims, (size_t)rank * sizeof *dims);
+    return kpar_lower_variable(lowering, kpar_catalog_add(lowering->catalog, &array));
+}
+
+kpar_status kpar_lower_array(kpar_lowering *lowering, const json_t *list, kpar_value_id *value)
+{
+    kpar_variable array = {0};
     bool right = list_dims(list, &array);
     const size_t count = right ? (size_t)kpar_count(array.rank, array.dims) : 0;
     double *values = kpar_arena_alloc(lowering->arena, (count + 1) * sizeof *values), *next = values;
     right = right && list_numbers(list, &array, 0, &next);
     if (!right)
         return kpar_fail(KPAR_EFORMAT, "%s: expected an array as nested lists of numbers", lowering->owner);
-    array.values = values;
-    *value = kpar_lower_variable(lowering, kpar_catalog_add(lowering->catalog, &array));
+    *value = kpar_lower_numbers(lowering, array.rank, array.dims, values);
     return KPAR_OK;
 }
 

@@ -3,6 +3,8 @@
 #include "model/einsum.h"
 #include "model/operations.h"
 
+#include "base/memory.h"
+
 #include <math.h>
 
 /* Along one dimension, of `period` points. Parts: 1 real, 2 complex. */
@@ -14,26 +16,30 @@ typedef struct transform {
     bool half;    /* the input's other frequencies are conjugates of those that it has */
 } transform;
 
-/* What element j of part `from` adds to element k of part `to`. */
-static double coefficient(const transform *t, int from, int64_t j, int to, int64_t k)
+/* What element j of part `from` adds to element k of part `to`. `waves` has a period's cosines, and then its sines. */
+static double coefficient(const transform *t, const double *waves, int from, int64_t j, int to, int64_t k)
 {
     if (j >= (t->half ? t->period / 2 + 1 : t->period)) return 0;
-    const double angle = 2 * M_PI * (double)(j * k % t->period) / (double)t->period;
+    const double *wave = &waves[j * k % t->period];
     const double twice = t->half && j > 0 && 2 * j != t->period ? 2 : 1;
-    return twice * t->scale * (from == to ? cos(angle) : (to - from) * t->sign * sin(angle));
+    return twice * t->scale * (from == to ? wave[0] : (to - from) * t->sign * wave[t->period]);
 }
 
-/* Rows for the elements of the output. */
-static json_t *matrix(const transform *t)
+/* A row for each element of the output; in the arena. */
+static const double *matrix(kpar_lowering *lowering, const transform *t)
 {
-    json_t *rows = json_array();
-    for (int64_t k = 0; k < t->out_parts * t->out; k++) {
-        json_t *row = json_array();
-        for (int64_t j = 0; j < t->in_parts * t->in; j++)
-            json_array_append_new(
-                row, json_real(coefficient(t, (int)(j / t->in), j % t->in, (int)(k / t->out), k % t->out)));
-        json_array_append_new(rows, row);
+    const int64_t n = t->out_parts * t->out, width = t->in_parts * t->in;
+    double *rows = kpar_arena_alloc(lowering->arena, (size_t)(n * width) * sizeof *rows);
+    double *waves = kpar_alloc((size_t)(2 * t->period) * sizeof *waves);
+    for (int64_t i = 0; i < t->period; i++) {
+        waves[i] = cos(2 * M_PI * (double)i / (double)t->period);
+        waves[i + t->period] = sin(2 * M_PI * (double)i / (double)t->period);
     }
+    for (int64_t k = 0; k < n; k++)
+        for (int64_t j = 0; j < width; j++)
+            rows[k * width + j] =
+                coefficient(t, waves, (int)(j / t->in), j % t->in, (int)(k / t->out), k % t->out);
+    kpar_free(waves);
     return rows;
 }
 
@@ -42,10 +48,7 @@ static kpar_status transform_along(kpar_lowering *lowering, int dim, const trans
 {
     kpar_value_id x = parts[0];
     if (t->in_parts > 1) KPAR_TRY(kpar_build_concat(lowering->graph, dim, parts, t->in_parts, &x));
-    json_t *rows = matrix(t);
-    const kpar_status status = kpar_lower_along(lowering, dim, rows, x, &x);
-    json_decref(rows);
-    KPAR_TRY(status);
+    KPAR_TRY(kpar_lower_along(lowering, dim, matrix(lowering, t), t->out_parts * t->out, x, &x));
     for (int i = 0; i < t->out_parts; i++)
         KPAR_TRY(kpar_lower_cut(lowering, dim, i * t->out, (i + 1) * t->out, x, &results[i]));
     return KPAR_OK;

@@ -41,14 +41,11 @@ enum { METHODS = sizeof methods / sizeof methods[0] };
 /* --- one dimension --- */
 
 /* Row of the matrix: shares of `n` pixels in a point at `at`, whose kernel is `width` times as wide. */
-static json_t *shares(int64_t n, double at, double (*kernel)(double), double width)
+static void shares(int64_t n, double at, double (*kernel)(double), double width, double *row)
 {
-    json_t *row = json_array();
     double sum = 0;
     for (int64_t k = 0; k < n; k++) sum += kernel(((double)k + 0.5 - at) / width);
-    for (int64_t k = 0; k < n; k++)
-        json_array_append_new(row, json_real(kernel(((double)k + 0.5 - at) / width) / (sum != 0 ? sum : 1)));
-    return row;
+    for (int64_t k = 0; k < n; k++) row[k] = kernel(((double)k + 0.5 - at) / width) / (sum != 0 ? sum : 1);
 }
 
 static kpar_status pick_nearest(kpar_lowering *lowering, int dim, int64_t size, kpar_value_id x,
@@ -73,12 +70,10 @@ kpar_status kpar_lower_interpolate(kpar_lowering *lowering, int dim, int64_t siz
                          lowering->owner, method, "nearest, bilinear, bicubic, lanczos3, lanczos5");
     if (n == size) return KPAR_OK;
     if (!methods[m].kernel) return pick_nearest(lowering, dim, size, x, out);
-    json_t *rows = json_array();
+    double *matrix = kpar_arena_alloc(lowering->arena, (size_t)(size * n) * sizeof *matrix);
     for (int64_t i = 0; i < size; i++)
-        json_array_append_new(rows, shares(n, ((double)i + 0.5) * scale, methods[m].kernel, width));
-    const kpar_status status = kpar_lower_along(lowering, dim, rows, x, out);
-    json_decref(rows);
-    return status;
+        shares(n, ((double)i + 0.5) * scale, methods[m].kernel, width, &matrix[i * n]);
+    return kpar_lower_along(lowering, dim, matrix, size, x, out);
 }
 
 /* --- images --- */
