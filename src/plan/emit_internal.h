@@ -99,6 +99,10 @@ typedef struct kpar_emitter {
     kpar_variable_layout *variables; /* by catalog index; shared by the modes */
     size_t *state_bytes, *common_bytes, *slot_bytes;
 
+    int *homes;      /* by op: the place in the pipeline whose microbatches it needs, -1: none's */
+    bool *guards;    /* by op of the update: makes what guards it, here or on another stage */
+    bool late_guard; /* that is made of gradients */
+
     bool *needed;                   /* by op: this rank runs it */
     int *users;                     /* by value: ops of this rank that read it */
     kpar_op_id *user;               /* by value: one of them */
@@ -124,6 +128,18 @@ typedef struct kpar_emitter {
     kpar_lane lane;   /* of kernels emitted now */
     kpar_phase phase; /* of all that is emitted now */
 } kpar_emitter;
+
+/* emit_walk.c: writes the program but for its offsets. */
+kpar_status kpar_emit_walk(kpar_emitter *e);
+
+/* emit_needed.c */
+/* Sets homes, guards, needed and users. */
+void kpar_emit_find_needed(kpar_emitter *e);
+/* What guards the update of this rank's stage, or NULL. */
+const kpar_output *kpar_emit_own_guard(const kpar_emitter *e);
+
+/* emit_slots.c: adds the slots of all that was placed. */
+kpar_status kpar_emit_slots(kpar_emitter *e);
 
 /* emit_storage.c */
 /* Whole cache lines. */
