@@ -133,6 +133,7 @@ static const char *data_line(const kpar_job *job)
     kpar_text text = {0};
     if (s->train) add_rows(&text, "training on", &job->train);
     if (s->train && validation->dataset) add_rows(&text, "validating on", validation);
+    if (s->check_layout) add_rows(&text, "checking the layout on the first batch of", &job->train);
     if (!s->train && s->evaluate)
         add_rows(&text, "evaluating on", validation->dataset ? validation : &job->train);
     if (s->predict) add_rows(&text, "predicting", &all);

@@ -31,7 +31,7 @@ static void listen_to_signals(void)
 static unsigned modes(const kpar_settings *s)
 {
     unsigned all = 0;
-    if (s->train) all |= 1u << KPAR_MODE_TRAIN;
+    if (s->train || s->check_layout) all |= 1u << KPAR_MODE_TRAIN;
     if (s->evaluate || (s->train && (s->validation || s->validation_split > 0)))
         all |= 1u << KPAR_MODE_EVALUATE;
     if (s->predict) all |= 1u << KPAR_MODE_PREDICT;
@@ -151,6 +151,7 @@ static kpar_status do_all(kpar_job *job)
         KPAR_TRY(train(job));
     else
         KPAR_TRY(kpar_comm_agree(job->comm, begin_run(job, 0)));
+    if (s->check_layout) KPAR_TRY(kpar_job_check_layout(job));
     if (s->evaluate) KPAR_TRY(evaluate(job));
     if (s->predict) KPAR_TRY(kpar_job_predict(job));
     return kpar_comm_agree(job->comm, kpar_dump_profile(s, job->trainer, kpar_comm_rank(job->comm)));

@@ -79,6 +79,9 @@ kpar_status kpar_job_tell_written(const kpar_job *job, const char *what, const c
 kpar_status kpar_job_try_predictions(kpar_job *job) KPAR_MUST_USE;
 kpar_status kpar_job_predict(kpar_job *job) KPAR_MUST_USE;
 
+/* check_layout.c: --check-layout. Collective. */
+kpar_status kpar_job_check_layout(kpar_job *job) KPAR_MUST_USE;
+
 /* plan.c: --plan. `ranks_started` and `threads` are those of the job; not collective. */
 kpar_status kpar_plan_print(const kpar_settings *settings, int ranks_started,
                             const kpar_threads *threads) KPAR_MUST_USE;

@@ -127,6 +127,10 @@ static const kpar_option rows[] = {
      .doc = "Write predictions for the data; FILE.OUTPUT.npy with several outputs"},
     {"compare", FIELD(compare),
      .doc = "Compare the weights of two .keras files, A and B: code 0 if all bits are the same"},
+    {"check-layout", FIELD(check_layout),
+     .doc = "Train one step on this layout and on one rank, and print what differs beside its tolerance: "
+            "code 0 if "
+            "nothing is beyond it"},
     {"plan", FIELD(plan), .doc = "Print what each rank would hold, compute, send and wait for"},
     {"ranks", FIELD(ranks), .placeholder = "N", .least = 1, .most = 1 << 20, .preset_doc = "those started",
      .doc = "Plan for N ranks, on one node unless --ranks-per-node says otherwise", .sought_as = "np n"},

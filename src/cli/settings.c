@@ -54,6 +54,9 @@ static kpar_status check_training_options(const kpar_settings *s)
         return usage("--reproducible sets the microbatches; leave out --microbatches");
     if ((s->resume || s->checkpoint_every) && !s->checkpoint)
         return usage("--resume and --checkpoint-every need --checkpoint DIR");
+    if (s->check_layout && (s->train || s->evaluate || s->predict))
+        return usage(
+            "--check-layout trains one step alone; leave out --epochs, --steps, --evaluate and --predict");
     if (s->output && !s->train) return usage("--output is for training; give --epochs or --steps too");
     return KPAR_OK;
 }
@@ -93,7 +96,7 @@ static kpar_status check(kpar_arena *arena, const kpar_strings *operands, kpar_s
 {
     KPAR_TRY(take_operands(operands, s));
     if (s->compare) return KPAR_OK;
-    s->train = s->epochs || s->steps || (!s->evaluate && !s->predict);
+    s->train = s->epochs || s->steps || (!s->evaluate && !s->predict && !s->check_layout);
     KPAR_TRY(check_data_options(s));
     KPAR_TRY(check_training_options(s));
     KPAR_TRY(check_layout_options(s));

@@ -52,7 +52,7 @@ typedef struct kpar_settings {
 
     bool evaluate;
     const char *predict;
-    bool compare, plan;
+    bool compare, plan, check_layout;
     int ranks;
     const char *dump_graph, *dump_program, *profile;
 

@@ -16,8 +16,8 @@ typedef struct kpar_trainer_options {
     kpar_plan_options plan; /* nodes and windows are filled in from the communicator */
     kpar_device_options device;
     kpar_executor_options executor;
-    bool ignore_memory; /* go on although a plan seems not to fit in memory */
-    unsigned modes; /* bits 1 << kpar_mode: what will be asked for */
+    bool ignore_memory;  /* go on although a plan seems not to fit in memory */
+    unsigned modes;      /* bits 1 << kpar_mode: what will be asked for */
     const char *weights; /* file of weights in place of the model file's; NULL: none. Borrowed */
     const char *
         config; /* config.json in place of the file's, as where another learning rate is wanted: the rate then is
@@ -92,6 +92,22 @@ kpar_status kpar_trainer_evaluate(kpar_trainer *trainer, const kpar_rows *rows,
 /* Named results of the last epoch of the last fit, or of the last evaluation; the same on all ranks, borrowed until the
  * next call. Not collective. */
 const kpar_named_value *kpar_trainer_logs(const kpar_trainer *trainer, size_t *n);
+
+/* What differs between two runs of one step, the worst first. */
+typedef struct kpar_difference {
+    char name[128]; /* "loss", "dense/kernel", "dense/kernel: momentum" */
+    double difference, tolerance;
+} kpar_difference;
+typedef struct kpar_layout_check {
+    int64_t rows;                 /* of the batch */
+    kpar_difference *differences; /* rank 0; to be freed by kpar_free */
+    size_t n, n_off;              /* n_off: beyond their tolerance */
+} kpar_layout_check;
+
+/* Trains step 1 on the trainer's layout and, on rank 0, on one rank: logs, weights and the optimizer's state after it. Rank 0
+ * needs memory for a model of one rank besides. The trainer has not trained yet. */
+kpar_status kpar_trainer_check_layout(kpar_trainer *trainer, const kpar_fit_options *options,
+                                      kpar_layout_check *check) KPAR_MUST_USE;
 
 /* Predictions of every row, whole on rank 0 (one array an output, to be destroyed; elsewhere untouched). */
 kpar_status kpar_trainer_predict(kpar_trainer *trainer, const kpar_rows *rows,

@@ -14,7 +14,7 @@ struct kpar_trainer {
     kpar_plan *plan;
     kpar_program *programs[KPAR_MODE_COUNT];
     int program_index[KPAR_MODE_COUNT]; /* in the executor, -1: not planned */
-    size_t arena_bytes; /* of the largest program */
+    size_t arena_bytes;                 /* of the largest program */
     kpar_executor *executor;
     kpar_coordinate me;
     int *nodes;
@@ -83,7 +83,7 @@ typedef struct kpar_tally {
 kpar_tally kpar_tally_begin(kpar_trainer *trainer, kpar_mode mode);
 void kpar_tally_reset(kpar_tally *tally);
 void kpar_tally_add(kpar_tally *tally, const double *values, int64_t rows); /* of a step of so many rows */
-void kpar_tally_values(const kpar_tally *tally, double *values); /* one for each entry */
+void kpar_tally_values(const kpar_tally *tally, double *values);            /* one for each entry */
 void kpar_tally_end(kpar_tally *tally);
 
 /* The sums as text, bit for bit, and back; entries that the text does not name keep what they have. */
@@ -98,6 +98,11 @@ kpar_status kpar_trainer_gather_owned(kpar_trainer *trainer) KPAR_MUST_USE;
 /* Weights become the moving averages that the optimizer keeps of them, if it does. Collective. */
 kpar_status kpar_trainer_take_averages(kpar_trainer *trainer) KPAR_MUST_USE;
 const kpar_program *kpar_trainer_any_program(const kpar_trainer *trainer);
+/* Calls `visit` on rank 0, with a function that fetches slices of variables from their owners; the others serve it until it
+ * returns. The function's context is the trainer. Collective. */
+kpar_status kpar_trainer_with_variables(kpar_trainer *trainer,
+                                        kpar_status (*visit)(kpar_fetch fetch, void *context),
+                                        void *context) KPAR_MUST_USE;
 /* The optimizer's iteration count as it lies in memory. */
 int64_t kpar_trainer_iteration(kpar_trainer *trainer);
 

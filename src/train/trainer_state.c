@@ -244,18 +244,35 @@ static kpar_status serve_until_done(kpar_trainer *t)
     }
 }
 
-kpar_status kpar_trainer_save(kpar_trainer *t, const char *path)
+kpar_status kpar_trainer_with_variables(kpar_trainer *t,
+                                        kpar_status (*visit)(kpar_fetch fetch, void *context), void *context)
 {
     kpar_status status;
     if (kpar_comm_rank(t->comm) == 0) {
-        size_t length;
-        const char *config = kpar_trainer_config(t, &length);
-        const bool trained = t->programs[KPAR_MODE_TRAIN] != NULL;
-        status = kpar_keras_save(path, config, length, t->catalog, trained, fetch, t);
+        status = visit(fetch, context);
         request done = {.variable = -1};
         kpar_status sent = kpar_comm_broadcast(t->comm, &done, sizeof done, 0);
         if (status == KPAR_OK) status = sent;
     } else
         status = serve_until_done(t);
     return kpar_comm_agree(t->comm, status);
+}
+
+typedef struct saving {
+    kpar_trainer *t;
+    const char *path;
+} saving;
+
+static kpar_status save(kpar_fetch fetch_slice, void *context)
+{
+    const saving *s = context;
+    size_t length;
+    const char *config = kpar_trainer_config(s->t, &length);
+    const bool trained = s->t->programs[KPAR_MODE_TRAIN] != NULL;
+    return kpar_keras_save(s->path, config, length, s->t->catalog, trained, fetch_slice, s->t);
+}
+
+kpar_status kpar_trainer_save(kpar_trainer *t, const char *path)
+{
+    return kpar_trainer_with_variables(t, save, &(saving){t, path});
 }

@@ -84,6 +84,18 @@ equal "predictions for all rows are whole" 928 "$(wc -c <"$work/p4.npy" | tr -d 
 evaluation() { sed -n '/"evaluation"/,/}/s/.*: \([0-9.]\{1,7\}\).*/\1/p' "$1" | xargs; }
 equal "four ranks evaluate to what one does" "$(evaluation "$work/e1.json")" "$(evaluation "$work/e4.json")"
 
+# --- one step against one rank ---
+
+transformer=$cases/adam_transformer
+job 4 "$transformer/model.keras" --data "$transformer/data.npz" --batch-size 8 --pipeline 2 --tensor 2 --check-layout
+equal "a step on four ranks is that of one" 0 $code
+contains "and says so" "step 1 of 8 rows is that of one rank: 64 values within their tolerance" "$(cat "$work/out")"
+contains "differences stand beside their tolerances" "multi_head_attention/attention_output/kernel " "$(cat "$work/out")"
+job 2 "$cases/bn_residual/model.keras" --data "$cases/bn_residual/data.npz" --batch-size 8 --microbatches 2 \
+    --batch-statistics microbatch --check-layout
+equal "statistics of microbatches are others" 1 $code
+contains "what differs most is told" "values are beyond their tolerance, 'conv2d" "$(cat "$work/out")"
+
 # --- settings file, plan, help ---
 
 printf '{"model": "%s", "data": "%s", "epochs": 3, "verbose": 2, "x": ["x"]}\n' "$model" "$data" >"$work/settings.json"
