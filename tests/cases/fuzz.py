@@ -125,7 +125,9 @@ class Reference:
         return FLOORS["atol"] + FLOORS["rtol"] * mx(expected) + FLOORS["utol"] * mx(expected - f64(self.before[name]))
 
     def look_closer(self):
-        self.exact = in_doubles(self.path, self.data, self.batch)
+        exact = in_doubles(self.path, self.data, self.batch)
+        finite = all(np.isfinite(value).all() for value in exact.values())
+        self.exact = exact if finite else self.values  # JAX has now and then no finite numbers there
         runs = [self.values, *in_other_orders(self.path, self.data, self.batch)]
         self.noise = {name: max(mx(f64(run[name]) - f64(exact)) for run in runs) for name, exact in self.exact.items()}
 

@@ -265,7 +265,7 @@ LARGEST = 400  # elements of a sample
 def grow(rng, x, blocks, kinds=None):
     for _ in range(blocks):
         grown = pick(rng, *(kinds or BLOCKS[len(x.shape)]))(rng, x)
-        if np.prod(grown.shape[1:]) <= LARGEST: x = grown
+        if None not in grown.shape[1:] and np.prod(grown.shape[1:]) <= LARGEST: x = grown  # None: what Keras cannot tell
     return x
 
 
