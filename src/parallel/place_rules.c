@@ -2,11 +2,6 @@
  * arises from applying these in order); everything else follows its inputs. */
 #include "parallel/place_rules.h"
 
-static const kpar_shape *shape_of(const kpar_rule *r, int input)
-{
-    return &r->graph->values[r->inputs[input]].shape;
-}
-
 /* Whether a dimension can be cut in `extent` equal parts; the batch always can. */
 static bool divides(const kpar_rule *r, kpar_dim d)
 {
@@ -14,125 +9,6 @@ static bool divides(const kpar_rule *r, kpar_dim d)
 }
 
 static bool is_split(kpar_placement p, int dim) { return p.kind == KPAR_SPLIT && p.dim == dim; }
-
-/* How an expression depends on its partial inputs. */
-enum dependence { NOT, LINEAR, OTHERWISE };
-
-static enum dependence of_scalar(const kpar_scalar *s, const enum dependence *d)
-{
-    switch (s->op) {
-    case KPAR_SCALAR_ADD:
-    case KPAR_SCALAR_SUBTRACT:
-        return d[s->a] == d[s->b] ? d[s->a] : OTHERWISE;
-    case KPAR_SCALAR_NEGATE:
-        return d[s->a];
-    case KPAR_SCALAR_MULTIPLY:
-        return d[s->a] == NOT ? d[s->b] : d[s->b] == NOT ? d[s->a] : OTHERWISE;
-    case KPAR_SCALAR_DIVIDE:
-        return d[s->b] == NOT ? d[s->a] : OTHERWISE;
-    default:
-        break;
-    }
-    int n = kpar_scalar_operands(s->op);
-    bool free = (n < 1 || d[s->a] == NOT) && (n < 2 || d[s->b] == NOT) && (n < 3 || d[s->c] == NOT);
-    return free ? NOT : OTHERWISE;
-}
-
-/* Whether the sum over ranks of the map's result is the map of the sums of its partial inputs. */
-static bool keeps_sums(const kpar_rule *r)
-{
-    const kpar_expression *e = r->op->attributes.expression;
-    enum dependence *d = kpar_alloc((size_t)e->n_scalars * sizeof *d);
-    bool keeps = true;
-    for (int i = 0; i < e->n_scalars; i++) {
-        const kpar_scalar *s = &e->scalars[i];
-        if (s->op == KPAR_SCALAR_INPUT)
-            d[i] = r->given[s->index].kind != KPAR_PARTIAL ? NOT
-                   : kpar_is_sum(r->given[s->index])       ? LINEAR
-                                                           : OTHERWISE;
-        else
-            d[i] = of_scalar(s, d);
-    }
-    for (int i = 0; i < e->n_outputs; i++) keeps = keeps && d[e->outputs[i]] == LINEAR;
-    kpar_free(d);
-    return keeps;
-}
-
-/* The output dimension that a split or sharded input of a map stands for, or -1. */
-static int output_dim(const kpar_rule *r, int input)
-{
-    const kpar_placement p = r->given[input];
-    const kpar_shape *shape = shape_of(r, input);
-    if (p.kind != KPAR_SPLIT) return -1;
-    int dim = r->output->rank - shape->rank + p.dim;
-    return shape->dims[p.dim].size == r->output->dims[dim].size ? dim : -1;
-}
-
-/* The placement that an input of a map must have for the result to be split on `dim`. */
-static kpar_placement input_for(const kpar_rule *r, int input, int dim)
-{
-    const kpar_shape *shape = shape_of(r, input);
-    int own = dim - (r->output->rank - shape->rank);
-    bool repeated = own < 0 || (shape->dims[own].size == 1 && !shape->dims[own].batch &&
-                                (r->output->dims[dim].size != 1 || r->output->dims[dim].batch));
-    return repeated ? (kpar_placement){.kind = KPAR_REPLICATED} : kpar_split_on(own);
-}
-
-/* Whether an input of a map has the rows of the result: a dimension 0 of its own that is not repeated. */
-static bool has_rows(const kpar_rule *r, int input)
-{
-    const kpar_shape *shape = shape_of(r, input);
-    return shape->rank > 0 && shape->rank == r->output->rank &&
-           shape->dims[0].size == r->output->dims[0].size;
-}
-
-/* Shards are of rows: what has rows is sharded like input `sharded`, what is repeated along them stays whole. */
-static bool shard_map(kpar_rule *r, int sharded)
-{
-    if (!has_rows(r, sharded)) return false;
-    for (int i = 0; i < r->n_inputs; i++)
-        if (has_rows(r, i)) r->wanted[i] = r->given[sharded];
-    r->result = r->given[sharded];
-    return true;
-}
-
-static int64_t elements(const kpar_shape *shape)
-{
-    int64_t n = 1;
-    for (int i = 0; i < shape->rank; i++) n *= shape->dims[i].size;
-    return n;
-}
-
-/* Whether the results are more to add up over ranks than the partial inputs are. What is only reduced is little. */
-static bool widens_sums(const kpar_rule *r)
-{
-    int64_t given = 0;
-    for (int i = 0; i < r->n_inputs; i++)
-        if (r->given[i].kind == KPAR_PARTIAL) given += elements(shape_of(r, i));
-    return r->wide > 1 && r->wide * elements(r->output) > given;
-}
-
-static bool rule_map(kpar_rule *r)
-{
-    bool partial = false;
-    for (int i = 0; i < r->n_inputs; i++) {
-        partial = partial || r->given[i].kind == KPAR_PARTIAL;
-        if (r->given[i].kind == KPAR_SHARD && shard_map(r, i)) return true;
-    }
-    int dim = -1;
-    for (int i = 0; i < r->n_inputs && dim < 0; i++) dim = output_dim(r, i);
-    if (dim >= 0) {
-        for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = input_for(r, i, dim);
-        r->result = kpar_split_on(dim);
-        return true;
-    }
-    if (partial && keeps_sums(r) && !widens_sums(r)) {
-        for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = r->given[i];
-        r->result = (kpar_placement){.kind = KPAR_PARTIAL};
-        return true;
-    }
-    return false;
-}
 
 static bool rule_reduce(kpar_rule *r)
 {
@@ -215,7 +91,7 @@ static bool rule_matmul(kpar_rule *r)
     if (is_split(b, kb)) return place_two(r, kpar_split_on(ka), b, partial);
     if (is_split(b, n)) return place_two(r, whole, b, kpar_split_on(rank - 1));
     /* Nothing decides: a weight that is still free is cut by columns. */
-    if (r->axis == KPAR_AXIS_TENSOR && r->open[1] && divides(r, shape_of(r, 1)->dims[n]))
+    if (r->axis == KPAR_AXIS_TENSOR && r->open[1] && divides(r, kpar_rule_shape(r, 1)->dims[n]))
         return place_two(r, whole, kpar_split_on(n), kpar_split_on(rank - 1));
     return false;
 }
@@ -240,12 +116,12 @@ static bool rule_conv(kpar_rule *r)
     const int last = r->output->rank - 1;
     const kpar_placement x = r->given[0], kernel = r->given[1], channels = kpar_split_on(last),
                          in = kpar_split_on(last - 1);
-    const int64_t groups = groups_of(shape_of(r, 0), shape_of(r, 1));
+    const int64_t groups = groups_of(kpar_rule_shape(r, 0), kpar_rule_shape(r, 1));
     const bool open = r->axis == KPAR_AXIS_TENSOR && r->open[1];
     if (is_split(x, 0)) return place_two(r, x, whole, x);
     if (groups > 1) return split_groups(r, groups, is_split(x, last) || is_split(kernel, last) || open);
     if (is_split(x, last) || is_split(kernel, last - 1)) return place_two(r, channels, in, partial);
-    if (is_split(kernel, last) || (open && divides(r, shape_of(r, 1)->dims[last])))
+    if (is_split(kernel, last) || (open && divides(r, kpar_rule_shape(r, 1)->dims[last])))
         return place_two(r, whole, channels, channels);
     return false;
 }
@@ -255,12 +131,12 @@ static bool rule_conv_input_gradient(kpar_rule *r)
 {
     const int last = r->output->rank - 1;
     const kpar_placement dy = r->given[0], kernel = r->given[1], channels = kpar_split_on(last);
-    const int64_t groups = groups_of(r->output, shape_of(r, 1));
+    const int64_t groups = groups_of(r->output, kpar_rule_shape(r, 1));
     const bool open = r->axis == KPAR_AXIS_TENSOR && r->open[1];
     if (is_split(dy, 0)) return place_two(r, dy, whole, dy);
     if (groups > 1) return split_groups(r, groups, is_split(dy, last) || is_split(kernel, last));
     if (is_split(kernel, last) || is_split(dy, last)) return place_two(r, channels, channels, partial);
-    if (is_split(kernel, last - 1) || (open && divides(r, shape_of(r, 1)->dims[last - 1])))
+    if (is_split(kernel, last - 1) || (open && divides(r, kpar_rule_shape(r, 1)->dims[last - 1])))
         return place_two(r, whole, kpar_split_on(last - 1), channels);
     return false;
 }
@@ -269,7 +145,7 @@ static bool rule_conv_kernel_gradient(kpar_rule *r)
 {
     const int last = r->output->rank - 1;
     const kpar_placement x = r->given[0], dy = r->given[1], channels = kpar_split_on(last);
-    const int64_t groups = groups_of(shape_of(r, 0), r->output);
+    const int64_t groups = groups_of(kpar_rule_shape(r, 0), r->output);
     if (is_split(x, 0) || is_split(dy, 0)) return place_two(r, kpar_split_on(0), kpar_split_on(0), partial);
     if (groups > 1) return split_groups(r, groups, is_split(x, last) || is_split(dy, last));
     if (is_split(x, last)) return place_two(r, channels, whole, kpar_split_on(last - 1));
@@ -337,9 +213,9 @@ static bool rule_reshape(kpar_rule *r)
         return true;
     }
     if (p.kind != KPAR_SPLIT) return false;
-    const kpar_dim own = shape_of(r, 0)->dims[p.dim];
+    const kpar_dim own = kpar_rule_shape(r, 0)->dims[p.dim];
     int batches, others;
-    int64_t before = elements_before(shape_of(r, 0), p.dim, &batches);
+    int64_t before = elements_before(kpar_rule_shape(r, 0), p.dim, &batches);
     for (int i = 0; i < r->output->rank; i++) {
         const kpar_dim d = r->output->dims[i];
         if (elements_before(r->output, i, &others) != before || others != batches) continue;
@@ -356,7 +232,7 @@ static bool rule_bounds(kpar_rule *r)
 {
     const kpar_placement p = r->given[0];
     if (p.kind == KPAR_SPLIT) {
-        const kpar_dim in = shape_of(r, 0)->dims[p.dim], out = r->output->dims[p.dim];
+        const kpar_dim in = kpar_rule_shape(r, 0)->dims[p.dim], out = r->output->dims[p.dim];
         if (in.size != out.size || r->op->attributes.start[p.dim] != 0) return false;
     } else if (!kpar_is_sum(p))
         return false;
@@ -398,8 +274,8 @@ static bool rule_gather(kpar_rule *r)
     if (r->op->attributes.axis > 0) return both_by_samples(r);
     const kpar_placement p = r->given[1], table = r->given[0];
     if (table.kind == KPAR_SPLIT && table.dim > 0)
-        return place_two(r, table, whole, kpar_split_on(shape_of(r, 1)->rank + table.dim - 1));
-    const kpar_dim rows = shape_of(r, 0)->dims[0];
+        return place_two(r, table, whole, kpar_split_on(kpar_rule_shape(r, 1)->rank + table.dim - 1));
+    const kpar_dim rows = kpar_rule_shape(r, 0)->dims[0];
     const bool large = r->vocabulary > 0 && rows.size >= r->vocabulary && divides(r, rows);
     if (is_split(r->given[0], 0) || (r->axis == KPAR_AXIS_TENSOR && r->open[0] && large))
         return place_two(r, kpar_split_on(0), whole, partial);
@@ -413,7 +289,7 @@ static bool rule_scatter_add(kpar_rule *r)
     if (r->op->attributes.axis > 0) return both_by_samples(r);
     const kpar_placement rows = r->given[0];
     const int within =
-        rows.dim - shape_of(r, 1)->rank + 1; /* the table's dimension, where it is one within rows */
+        rows.dim - kpar_rule_shape(r, 1)->rank + 1; /* the table's dimension, where it is one within rows */
     if (is_split(r->wish, 0)) return place_two(r, whole, whole, kpar_split_on(0));
     if (rows.kind == KPAR_SPLIT && within > 0) return place_two(r, rows, whole, kpar_split_on(within));
     if (!is_split(r->given[0], 0) || !is_split(r->given[1], 0)) return false;
@@ -426,7 +302,7 @@ static bool rule_scatter_add(kpar_rule *r)
 static bool rule_rows(kpar_rule *r)
 {
     const kpar_placement p = r->given[0];
-    if (p.kind != KPAR_SPLIT || p.dim == shape_of(r, 0)->rank - 1) return false;
+    if (p.kind != KPAR_SPLIT || p.dim == kpar_rule_shape(r, 0)->rank - 1) return false;
     for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = p;
     r->result = p;
     return true;
@@ -448,7 +324,7 @@ static bool rule_same(kpar_rule *r)
 }
 
 static bool (*const rules[KPAR_OP_COUNT])(kpar_rule *) = {
-    [KPAR_OP_MAP] = rule_map,
+    [KPAR_OP_MAP] = kpar_rule_map,
     [KPAR_OP_REDUCE] = rule_reduce,
     [KPAR_OP_ARG_REDUCE] = rule_arg_reduce,
     [KPAR_OP_CUMULATIVE] = rule_cumulative,

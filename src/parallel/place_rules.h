@@ -18,13 +18,21 @@ typedef struct kpar_rule {
     const kpar_placement *given; /* of each input */
     const bool *open;            /* input is a variable whose placement is still free */
     int wide;                    /* outputs that more than one reduction reads */
-    kpar_placement wish; /* of the variable whose gradient output 0 becomes a part of, or replicated */
-    kpar_placement *wanted;      /* out: of each input, preset to replicated */
-    kpar_placement result;       /* out: of all outputs, preset to replicated */
+    kpar_placement wish;    /* of the variable whose gradient output 0 becomes a part of, or replicated */
+    kpar_placement *wanted; /* out: of each input, preset to replicated */
+    kpar_placement result;  /* out: of all outputs, preset to replicated */
 } kpar_rule;
 
 /* True if the rule has an answer; false: everything replicated. */
 bool kpar_rule_apply(kpar_rule *rule);
+
+/* place_rules_map.c */
+bool kpar_rule_map(kpar_rule *rule);
+
+static inline const kpar_shape *kpar_rule_shape(const kpar_rule *rule, int input)
+{
+    return &rule->graph->values[rule->inputs[input]].shape;
+}
 
 /* The dimension of `to`, a reshape of `from`, that begins where `dim` does: with as many elements before it; -1: none. */
 int kpar_reshaped_dim(const kpar_shape *from, const kpar_shape *to, int dim);
