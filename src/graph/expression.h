@@ -97,8 +97,8 @@ const kpar_expression *kpar_expression_end(kpar_expression_builder *e, kpar_aren
 /* clang-format off */
 #define KPAR_X_UNARY_LIST(X)                                                                                 \
     X(neg, NEGATE) X(abs, ABSOLUTE) X(square, SQUARE) X(sqrt, SQUARE_ROOT) X(exp, EXP) X(log, LOG)           \
-    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(sin, SINE) X(cos, COSINE) X(atan, ARC_TANGENT) X(floor, FLOOR) X(sign, SIGN)              \
-    X(relu, RELU) X(stop, STOP)
+    X(log1p, LOG1P) X(tanh, TANH) X(sigmoid, SIGMOID) X(erf, ERF) X(sin, SINE) X(cos, COSINE)                \
+    X(atan, ARC_TANGENT) X(floor, FLOOR) X(sign, SIGN) X(relu, RELU) X(stop, STOP)
 #define KPAR_X_BINARY_LIST(X)                                                                                \
     X(add, ADD) X(sub, SUBTRACT) X(mul, MULTIPLY) X(div, DIVIDE) X(max, MAXIMUM) X(min, MINIMUM)             \
     X(pow, POWER) X(lt, LESS) X(le, LESS_EQUAL) X(eq, EQUAL)
@@ -117,6 +117,18 @@ KPAR_X_UNARY_LIST(KPAR_X_UNARY)
 KPAR_X_BINARY_LIST(KPAR_X_BINARY)
 #undef KPAR_X_UNARY
 #undef KPAR_X_BINARY
+static inline kpar_x kpar_x_times(kpar_expression_builder *e, kpar_x x, double factor)
+{
+    return kpar_x_mul(e, x, kpar_x_constant(e, factor));
+}
+static inline kpar_x kpar_x_plus(kpar_expression_builder *e, kpar_x x, double term)
+{
+    return kpar_x_add(e, x, kpar_x_constant(e, term));
+}
+static inline kpar_x kpar_x_clip(kpar_expression_builder *e, kpar_x x, double least, double most)
+{
+    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, least)), kpar_x_constant(e, most));
+}
 
 /* The derivative of output `output` with respect to each input i with wanted[i], times the seed.
  * The result has inputs {inputs of e..., outputs of e..., seed} and one output for each wanted input, in

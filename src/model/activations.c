@@ -4,18 +4,14 @@
 
 #include <string.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-static kpar_x times(kpar_expression_builder *e, kpar_x x, double factor)
+static kpar_x is_negative(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_mul(e, x, constant(e, factor));
+    return kpar_x_lt(e, x, kpar_x_constant(e, 0));
 }
-static kpar_x plus(kpar_expression_builder *e, kpar_x x, double term)
+static kpar_x is_positive(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_add(e, x, constant(e, term));
+    return kpar_x_lt(e, kpar_x_constant(e, 0), x);
 }
-
-static kpar_x is_negative(kpar_expression_builder *e, kpar_x x) { return kpar_x_lt(e, x, constant(e, 0)); }
-static kpar_x is_positive(kpar_expression_builder *e, kpar_x x) { return kpar_x_lt(e, constant(e, 0), x); }
 
 static kpar_x linear(kpar_expression_builder *e, kpar_x x)
 {
@@ -26,20 +22,20 @@ static kpar_x linear(kpar_expression_builder *e, kpar_x x)
 /* min(6, relu x): on the tie at 6 the constant is taken, so the derivative is 0. */
 static kpar_x relu6(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_min(e, constant(e, 6), kpar_x_relu(e, x));
+    return kpar_x_min(e, kpar_x_constant(e, 6), kpar_x_relu(e, x));
 }
 
 kpar_x kpar_x_leaky_relu(kpar_expression_builder *e, kpar_x x, double negative_slope)
 {
-    return kpar_x_select(e, is_positive(e, x), x, times(e, x, negative_slope));
+    return kpar_x_select(e, is_positive(e, x), x, kpar_x_times(e, x, negative_slope));
 }
 
 static kpar_x leaky_relu(kpar_expression_builder *e, kpar_x x) { return kpar_x_leaky_relu(e, x, 0.2); }
 
 kpar_x kpar_x_elu(kpar_expression_builder *e, kpar_x x, double alpha)
 {
-    kpar_x below = plus(e, kpar_x_exp(e, kpar_x_min(e, x, constant(e, 0))), -1);
-    return kpar_x_select(e, is_negative(e, x), times(e, below, alpha), x);
+    kpar_x below = kpar_x_plus(e, kpar_x_exp(e, kpar_x_min(e, x, kpar_x_constant(e, 0))), -1);
+    return kpar_x_select(e, is_negative(e, x), kpar_x_times(e, below, alpha), x);
 }
 
 static kpar_x elu(kpar_expression_builder *e, kpar_x x) { return kpar_x_elu(e, x, 1); }
@@ -47,13 +43,14 @@ static kpar_x elu(kpar_expression_builder *e, kpar_x x) { return kpar_x_elu(e, x
 /* Klambauer et al., "Self-normalizing neural networks" (2017). */
 static kpar_x selu(kpar_expression_builder *e, kpar_x x)
 {
-    return times(e, kpar_x_elu(e, x, 1.6732632423543772848170429916717), 1.0507009873554804934193349852946);
+    return kpar_x_times(e, kpar_x_elu(e, x, 1.6732632423543772848170429916717),
+                        1.0507009873554804934193349852946);
 }
 
 kpar_x kpar_x_gelu(kpar_expression_builder *e, kpar_x x)
 {
-    kpar_x phi = plus(e, kpar_x_erf(e, times(e, x, 0.70710678118654752440)), 1);
-    return kpar_x_mul(e, times(e, x, 0.5), phi);
+    kpar_x phi = kpar_x_plus(e, kpar_x_erf(e, kpar_x_times(e, x, 0.70710678118654752440)), 1);
+    return kpar_x_mul(e, kpar_x_times(e, x, 0.5), phi);
 }
 
 kpar_x kpar_x_silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, x, kpar_x_sigmoid(e, x)); }
@@ -61,27 +58,27 @@ kpar_x kpar_x_silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, 
 /* log(1 + e^x) without overflow, whose derivative is sigmoid(x) everywhere, at 0 too. */
 kpar_x kpar_x_softplus(kpar_expression_builder *e, kpar_x x)
 {
-    kpar_x above =
-        kpar_x_add(e, x, kpar_x_log1p(e, kpar_x_exp(e, kpar_x_neg(e, kpar_x_max(e, x, constant(e, 0))))));
-    kpar_x below = kpar_x_log1p(e, kpar_x_exp(e, kpar_x_min(e, x, constant(e, 0))));
+    kpar_x above = kpar_x_add(
+        e, x, kpar_x_log1p(e, kpar_x_exp(e, kpar_x_neg(e, kpar_x_max(e, x, kpar_x_constant(e, 0))))));
+    kpar_x below = kpar_x_log1p(e, kpar_x_exp(e, kpar_x_min(e, x, kpar_x_constant(e, 0))));
     return kpar_x_select(e, is_positive(e, x), above, below);
 }
 
 static kpar_x softsign(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_div(e, x, plus(e, kpar_x_abs(e, x), 1));
+    return kpar_x_div(e, x, kpar_x_plus(e, kpar_x_abs(e, x), 1));
 }
 
 static kpar_x hard_sigmoid(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_div(e, relu6(e, plus(e, x, 3)), constant(e, 6));
+    return kpar_x_div(e, relu6(e, kpar_x_plus(e, x, 3)), kpar_x_constant(e, 6));
 }
 
 static kpar_x hard_silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, x, hard_sigmoid(e, x)); }
 
 static kpar_x hard_tanh(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_min(e, kpar_x_max(e, x, constant(e, -1)), constant(e, 1));
+    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, -1)), kpar_x_constant(e, 1));
 }
 
 /* Misra, "Mish" (2019). */
@@ -102,7 +99,7 @@ static kpar_x tanh_shrink(kpar_expression_builder *e, kpar_x x)
 
 kpar_x kpar_x_squareplus(kpar_expression_builder *e, kpar_x x, double b)
 {
-    return times(e, kpar_x_add(e, x, kpar_x_sqrt(e, plus(e, kpar_x_square(e, x), b))), 0.5);
+    return kpar_x_times(e, kpar_x_add(e, x, kpar_x_sqrt(e, kpar_x_plus(e, kpar_x_square(e, x), b))), 0.5);
 }
 
 static kpar_x squareplus(kpar_expression_builder *e, kpar_x x) { return kpar_x_squareplus(e, x, 4); }
@@ -110,8 +107,8 @@ static kpar_x squareplus(kpar_expression_builder *e, kpar_x x) { return kpar_x_s
 /* Barron, "Continuously differentiable exponential linear units" (2017). */
 kpar_x kpar_x_celu(kpar_expression_builder *e, kpar_x x, double alpha)
 {
-    kpar_x zero = constant(e, 0), share = times(e, kpar_x_min(e, x, zero), 1 / alpha);
-    kpar_x below = times(e, plus(e, kpar_x_exp(e, share), -1), alpha);
+    kpar_x zero = kpar_x_constant(e, 0), share = kpar_x_times(e, kpar_x_min(e, x, zero), 1 / alpha);
+    kpar_x below = kpar_x_times(e, kpar_x_plus(e, kpar_x_exp(e, share), -1), alpha);
     return kpar_x_add(e, kpar_x_max(e, x, zero), below);
 }
 
@@ -119,32 +116,34 @@ static kpar_x celu(kpar_expression_builder *e, kpar_x x) { return kpar_x_celu(e,
 
 kpar_x kpar_x_hard_shrink(kpar_expression_builder *e, kpar_x x, double threshold)
 {
-    return kpar_x_select(e, kpar_x_lt(e, constant(e, threshold), kpar_x_abs(e, x)), x, constant(e, 0));
+    return kpar_x_select(e, kpar_x_lt(e, kpar_x_constant(e, threshold), kpar_x_abs(e, x)), x,
+                         kpar_x_constant(e, 0));
 }
 
 static kpar_x hard_shrink(kpar_expression_builder *e, kpar_x x) { return kpar_x_hard_shrink(e, x, 0.5); }
 
 kpar_x kpar_x_soft_shrink(kpar_expression_builder *e, kpar_x x, double threshold)
 {
-    kpar_x low = kpar_x_lt(e, x, constant(e, -threshold)), high = kpar_x_lt(e, constant(e, threshold), x);
-    kpar_x below = kpar_x_select(e, low, plus(e, x, threshold), constant(e, 0));
-    return kpar_x_select(e, high, plus(e, x, -threshold), below);
+    kpar_x low = kpar_x_lt(e, x, kpar_x_constant(e, -threshold)),
+           high = kpar_x_lt(e, kpar_x_constant(e, threshold), x);
+    kpar_x below = kpar_x_select(e, low, kpar_x_plus(e, x, threshold), kpar_x_constant(e, 0));
+    return kpar_x_select(e, high, kpar_x_plus(e, x, -threshold), below);
 }
 
 static kpar_x soft_shrink(kpar_expression_builder *e, kpar_x x) { return kpar_x_soft_shrink(e, x, 0.5); }
 
 static kpar_x sparse_plus(kpar_expression_builder *e, kpar_x x)
 {
-    kpar_x curve = times(e, kpar_x_square(e, plus(e, x, 1)), 0.25);
-    kpar_x above = kpar_x_select(e, kpar_x_lt(e, x, constant(e, 1)), curve, x);
-    return kpar_x_select(e, kpar_x_le(e, x, constant(e, -1)), constant(e, 0), above);
+    kpar_x curve = kpar_x_times(e, kpar_x_square(e, kpar_x_plus(e, x, 1)), 0.25);
+    kpar_x above = kpar_x_select(e, kpar_x_lt(e, x, kpar_x_constant(e, 1)), curve, x);
+    return kpar_x_select(e, kpar_x_le(e, x, kpar_x_constant(e, -1)), kpar_x_constant(e, 0), above);
 }
 
 static kpar_x sparse_sigmoid(kpar_expression_builder *e, kpar_x x)
 {
-    kpar_x slope = times(e, plus(e, x, 1), 0.5);
-    kpar_x above = kpar_x_select(e, kpar_x_le(e, constant(e, 1), x), constant(e, 1), slope);
-    return kpar_x_select(e, kpar_x_le(e, x, constant(e, -1)), constant(e, 0), above);
+    kpar_x slope = kpar_x_times(e, kpar_x_plus(e, x, 1), 0.5);
+    kpar_x above = kpar_x_select(e, kpar_x_le(e, kpar_x_constant(e, 1), x), kpar_x_constant(e, 1), slope);
+    return kpar_x_select(e, kpar_x_le(e, x, kpar_x_constant(e, -1)), kpar_x_constant(e, 0), above);
 }
 
 /* x - max - log(sum(exp(x - max))) along the last dimension. */

@@ -34,11 +34,6 @@ static kpar_x scaled(kpar_expression_builder *e, kpar_x weight, kpar_x desired, 
     return kpar_x_mul(e, weight, kpar_x_div(e, desired, sum));
 }
 
-static kpar_x between(kpar_expression_builder *e, kpar_x x, double least, double most)
-{
-    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, least)), kpar_x_constant(e, most));
-}
-
 static kpar_status non_negative(const char *owner, const json_t *config, kpar_update *u, kpar_x *weight)
 {
     (void)owner;
@@ -53,7 +48,7 @@ static kpar_status max_norm(const char *owner, const json_t *config, kpar_update
     kpar_x norm;
     KPAR_TRY(kpar_config_number(owner, config, "max_value", 2, &most));
     KPAR_TRY(norms(owner, config, u, *weight, &norm));
-    *weight = scaled(u->e, *weight, between(u->e, norm, 0, most), norm);
+    *weight = scaled(u->e, *weight, kpar_x_clip(u->e, norm, 0, most), norm);
     return KPAR_OK;
 }
 
@@ -73,7 +68,7 @@ static kpar_status min_max_norm(const char *owner, const json_t *config, kpar_up
     KPAR_TRY(kpar_config_number(owner, config, "max_value", 1, &most));
     KPAR_TRY(kpar_config_number(owner, config, "rate", 1, &rate));
     KPAR_TRY(norms(owner, config, u, *weight, &norm));
-    kpar_x wanted = kpar_x_mul(u->e, between(u->e, norm, least, most), kpar_x_constant(u->e, rate));
+    kpar_x wanted = kpar_x_mul(u->e, kpar_x_clip(u->e, norm, least, most), kpar_x_constant(u->e, rate));
     kpar_x kept = kpar_x_mul(u->e, norm, kpar_x_constant(u->e, 1 - rate));
     *weight = scaled(u->e, *weight, kpar_x_add(u->e, wanted, kept), norm);
     return KPAR_OK;

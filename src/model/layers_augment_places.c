@@ -20,8 +20,6 @@ typedef struct lookup {
     double height, width;
 } lookup;
 
-static kpar_x number(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-
 static kpar_status choose(const kpar_lowering *lowering, const char *key, const char *by_default,
                           const char *const *names, int *chosen)
 {
@@ -49,20 +47,22 @@ static kpar_status read_range(const kpar_lowering *lowering, const char *key, do
 /* A coordinate of a place that may lie outside, as one within 0 to size - 1 that stands for it; as TensorFlow has it. */
 static kpar_x brought_inside(kpar_expression_builder *e, int fill, kpar_x at, double size)
 {
-    kpar_x last = number(e, size - 1), zero = number(e, 0), n = number(e, size), twice = number(e, 2 * size);
+    kpar_x last = kpar_x_constant(e, size - 1), zero = kpar_x_constant(e, 0), n = kpar_x_constant(e, size),
+           twice = kpar_x_constant(e, 2 * size);
     kpar_x inside = at;
     if (fill == FILL_CONSTANT) return at;
     if (fill == FILL_REFLECT) {
         kpar_x whole = kpar_x_mul(e, kpar_x_floor(e, kpar_x_div(e, at, twice)), twice);
         kpar_x once = kpar_x_sub(e, at, whole); /* from 0 to 2 size */
-        kpar_x back = kpar_x_sub(e, kpar_x_sub(e, twice, once), number(e, 1));
+        kpar_x back = kpar_x_sub(e, kpar_x_sub(e, twice, once), kpar_x_constant(e, 1));
         kpar_x reflected = kpar_x_select(e, kpar_x_lt(e, once, n), once, back);
-        kpar_x outside = kpar_x_select(e, kpar_x_lt(e, at, zero), number(e, 1), kpar_x_lt(e, last, at));
+        kpar_x outside =
+            kpar_x_select(e, kpar_x_lt(e, at, zero), kpar_x_constant(e, 1), kpar_x_lt(e, last, at));
         inside = kpar_x_select(e, outside, reflected, at);
     }
     if (fill == FILL_WRAP && size > 1) {
         kpar_x before = kpar_x_floor(e, kpar_x_div(e, kpar_x_neg(e, at), last));
-        before = kpar_x_mul(e, n, kpar_x_add(e, before, number(e, 1)));
+        before = kpar_x_mul(e, n, kpar_x_add(e, before, kpar_x_constant(e, 1)));
         kpar_x after = kpar_x_mul(e, n, kpar_x_floor(e, kpar_x_div(e, at, last)));
         inside = kpar_x_select(e, kpar_x_lt(e, last, at), kpar_x_sub(e, at, after), at);
         inside = kpar_x_select(e, kpar_x_lt(e, at, zero), kpar_x_add(e, at, before), inside);
@@ -73,25 +73,26 @@ static kpar_x brought_inside(kpar_expression_builder *e, int fill, kpar_x at, do
 /* Halves go away from 0. */
 static kpar_x rounded(kpar_expression_builder *e, kpar_x at)
 {
-    kpar_x half = number(e, 0.5), below = kpar_x_neg(e, kpar_x_floor(e, kpar_x_sub(e, half, at)));
-    return kpar_x_select(e, kpar_x_lt(e, at, number(e, 0)), below, kpar_x_floor(e, kpar_x_add(e, at, half)));
+    kpar_x half = kpar_x_constant(e, 0.5), below = kpar_x_neg(e, kpar_x_floor(e, kpar_x_sub(e, half, at)));
+    return kpar_x_select(e, kpar_x_lt(e, at, kpar_x_constant(e, 0)), below,
+                         kpar_x_floor(e, kpar_x_add(e, at, half)));
 }
 
 /* Corner number `corner` of the pixels around a place: the first, the one beside it, those below. */
 static kpar_x corner_at(kpar_expression_builder *e, const lookup *l, kpar_x at, bool next)
 {
     if (l->interpolation == NEAREST) return rounded(e, at);
-    return next ? kpar_x_add(e, kpar_x_floor(e, at), number(e, 1)) : kpar_x_floor(e, at);
+    return next ? kpar_x_add(e, kpar_x_floor(e, at), kpar_x_constant(e, 1)) : kpar_x_floor(e, at);
 }
 
 static kpar_x within(kpar_expression_builder *e, kpar_x at, double size)
 {
-    return kpar_x_mul(e, kpar_x_le(e, number(e, 0), at), kpar_x_lt(e, at, number(e, size)));
+    return kpar_x_mul(e, kpar_x_le(e, kpar_x_constant(e, 0), at), kpar_x_lt(e, at, kpar_x_constant(e, size)));
 }
 
 static kpar_x clamped(kpar_expression_builder *e, kpar_x at, double size)
 {
-    return kpar_x_min(e, kpar_x_max(e, at, number(e, 0)), number(e, size - 1));
+    return kpar_x_min(e, kpar_x_max(e, at, kpar_x_constant(e, 0)), kpar_x_constant(e, size - 1));
 }
 
 /* The pixels (batch, height, width, channels) around the places x and y (batch, height, width, 1). */
@@ -108,7 +109,7 @@ static kpar_status pick_corners(kpar_lowering *lowering, const lookup *l, kpar_v
     for (int i = 0; i < corners; i++) {
         kpar_x x = clamped(e, corner_at(e, l, kpar_x_input(e, 0), i & 1), l->width);
         kpar_x y = clamped(e, corner_at(e, l, kpar_x_input(e, 1), i >> 1), l->height);
-        numbers[i] = kpar_x_add(e, kpar_x_mul(e, y, number(e, l->width)), x);
+        numbers[i] = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, l->width)), x);
     }
     const kpar_expression *of_places = kpar_expression_end(e, g->arena, numbers, corners);
     KPAR_TRY(kpar_build_map_many(g, of_places, places, 2, pixels));
@@ -130,12 +131,13 @@ static kpar_status look_up(kpar_lowering *lowering, const lookup *l, kpar_value_
     kpar_value_id terms[6] = {places[0], places[1]};
     KPAR_TRY(pick_corners(lowering, l, images, places, corners, &terms[2]));
     kpar_expression_builder *e = kpar_expression_begin(2 + corners);
-    kpar_x x = kpar_x_input(e, 0), y = kpar_x_input(e, 1), sum = number(e, 0), one = number(e, 1);
+    kpar_x x = kpar_x_input(e, 0), y = kpar_x_input(e, 1), sum = kpar_x_constant(e, 0),
+           one = kpar_x_constant(e, 1);
     kpar_x right = kpar_x_sub(e, x, kpar_x_floor(e, x)), down = kpar_x_sub(e, y, kpar_x_floor(e, y));
     for (int i = 0; i < corners; i++) {
         kpar_x there = kpar_x_mul(e, within(e, corner_at(e, l, x, i & 1), l->width),
                                   within(e, corner_at(e, l, y, i >> 1), l->height));
-        kpar_x pixel = kpar_x_select(e, there, kpar_x_input(e, 2 + i), number(e, l->value));
+        kpar_x pixel = kpar_x_select(e, there, kpar_x_input(e, 2 + i), kpar_x_constant(e, l->value));
         kpar_x share = kpar_x_mul(e, i & 1 ? right : kpar_x_sub(e, one, right),
                                   i >> 1 ? down : kpar_x_sub(e, one, down));
         sum = corners == 1 ? pixel : kpar_x_add(e, sum, kpar_x_mul(e, share, pixel));
@@ -207,7 +209,7 @@ static kpar_status begin(kpar_lowering *lowering, const kpar_value_id *inputs, i
 static void turn(kpar_expression_builder *e, const lookup *l, const kpar_x *draws, kpar_x *x, kpar_x *y)
 {
     kpar_x cosine = kpar_x_cos(e, draws[0]), sine = kpar_x_sin(e, draws[0]);
-    kpar_x cx = number(e, (l->width - 1) / 2), cy = number(e, (l->height - 1) / 2);
+    kpar_x cx = kpar_x_constant(e, (l->width - 1) / 2), cy = kpar_x_constant(e, (l->height - 1) / 2);
     kpar_x dx = kpar_x_sub(e, *x, cx), dy = kpar_x_sub(e, *y, cy);
     *x = kpar_x_add(e, cx, kpar_x_sub(e, kpar_x_mul(e, cosine, dx), kpar_x_mul(e, sine, dy)));
     *y = kpar_x_add(e, cy, kpar_x_add(e, kpar_x_mul(e, sine, dx), kpar_x_mul(e, cosine, dy)));
@@ -227,7 +229,7 @@ KPAR_LAYER(random_rotation)
 /* From the middle, each direction by a factor. */
 static void zoom(kpar_expression_builder *e, const lookup *l, const kpar_x *draws, kpar_x *x, kpar_x *y)
 {
-    kpar_x cx = number(e, (l->width - 1) / 2), cy = number(e, (l->height - 1) / 2);
+    kpar_x cx = kpar_x_constant(e, (l->width - 1) / 2), cy = kpar_x_constant(e, (l->height - 1) / 2);
     *x = kpar_x_add(e, cx, kpar_x_mul(e, draws[1], kpar_x_sub(e, *x, cx)));
     *y = kpar_x_add(e, cy, kpar_x_mul(e, draws[0], kpar_x_sub(e, *y, cy)));
 }
@@ -269,8 +271,10 @@ KPAR_LAYER(random_translation)
 static void slant(kpar_expression_builder *e, const lookup *l, const kpar_x *draws, kpar_x *x, kpar_x *y)
 {
     (void)l;
-    kpar_x one = number(e, 1),
-           side = kpar_x_select(e, kpar_x_lt(e, number(e, 0.5), draws[2]), number(e, -1), one), from = *x;
+    kpar_x one = kpar_x_constant(e, 1),
+           side =
+               kpar_x_select(e, kpar_x_lt(e, kpar_x_constant(e, 0.5), draws[2]), kpar_x_constant(e, -1), one),
+           from = *x;
     *x = kpar_x_add(e, *x, kpar_x_mul(e, kpar_x_mul(e, draws[0], side), *y));
     *y = kpar_x_add(e, *y, kpar_x_mul(e, kpar_x_mul(e, draws[1], side), from));
 }

@@ -1,12 +1,11 @@
 /* Layers that normalize: moments over some dimensions, of the batch or of a sample, then scale and offset. */
 #include "model/lower_internal.h"
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-
 /* 1 / sqrt(x + epsilon) */
 static kpar_x inverse_root(kpar_expression_builder *e, kpar_x x, double epsilon)
 {
-    return kpar_x_div(e, constant(e, 1), kpar_x_sqrt(e, kpar_x_add(e, x, constant(e, epsilon))));
+    return kpar_x_div(e, kpar_x_constant(e, 1),
+                      kpar_x_sqrt(e, kpar_x_add(e, x, kpar_x_constant(e, epsilon))));
 }
 
 static kpar_status square_of_difference(kpar_lowering *lowering, kpar_value_id a, kpar_value_id b,
@@ -133,9 +132,9 @@ static kpar_status count(kpar_lowering *lowering, const kpar_shape *shape, unsig
         if (axes >> i & 1) each *= (double)shape->dims[i].size;
     KPAR_TRY(kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, (1u << rank) - 1, c->weights, &sum));
     kpar_expression_builder *e = kpar_expression_begin(1);
-    kpar_x n = mask < 0 ? kpar_x_max(e, kpar_x_input(e, 0), constant(e, 1)) /* an empty batch: 0 / 1 */
-                        : kpar_x_add(e, kpar_x_input(e, 0), constant(e, 1e-7));
-    kpar_x value = kpar_x_div(e, constant(e, 1), kpar_x_mul(e, n, constant(e, each)));
+    kpar_x n = mask < 0 ? kpar_x_max(e, kpar_x_input(e, 0), kpar_x_constant(e, 1)) /* an empty batch: 0 / 1 */
+                        : kpar_x_add(e, kpar_x_input(e, 0), kpar_x_constant(e, 1e-7));
+    kpar_x value = kpar_x_div(e, kpar_x_constant(e, 1), kpar_x_mul(e, n, kpar_x_constant(e, each)));
     return kpar_lower_apply(lowering, e, value, &sum, 1, &c->inverse);
 }
 
@@ -167,8 +166,9 @@ static kpar_status move_average(kpar_lowering *lowering, double momentum, kpar_v
     KPAR_TRY(kpar_build_accumulate(g, statistic, &statistic));
     g->phase = KPAR_PHASE_UPDATE;
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x kept_part = kpar_x_mul(e, kpar_x_input(e, 0), constant(e, momentum));
-    kpar_x new_part = kpar_x_mul(e, kpar_x_input(e, 1), constant(e, (1 - momentum) / lowering->microbatches));
+    kpar_x kept_part = kpar_x_mul(e, kpar_x_input(e, 0), kpar_x_constant(e, momentum));
+    kpar_x new_part =
+        kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, (1 - momentum) / lowering->microbatches));
     KPAR_TRY(kpar_lower_apply(lowering, e, kpar_x_add(e, kept_part, new_part),
                               (kpar_value_id[]){next, statistic}, 2, &next));
     kpar_graph_set_state(g, average, next);

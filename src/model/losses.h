@@ -6,11 +6,6 @@
 
 #define KPAR_EPSILON 1e-7 /* Keras's backend.epsilon() */
 
-static inline kpar_x kpar_x_clip(kpar_expression_builder *e, kpar_x x, double low, double high)
-{
-    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, low)), kpar_x_constant(e, high));
-}
-
 /* Rows of the table, see kpar_loss_row. */
 #define KPAR_LOSS(name)                                                                                      \
     kpar_status kpar_loss_##name(kpar_lowering *lowering, const json_t *config, const char *owner,           \

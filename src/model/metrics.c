@@ -4,11 +4,9 @@
 
 #include <string.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-
 kpar_x kpar_metric_quotient(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
-    kpar_x zero = constant(e, 0);
+    kpar_x zero = kpar_x_constant(e, 0);
     return kpar_x_select(e, kpar_x_eq(e, b, zero), zero, kpar_x_div(e, a, b));
 }
 
@@ -83,7 +81,7 @@ static kpar_status in_top_k(kpar_lowering *lowering, const json_t *config, const
     KPAR_TRY(kpar_build_binary(lowering->graph, KPAR_SCALAR_LESS, truth, prediction, &likelier));
     KPAR_TRY(kpar_lower_sum_last(lowering, false, likelier, &likelier));
     kpar_expression_builder *e = kpar_expression_begin(1);
-    kpar_x value = kpar_x_lt(e, kpar_x_input(e, 0), constant(e, (double)k));
+    kpar_x value = kpar_x_lt(e, kpar_x_input(e, 0), kpar_x_constant(e, (double)k));
     return kpar_lower_apply(lowering, e, value, &likelier, 1, values);
 }
 
@@ -115,7 +113,7 @@ static kpar_status sparse_top_k(kpar_lowering *lowering, const json_t *config, c
     KPAR_TRY(kpar_build_iota(g, 0, KPAR_I32, classes, &numbers));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x chosen = kpar_x_eq(e, kpar_x_input(e, 1), kpar_x_input(e, 2));
-    kpar_x value = kpar_x_select(e, chosen, kpar_x_input(e, 0), constant(e, 0));
+    kpar_x value = kpar_x_select(e, chosen, kpar_x_input(e, 0), kpar_x_constant(e, 0));
     KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels, numbers}, 3, &truth));
     KPAR_TRY(kpar_lower_sum_last(lowering, true, truth, &truth));
     return in_top_k(lowering, config, owner, prediction, truth, values);
@@ -166,7 +164,7 @@ static kpar_status root_mean_squared_error(kpar_lowering *lowering, const json_t
     KPAR_TRY(kpar_metric_add_sum(lowering, sums, 0, e, error, (kpar_value_id[]){prediction, labels}, 2));
     KPAR_TRY(kpar_metric_add_count(lowering, sums, sums->weights));
     e = sums->e = kpar_expression_begin(2);
-    kpar_x count = kpar_x_mul(e, kpar_x_input(e, 1), constant(e, values_each));
+    kpar_x count = kpar_x_mul(e, kpar_x_input(e, 1), kpar_x_constant(e, values_each));
     sums->result = kpar_x_sqrt(e, kpar_metric_quotient(e, kpar_x_input(e, 0), count));
     return KPAR_OK;
 }

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-
 /* Sums at one threshold: yeses that are right and wrong, and how many should be said or not. */
 typedef struct sums_at {
     kpar_x right, wrong, yeses, noes;
@@ -34,22 +32,22 @@ static kpar_x gain(kpar_expression_builder *e, const sums_at *s, kpar_x other, d
 {
     kpar_x ratio =
         kpar_x_mul(e, kpar_metric_quotient(e, s->yeses, s->noes), kpar_metric_quotient(e, other, s->right));
-    return kpar_x_select(e, kpar_x_eq(e, s->right, constant(e, 0)), constant(e, without),
-                         kpar_x_sub(e, constant(e, 1), ratio));
+    return kpar_x_select(e, kpar_x_eq(e, s->right, kpar_x_constant(e, 0)), kpar_x_constant(e, without),
+                         kpar_x_sub(e, kpar_x_constant(e, 1), ratio));
 }
 
 /* Flach and Kull, "Precision-recall-gain curves: PR analysis done right" (2015). */
 static point precision_recall_gain(kpar_expression_builder *e, const sums_at *s)
 {
     kpar_x missed = kpar_x_sub(e, s->yeses, s->right);
-    return (point){kpar_x_max(e, gain(e, s, missed, 0), constant(e, 0)), gain(e, s, s->wrong, 1)};
+    return (point){kpar_x_max(e, gain(e, s, missed, 0), kpar_x_constant(e, 0)), gain(e, s, s->wrong, 1)};
 }
 
 /* --- the area between two thresholds --- */
 
 static kpar_x trapezoid(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
-    return kpar_x_mul(e, kpar_x_add(e, a, b), constant(e, 0.5));
+    return kpar_x_mul(e, kpar_x_add(e, a, b), kpar_x_constant(e, 0.5));
 }
 
 static kpar_x smaller(kpar_expression_builder *e, kpar_x a, kpar_x b) { return kpar_x_min(e, a, b); }
@@ -60,13 +58,13 @@ static kpar_x larger(kpar_expression_builder *e, kpar_x a, kpar_x b) { return kp
  * Goadrich, "The relationship between precision-recall and ROC curves" (2006). */
 static kpar_x precision_recall_area(kpar_expression_builder *e, const sums_at *a, const sums_at *b)
 {
-    const kpar_x zero = constant(e, 0);
+    const kpar_x zero = kpar_x_constant(e, 0);
     kpar_x rise = kpar_x_sub(e, a->right, b->right);
     kpar_x said_a = kpar_x_add(e, a->right, a->wrong), said_b = kpar_x_add(e, b->right, b->wrong);
     kpar_x slope = kpar_metric_quotient(e, rise, kpar_x_max(e, kpar_x_sub(e, said_a, said_b), zero));
     kpar_x intercept = kpar_x_sub(e, b->right, kpar_x_mul(e, slope, said_b));
     kpar_x both = kpar_x_mul(e, kpar_x_lt(e, zero, said_a), kpar_x_lt(e, zero, said_b));
-    kpar_x ratio = kpar_x_select(e, both, kpar_metric_quotient(e, said_a, said_b), constant(e, 1));
+    kpar_x ratio = kpar_x_select(e, both, kpar_metric_quotient(e, said_a, said_b), kpar_x_constant(e, 1));
     kpar_x area = kpar_x_add(e, rise, kpar_x_mul(e, intercept, kpar_x_log(e, ratio)));
     return kpar_metric_quotient(e, kpar_x_mul(e, slope, area), b->yeses);
 }
@@ -194,7 +192,7 @@ static kpar_x area_of(kpar_expression_builder *e, const arguments *a, int l, int
     const int n = (int)a->thresholds.n, totals = 2 * n * n_labels;
     const kpar_x yeses = kpar_x_input(e, totals + l), noes = kpar_x_input(e, totals + n_labels + l);
     const bool trapezoids = a->method->height == trapezoid;
-    kpar_x area = constant(e, 0);
+    kpar_x area = kpar_x_constant(e, 0);
     sums_at before = {0};
     for (int i = 0; i < n; i++) {
         const sums_at here = {kpar_x_input(e, l * n + i), kpar_x_input(e, (n_labels + l) * n + i), yeses,
@@ -229,9 +227,9 @@ kpar_status kpar_metric_area_under_curve(kpar_lowering *lowering, const json_t *
             KPAR_TRY(kpar_answers_add(lowering, &answers, (kpar_answer)said, yes, sums));
     const int n_labels = a.by_label ? last : 1;
     kpar_expression_builder *e = sums->e = kpar_expression_begin(2 * ((int)a.thresholds.n + 1) * n_labels);
-    kpar_x total = constant(e, 0), weights = total;
+    kpar_x total = kpar_x_constant(e, 0), weights = total;
     for (int l = 0; l < n_labels; l++) {
-        const kpar_x weight = constant(e, a.by_label && a.label_weights ? a.label_weights[l] : 1);
+        const kpar_x weight = kpar_x_constant(e, a.by_label && a.label_weights ? a.label_weights[l] : 1);
         total = kpar_x_add(e, total, kpar_x_mul(e, weight, area_of(e, &a, l, n_labels)));
         weights = kpar_x_add(e, weights, weight);
     }

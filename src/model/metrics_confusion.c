@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-
 /* Classes as numbers of the values' own, or those of the likeliest. */
 static kpar_status class_numbers(kpar_lowering *lowering, bool sparse, bool whole, kpar_value_id value,
                                  kpar_value_id *numbers)
@@ -29,7 +27,8 @@ static kpar_status read_whole(const json_t *config, const char *owner, bool *who
 
 static kpar_x within(kpar_expression_builder *e, kpar_x number, int64_t n)
 {
-    return kpar_x_mul(e, kpar_x_le(e, constant(e, 0), number), kpar_x_lt(e, number, constant(e, (double)n)));
+    return kpar_x_mul(e, kpar_x_le(e, kpar_x_constant(e, 0), number),
+                      kpar_x_lt(e, number, kpar_x_constant(e, (double)n)));
 }
 
 /* Adds the sums of each class: where labels and predictions both are of it, where labels are, where predictions are.
@@ -50,8 +49,8 @@ static kpar_status add_classes(kpar_lowering *lowering, const json_t *config, co
         kpar_x truth = kpar_x_floor(e, kpar_x_input(e, 0)), said = kpar_x_floor(e, kpar_x_input(e, 1));
         kpar_x i = kpar_x_input(e, 2), is = kpar_x_eq(e, truth, i), says = kpar_x_eq(e, said, i);
         kpar_x counts = kpar_x_mul(e, within(e, truth, n), within(e, said, n));
-        kpar_x other = kpar_x_eq(e, truth, constant(e, (double)ignored));
-        counts = kpar_x_select(e, other, constant(e, 0), counts);
+        kpar_x other = kpar_x_eq(e, truth, kpar_x_constant(e, (double)ignored));
+        counts = kpar_x_select(e, other, kpar_x_constant(e, 0), counts);
         kpar_x counted = k == 0 ? kpar_x_mul(e, is, says) : k == 1 ? is : says;
         KPAR_TRY(kpar_metric_add_sum(lowering, sums, 1, e, kpar_x_mul(e, counted, counts), inputs, 3));
     }
@@ -71,7 +70,7 @@ static kpar_status read_target(const json_t *json, const char *owner, int64_t n,
 static kpar_status mean_of(const json_t *targets, const char *owner, int64_t n, kpar_metric_sums *sums)
 {
     kpar_expression_builder *e = sums->e = kpar_expression_begin(3 * (int)n);
-    const kpar_x epsilon = constant(e, 1e-7), zero = constant(e, 0);
+    const kpar_x epsilon = kpar_x_constant(e, 1e-7), zero = kpar_x_constant(e, 0);
     const size_t count = targets ? json_array_size(targets) : (size_t)n;
     kpar_x total = zero, present = zero;
     for (size_t k = 0; k < count; k++) {
@@ -80,7 +79,7 @@ static kpar_status mean_of(const json_t *targets, const char *owner, int64_t n, 
         kpar_x both = kpar_x_input(e, i);
         kpar_x either = kpar_x_add(e, kpar_x_input(e, (int)n + i), kpar_x_input(e, 2 * (int)n + i));
         either = kpar_x_sub(e, either, both);
-        kpar_x occurs = kpar_x_lt(e, constant(e, 1e-9), either);
+        kpar_x occurs = kpar_x_lt(e, kpar_x_constant(e, 1e-9), either);
         kpar_x overlap = kpar_x_div(e, both, kpar_x_add(e, either, epsilon));
         total = kpar_x_add(e, total, kpar_x_select(e, occurs, overlap, zero));
         present = kpar_x_add(e, present, occurs);
@@ -151,7 +150,7 @@ kpar_status kpar_metric_binary_iou(kpar_lowering *lowering, const json_t *config
     double threshold;
     KPAR_TRY(kpar_config_number(owner, config, "threshold", 0.5, &threshold));
     kpar_expression_builder *e = kpar_expression_begin(1);
-    kpar_x yes = kpar_x_le(e, constant(e, threshold), kpar_x_input(e, 0));
+    kpar_x yes = kpar_x_le(e, kpar_x_constant(e, threshold), kpar_x_input(e, 0));
     KPAR_TRY(kpar_lower_apply(lowering, e, yes, &prediction, 1, &prediction));
     return overlap(lowering, config, owner, 2, targets, (coding){true, true}, prediction, labels, sums);
 }

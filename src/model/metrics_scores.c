@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-
 /* Adds the sum of an expression of predictions (input 0) and labels (input 1). */
 static kpar_status add_sum(kpar_lowering *lowering, kpar_metric_sums *sums, int kept,
                            kpar_expression_builder *e, kpar_x x, kpar_value_id prediction,
@@ -31,9 +29,9 @@ typedef enum aggregation { EACH, MEAN, WEIGHTED_MEAN } aggregation;
 /* `epsilon` is added to the weights of a weighted mean. */
 static kpar_x mean_of(kpar_expression_builder *e, const scores *s, bool weighted, double epsilon)
 {
-    kpar_x total = constant(e, 0), weights = constant(e, weighted ? epsilon : 0);
+    kpar_x total = kpar_x_constant(e, 0), weights = kpar_x_constant(e, weighted ? epsilon : 0);
     for (int i = 0; i < s->n; i++) {
-        const kpar_x weight = weighted ? s->weight[i] : constant(e, 1);
+        const kpar_x weight = weighted ? s->weight[i] : kpar_x_constant(e, 1);
         total = kpar_x_add(e, total, kpar_x_mul(e, s->score[i], weight));
         weights = kpar_x_add(e, weights, weight);
     }
@@ -67,10 +65,10 @@ static kpar_status read_aggregation(const char *owner, const json_t *config, con
 /* The score for so many regressors, unless there are as many of them as values. */
 static kpar_x adjust(kpar_expression_builder *e, kpar_x score, int64_t regressors, kpar_x values)
 {
-    const kpar_x one = constant(e, 1), given = kpar_x_sub(e, values, one);
-    const kpar_x left = kpar_x_sub(e, given, constant(e, (double)regressors));
+    const kpar_x one = kpar_x_constant(e, 1), given = kpar_x_sub(e, values, one);
+    const kpar_x left = kpar_x_sub(e, given, kpar_x_constant(e, (double)regressors));
     const kpar_x rest = kpar_x_div(e, kpar_x_mul(e, kpar_x_sub(e, one, score), given), left);
-    return kpar_x_select(e, kpar_x_lt(e, constant(e, 0), left), kpar_x_sub(e, one, rest), score);
+    return kpar_x_select(e, kpar_x_lt(e, kpar_x_constant(e, 0), left), kpar_x_sub(e, one, rest), score);
 }
 
 /* 1 - residuals / deviations from the mean. Inputs of the expression: for each of n values the sums of y, y^2 and
@@ -79,8 +77,8 @@ static void r2_score_of(kpar_expression_builder *e, int i, int n, scores *s)
 {
     kpar_x sum = kpar_x_input(e, i), squares = kpar_x_input(e, n + i), rest = kpar_x_input(e, 2 * n + i);
     kpar_x center = kpar_x_div(e, sum, kpar_x_input(e, 3 * n));
-    kpar_x spread = kpar_x_sub(e, squares, kpar_x_mul(e, sum, center)), zero = constant(e, 0);
-    kpar_x score = kpar_x_sub(e, constant(e, 1), kpar_x_div(e, rest, spread));
+    kpar_x spread = kpar_x_sub(e, squares, kpar_x_mul(e, sum, center)), zero = kpar_x_constant(e, 0);
+    kpar_x score = kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_div(e, rest, spread));
     s->score[i] = kpar_x_select(e, kpar_x_eq(e, spread, zero), zero, score);
     s->weight[i] = spread;
 }
@@ -121,7 +119,7 @@ kpar_status kpar_metric_r2_score(kpar_lowering *lowering, const json_t *config, 
     scores s = scores_begin(lowering, n);
     for (int i = 0; i < n; i++) r2_score_of(e, i, n, &s);
     aggregate(lowering, sums, &s, kind, 0);
-    const kpar_x values = kpar_x_mul(e, kpar_x_input(e, 3 * n + 1), constant(e, n));
+    const kpar_x values = kpar_x_mul(e, kpar_x_input(e, 3 * n + 1), kpar_x_constant(e, n));
     for (int i = 0; regressors && i < sums->n_results; i++)
         sums->results[i] = adjust(e, sums->results[i], regressors, values);
     return KPAR_OK;
@@ -139,9 +137,9 @@ static kpar_status decide(kpar_lowering *lowering, const json_t *config, const c
     KPAR_TRY(kpar_config_number(owner, config, "threshold", 0, &threshold));
     if (!given) KPAR_TRY(kpar_lower_max_last(lowering, true, prediction, &inputs[1]));
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x p = kpar_x_input(e, 0), yes = kpar_x_lt(e, constant(e, threshold), p);
+    kpar_x p = kpar_x_input(e, 0), yes = kpar_x_lt(e, kpar_x_constant(e, threshold), p);
     if (!given) {
-        kpar_x sizeable = kpar_x_lt(e, constant(e, 1e-9), kpar_x_abs(e, p));
+        kpar_x sizeable = kpar_x_lt(e, kpar_x_constant(e, 1e-9), kpar_x_abs(e, p));
         yes = kpar_x_mul(e, kpar_x_le(e, kpar_x_input(e, 1), p), sizeable);
     }
     return kpar_lower_apply(lowering, e, yes, inputs, 2, said);
@@ -163,13 +161,13 @@ static kpar_status add_yeses(kpar_lowering *lowering, bool together, kpar_value_
 /* (1 + beta^2) precision recall / (beta^2 precision + recall) of class i of n. */
 static void f_score_of(kpar_expression_builder *e, double beta, int i, int n, scores *s)
 {
-    const kpar_x epsilon = constant(e, 1e-7);
+    const kpar_x epsilon = kpar_x_constant(e, 1e-7);
     kpar_x right = kpar_x_input(e, i), is = kpar_x_input(e, 2 * n + i);
     kpar_x exact = kpar_x_div(e, right, kpar_x_add(e, kpar_x_input(e, n + i), epsilon));
     kpar_x found = kpar_x_div(e, right, kpar_x_add(e, is, epsilon));
-    kpar_x mix = kpar_x_add(e, kpar_x_mul(e, exact, constant(e, beta * beta)), found);
+    kpar_x mix = kpar_x_add(e, kpar_x_mul(e, exact, kpar_x_constant(e, beta * beta)), found);
     kpar_x score = kpar_x_div(e, kpar_x_mul(e, exact, found), kpar_x_add(e, mix, epsilon));
-    s->score[i] = kpar_x_mul(e, score, constant(e, 1 + beta * beta));
+    s->score[i] = kpar_x_mul(e, score, kpar_x_constant(e, 1 + beta * beta));
     s->weight[i] = is;
 }
 

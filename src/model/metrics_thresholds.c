@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-
 /* --- numbers of a config --- */
 
 kpar_status kpar_metric_numbers(kpar_lowering *lowering, const json_t *config, const char *owner,
@@ -44,22 +42,23 @@ bool kpar_thresholds_are_even(const double *numbers, int64_t n)
 /* How many thresholds p is above. Of even ones p is scaled, not they: then rounding decides as in Keras. */
 static kpar_x level_of(kpar_expression_builder *e, const kpar_thresholds *t, kpar_x p)
 {
-    kpar_x level = constant(e, 0);
+    kpar_x level = kpar_x_constant(e, 0);
     for (int64_t i = 0; t->values && i < t->n; i++)
-        level = kpar_x_add(e, level, kpar_x_lt(e, constant(e, t->values[i]), p));
+        level = kpar_x_add(e, level, kpar_x_lt(e, kpar_x_constant(e, t->values[i]), p));
     if (t->values) return level;
-    p = kpar_x_max(e, kpar_x_min(e, p, constant(e, 1)), constant(e, 0));
-    p = kpar_x_mul(e, p, constant(e, (double)(t->n - 1)));
+    p = kpar_x_max(e, kpar_x_min(e, p, kpar_x_constant(e, 1)), kpar_x_constant(e, 0));
+    p = kpar_x_mul(e, p, kpar_x_constant(e, (double)(t->n - 1)));
     level = kpar_x_neg(e, kpar_x_floor(e, kpar_x_neg(e, p)));
-    return t->all_at_first ? kpar_x_max(e, level, constant(e, 1)) : level;
+    return t->all_at_first ? kpar_x_max(e, level, kpar_x_constant(e, 1)) : level;
 }
 
 /* The weight of label number i of n. */
 static kpar_x weight_of(kpar_expression_builder *e, const double *weights, int64_t n, kpar_x i)
 {
-    kpar_x weight = constant(e, weights ? 0 : 1);
+    kpar_x weight = kpar_x_constant(e, weights ? 0 : 1);
     for (int64_t k = 0; weights && k < n; k++)
-        weight = kpar_x_select(e, kpar_x_eq(e, i, constant(e, (double)k)), constant(e, weights[k]), weight);
+        weight = kpar_x_select(e, kpar_x_eq(e, i, kpar_x_constant(e, (double)k)),
+                               kpar_x_constant(e, weights[k]), weight);
     return weight;
 }
 
@@ -75,7 +74,7 @@ static kpar_status count_labels(kpar_lowering *lowering, const double *weights, 
         KPAR_TRY(kpar_build_iota(lowering->graph, 0, KPAR_I32, (kpar_shape){.rank = 1, .dims = {last}},
                                  &inputs[1]));
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x weight = weight_of(e, weights, last.size, kpar_x_input(e, 1)), zero = constant(e, 0);
+    kpar_x weight = weight_of(e, weights, last.size, kpar_x_input(e, 1)), zero = kpar_x_constant(e, 0);
     kpar_x is = kpar_x_eq(e, kpar_x_input(e, 0), zero);
     kpar_x value = yes ? kpar_x_select(e, is, zero, weight) : kpar_x_select(e, is, weight, zero);
     KPAR_TRY(kpar_lower_apply(lowering, e, value, inputs, 2, counted));
@@ -103,7 +102,7 @@ kpar_status kpar_answers_add(kpar_lowering *lowering, const kpar_answers *answer
     const kpar_value_id inputs[] = {yes ? answers->yes : answers->no, answers->level, answers->numbers};
     const int n_inputs = said == KPAR_EITHER ? 1 : 3;
     kpar_expression_builder *e = kpar_expression_begin(n_inputs);
-    kpar_x counted = kpar_x_input(e, 0), zero = constant(e, 0);
+    kpar_x counted = kpar_x_input(e, 0), zero = kpar_x_constant(e, 0);
     if (said != KPAR_EITHER) {
         kpar_x above = kpar_x_lt(e, kpar_x_input(e, 2), kpar_x_input(e, 1));
         counted = said == KPAR_YES ? kpar_x_select(e, above, counted, zero)
@@ -185,10 +184,10 @@ static kpar_status best_at(kpar_lowering *lowering, const json_t *config, const 
             KPAR_TRY(kpar_answers_add(lowering, &answers, (kpar_answer)said, yes, sums));
     const int n = (int)t.n;
     kpar_expression_builder *e = sums->e = kpar_expression_begin(2 * n + 2);
-    sums->result = constant(e, 0);
+    sums->result = kpar_x_constant(e, 0);
     for (int i = 0; i < n; i++) {
-        kpar_x allowed = kpar_x_le(e, constant(e, least), share_at(e, held, i, n));
-        kpar_x found = kpar_x_select(e, allowed, share_at(e, wanted, i, n), constant(e, 0));
+        kpar_x allowed = kpar_x_le(e, kpar_x_constant(e, least), share_at(e, held, i, n));
+        kpar_x found = kpar_x_select(e, allowed, share_at(e, wanted, i, n), kpar_x_constant(e, 0));
         sums->result = kpar_x_max(e, sums->result, found);
     }
     return KPAR_OK;
@@ -260,8 +259,8 @@ static kpar_status keep_likeliest(kpar_lowering *lowering, int64_t k, kpar_value
     for (int64_t i = 0; i < k && i < n; i++)
         KPAR_TRY(kpar_lower_take_largest(lowering, &left, &number, &picked));
     kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x taken = kpar_x_eq(e, kpar_x_input(e, 1), constant(e, -FLT_MAX));
-    kpar_x kept = kpar_x_select(e, taken, kpar_x_input(e, 0), constant(e, never));
+    kpar_x taken = kpar_x_eq(e, kpar_x_input(e, 1), kpar_x_constant(e, -FLT_MAX));
+    kpar_x kept = kpar_x_select(e, taken, kpar_x_input(e, 0), kpar_x_constant(e, never));
     return kpar_lower_apply(lowering, e, kept, (kpar_value_id[]){*prediction, left}, 2, prediction);
 }
 

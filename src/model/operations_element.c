@@ -4,26 +4,16 @@
 #include <float.h>
 #include <math.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-static kpar_x times(kpar_expression_builder *e, kpar_x x, double factor)
-{
-    return kpar_x_mul(e, x, constant(e, factor));
-}
-static kpar_x plus(kpar_expression_builder *e, kpar_x x, double term)
-{
-    return kpar_x_add(e, x, constant(e, term));
-}
-
 /* --- comparisons and logic: a number is true where it is not 0 --- */
 
 static kpar_x greater(kpar_expression_builder *e, kpar_x a, kpar_x b) { return kpar_x_lt(e, b, a); }
 static kpar_x greater_equal(kpar_expression_builder *e, kpar_x a, kpar_x b) { return kpar_x_le(e, b, a); }
-static kpar_x not(kpar_expression_builder * e, kpar_x x) { return kpar_x_eq(e, x, constant(e, 0)); }
+static kpar_x not(kpar_expression_builder * e, kpar_x x) { return kpar_x_eq(e, x, kpar_x_constant(e, 0)); }
 static kpar_x not_equal(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
-    return kpar_x_sub(e, constant(e, 1), kpar_x_eq(e, a, b));
+    return kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_eq(e, a, b));
 }
-static kpar_x truth(kpar_expression_builder *e, kpar_x x) { return not_equal(e, x, constant(e, 0)); }
+static kpar_x truth(kpar_expression_builder *e, kpar_x x) { return not_equal(e, x, kpar_x_constant(e, 0)); }
 static kpar_x both(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
     return kpar_x_min(e, truth(e, a), truth(e, b));
@@ -42,11 +32,11 @@ static kpar_x one_of(kpar_expression_builder *e, kpar_x a, kpar_x b)
 static kpar_x is_nan(kpar_expression_builder *e, kpar_x x) { return not_equal(e, x, x); }
 static kpar_x is_positive_infinity(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_lt(e, constant(e, FLT_MAX), x);
+    return kpar_x_lt(e, kpar_x_constant(e, FLT_MAX), x);
 }
 static kpar_x is_negative_infinity(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_lt(e, x, constant(e, -FLT_MAX));
+    return kpar_x_lt(e, x, kpar_x_constant(e, -FLT_MAX));
 }
 static kpar_x is_infinite(kpar_expression_builder *e, kpar_x x)
 {
@@ -54,9 +44,12 @@ static kpar_x is_infinite(kpar_expression_builder *e, kpar_x x)
 }
 static kpar_x is_finite(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_le(e, kpar_x_abs(e, x), constant(e, FLT_MAX));
+    return kpar_x_le(e, kpar_x_abs(e, x), kpar_x_constant(e, FLT_MAX));
 }
-static kpar_x is_negative(kpar_expression_builder *e, kpar_x x) { return kpar_x_lt(e, x, constant(e, 0)); }
+static kpar_x is_negative(kpar_expression_builder *e, kpar_x x)
+{
+    return kpar_x_lt(e, x, kpar_x_constant(e, 0));
+}
 
 static KPAR_OPERATION(numbers_for_none)
 {
@@ -70,15 +63,18 @@ static KPAR_OPERATION(numbers_for_none)
     KPAR_TRY(kpar_config_number(lowering->owner, config, "neginf", -FLT_MAX, &low));
     kpar_expression_builder *e = kpar_expression_begin(1);
     kpar_x in = kpar_x_input(e, 0);
-    kpar_x y = kpar_x_select(e, is_negative_infinity(e, in), constant(e, low), in);
-    y = kpar_x_select(e, is_positive_infinity(e, in), constant(e, high), y);
-    y = kpar_x_select(e, is_nan(e, in), constant(e, nan), y);
+    kpar_x y = kpar_x_select(e, is_negative_infinity(e, in), kpar_x_constant(e, low), in);
+    y = kpar_x_select(e, is_positive_infinity(e, in), kpar_x_constant(e, high), y);
+    y = kpar_x_select(e, is_nan(e, in), kpar_x_constant(e, nan), y);
     return kpar_lower_apply(lowering, e, y, &x, 1, output);
 }
 
 /* --- arithmetic --- */
 
-static kpar_x reciprocal(kpar_expression_builder *e, kpar_x x) { return kpar_x_div(e, constant(e, 1), x); }
+static kpar_x reciprocal(kpar_expression_builder *e, kpar_x x)
+{
+    return kpar_x_div(e, kpar_x_constant(e, 1), x);
+}
 static kpar_x same(kpar_expression_builder *e, kpar_x x)
 {
     (void)e;
@@ -87,26 +83,26 @@ static kpar_x same(kpar_expression_builder *e, kpar_x x)
 static kpar_x ones(kpar_expression_builder *e, kpar_x x)
 {
     (void)x;
-    return constant(e, 1);
+    return kpar_x_constant(e, 1);
 }
 static kpar_x zeros(kpar_expression_builder *e, kpar_x x)
 {
     (void)x;
-    return constant(e, 0);
+    return kpar_x_constant(e, 0);
 }
 static kpar_x step(kpar_expression_builder *e, kpar_x x, kpar_x at_zero)
 {
-    kpar_x above = kpar_x_select(e, not(e, x), at_zero, constant(e, 1));
-    return kpar_x_select(e, is_negative(e, x), constant(e, 0), above);
+    kpar_x above = kpar_x_select(e, not(e, x), at_zero, kpar_x_constant(e, 1));
+    return kpar_x_select(e, is_negative(e, x), kpar_x_constant(e, 0), above);
 }
 /* `value` for 1 / x where x is 0. */
 static kpar_x nonzero(kpar_expression_builder *e, kpar_x x)
 {
-    return kpar_x_select(e, not(e, x), constant(e, 1), x);
+    return kpar_x_select(e, not(e, x), kpar_x_constant(e, 1), x);
 }
 static kpar_x quotient_or_zero(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
-    return kpar_x_select(e, not(e, b), constant(e, 0), kpar_x_div(e, a, nonzero(e, b)));
+    return kpar_x_select(e, not(e, b), kpar_x_constant(e, 0), kpar_x_div(e, a, nonzero(e, b)));
 }
 static kpar_x larger_number(kpar_expression_builder *e, kpar_x a, kpar_x b)
 {
@@ -133,9 +129,9 @@ static kpar_x truncated(kpar_expression_builder *e, kpar_x x)
 static kpar_x rounded(kpar_expression_builder *e, kpar_x x)
 {
     kpar_x low = kpar_x_floor(e, x), part = kpar_x_sub(e, x, low);
-    kpar_x odd = kpar_x_sub(e, low, times(e, kpar_x_floor(e, times(e, low, 0.5)), 2));
-    kpar_x half = kpar_x_eq(e, part, constant(e, 0.5));
-    kpar_x up = kpar_x_select(e, half, odd, kpar_x_lt(e, constant(e, 0.5), part));
+    kpar_x odd = kpar_x_sub(e, low, kpar_x_times(e, kpar_x_floor(e, kpar_x_times(e, low, 0.5)), 2));
+    kpar_x half = kpar_x_eq(e, part, kpar_x_constant(e, 0.5));
+    kpar_x up = kpar_x_select(e, half, odd, kpar_x_lt(e, kpar_x_constant(e, 0.5), part));
     return kpar_x_add(e, low, up);
 }
 static kpar_x whole_quotient(kpar_expression_builder *e, kpar_x a, kpar_x b)
@@ -160,7 +156,8 @@ static KPAR_OPERATION(round_to)
     KPAR_TRY(kpar_config_integer(lowering->owner, lowering->layer->config, "decimals", 0, &decimals));
     const double factor = pow(10, (double)decimals);
     kpar_expression_builder *e = kpar_expression_begin(1);
-    kpar_x y = kpar_x_div(e, rounded(e, times(e, kpar_x_input(e, 0), factor)), constant(e, factor));
+    kpar_x y =
+        kpar_x_div(e, rounded(e, kpar_x_times(e, kpar_x_input(e, 0), factor)), kpar_x_constant(e, factor));
     return kpar_lower_apply(lowering, e, y, &x, 1, output);
 }
 
@@ -176,8 +173,8 @@ static KPAR_OPERATION(clip)
     KPAR_TRY(kpar_config_number(lowering->owner, lowering->layer->config, "x_max", INFINITY, &high));
     kpar_expression_builder *e = kpar_expression_begin(1);
     kpar_x value = kpar_x_input(e, 0);
-    if (isfinite(low)) value = kpar_x_max(e, value, constant(e, low));
-    if (isfinite(high)) value = kpar_x_min(e, value, constant(e, high));
+    if (isfinite(low)) value = kpar_x_max(e, value, kpar_x_constant(e, low));
+    if (isfinite(high)) value = kpar_x_min(e, value, kpar_x_constant(e, high));
     return kpar_lower_apply(lowering, e, value, &x, 1, output);
 }
 
@@ -230,8 +227,8 @@ static KPAR_OPERATION(is_close)
     KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "equal_nan", false, &equal_nan));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x a = kpar_x_input(e, 0), b = kpar_x_input(e, 1);
-    kpar_x bound = plus(e, times(e, kpar_x_abs(e, b), tolerance(lowering, 2, "rtol", 1e-5)),
-                        tolerance(lowering, 3, "atol", 1e-8));
+    kpar_x bound = kpar_x_plus(e, kpar_x_times(e, kpar_x_abs(e, b), tolerance(lowering, 2, "rtol", 1e-5)),
+                               tolerance(lowering, 3, "atol", 1e-8));
     kpar_x near = kpar_x_le(e, kpar_x_abs(e, kpar_x_sub(e, a, b)), bound);
     near = kpar_x_max(e, near, kpar_x_eq(e, a, b));
     if (equal_nan) near = kpar_x_max(e, near, kpar_x_min(e, is_nan(e, a), is_nan(e, b)));

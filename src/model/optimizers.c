@@ -2,16 +2,6 @@
  * no squares to divide by. */
 #include "model/optimizers.h"
 
-kpar_x kpar_x_times(kpar_expression_builder *e, kpar_x x, double factor)
-{
-    return kpar_x_mul(e, x, kpar_x_constant(e, factor));
-}
-
-kpar_x kpar_x_plus(kpar_expression_builder *e, kpar_x x, double term)
-{
-    return kpar_x_add(e, x, kpar_x_constant(e, term));
-}
-
 kpar_x kpar_x_correction(kpar_expression_builder *e, double base, kpar_x step)
 {
     return kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_pow(e, kpar_x_constant(e, base), step));

@@ -4,8 +4,6 @@
 
 #include "model/lower_internal.h"
 
-kpar_x kpar_x_times(kpar_expression_builder *e, kpar_x x, double factor);
-kpar_x kpar_x_plus(kpar_expression_builder *e, kpar_x x, double term);
 /* 1 - base^step */
 kpar_x kpar_x_correction(kpar_expression_builder *e, double base, kpar_x step);
 /* average + (value - average) (1 - decay) */

@@ -5,16 +5,11 @@
 
 #include <string.h>
 
-static kpar_x times(kpar_expression_builder *e, kpar_x x, double factor)
-{
-    return kpar_x_mul(e, x, kpar_x_constant(e, factor));
-}
-
 static kpar_status weighted(kpar_expression_builder *e, double l1, double l2, kpar_x x, kpar_x *penalty)
 {
     kpar_x sum = kpar_x_constant(e, 0);
-    if (l1 != 0) sum = kpar_x_add(e, sum, times(e, kpar_x_abs(e, x), l1));
-    if (l2 != 0) sum = kpar_x_add(e, sum, times(e, kpar_x_square(e, x), l2));
+    if (l1 != 0) sum = kpar_x_add(e, sum, kpar_x_times(e, kpar_x_abs(e, x), l1));
+    if (l2 != 0) sum = kpar_x_add(e, sum, kpar_x_times(e, kpar_x_square(e, x), l2));
     *penalty = sum;
     return KPAR_OK;
 }
@@ -54,7 +49,7 @@ static kpar_status off_diagonal(kpar_lowering *lowering, double factor, kpar_val
     KPAR_TRY(kpar_build_iota(g, 1, g->real, shape, &inputs[2]));
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x on = kpar_x_eq(e, kpar_x_input(e, 1), kpar_x_input(e, 2));
-    kpar_x value = times(e, kpar_x_abs(e, kpar_x_input(e, 0)), factor);
+    kpar_x value = kpar_x_times(e, kpar_x_abs(e, kpar_x_input(e, 0)), factor);
     return kpar_lower_apply(lowering, e, kpar_x_select(e, on, kpar_x_constant(e, 0), value), inputs, 3, out);
 }
 

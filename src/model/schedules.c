@@ -3,17 +3,6 @@
 
 #include <math.h>
 
-static kpar_x constant(kpar_expression_builder *e, double value) { return kpar_x_constant(e, value); }
-static kpar_x times(kpar_expression_builder *e, kpar_x x, double factor)
-{
-    return kpar_x_mul(e, x, constant(e, factor));
-}
-
-static kpar_x plus(kpar_expression_builder *e, kpar_x x, double term)
-{
-    return kpar_x_add(e, x, constant(e, term));
-}
-
 /* A number that has no default and, if `positive`, divides. */
 static kpar_status required(const char *owner, const json_t *config, const char *key, bool positive,
                             double *value)
@@ -34,7 +23,7 @@ static kpar_status progress(const char *owner, const json_t *config, kpar_expres
     bool staircase;
     KPAR_TRY(required(owner, config, "decay_steps", true, &steps));
     KPAR_TRY(kpar_config_boolean(owner, config, "staircase", false, &staircase));
-    *share = kpar_x_div(e, iteration, constant(e, steps));
+    *share = kpar_x_div(e, iteration, kpar_x_constant(e, steps));
     if (staircase) *share = kpar_x_floor(e, *share);
     return KPAR_OK;
 }
@@ -47,7 +36,7 @@ static kpar_status exponential(const char *owner, const json_t *config, kpar_exp
     KPAR_TRY(required(owner, config, "initial_learning_rate", false, &initial));
     KPAR_TRY(required(owner, config, "decay_rate", false, &decay));
     KPAR_TRY(progress(owner, config, e, iteration, &share));
-    *rate = times(e, kpar_x_pow(e, constant(e, decay), share), initial);
+    *rate = kpar_x_times(e, kpar_x_pow(e, kpar_x_constant(e, decay), share), initial);
     return KPAR_OK;
 }
 
@@ -59,7 +48,8 @@ static kpar_status inverse_time(const char *owner, const json_t *config, kpar_ex
     KPAR_TRY(required(owner, config, "initial_learning_rate", false, &initial));
     KPAR_TRY(required(owner, config, "decay_rate", false, &decay));
     KPAR_TRY(progress(owner, config, e, iteration, &share));
-    *rate = kpar_x_div(e, constant(e, initial), kpar_x_add(e, times(e, share, decay), constant(e, 1)));
+    *rate = kpar_x_div(e, kpar_x_constant(e, initial),
+                       kpar_x_add(e, kpar_x_times(e, share, decay), kpar_x_constant(e, 1)));
     return KPAR_OK;
 }
 
@@ -74,14 +64,15 @@ static kpar_status polynomial(const char *owner, const json_t *config, kpar_expr
     KPAR_TRY(kpar_config_number(owner, config, "end_learning_rate", 0.0001, &end));
     KPAR_TRY(kpar_config_number(owner, config, "power", 1, &power));
     KPAR_TRY(kpar_config_boolean(owner, config, "cycle", false, &cycle));
-    kpar_x n = constant(e, steps);
+    kpar_x n = kpar_x_constant(e, steps);
     if (cycle) {
         kpar_x ceiling = kpar_x_neg(e, kpar_x_floor(e, kpar_x_neg(e, kpar_x_div(e, iteration, n))));
-        n = kpar_x_mul(e, n, kpar_x_max(e, ceiling, constant(e, 1)));
+        n = kpar_x_mul(e, n, kpar_x_max(e, ceiling, kpar_x_constant(e, 1)));
     } else
         iteration = kpar_x_min(e, iteration, n);
-    kpar_x left = kpar_x_sub(e, constant(e, 1), kpar_x_div(e, iteration, n));
-    *rate = kpar_x_add(e, times(e, kpar_x_pow(e, left, constant(e, power)), initial - end), constant(e, end));
+    kpar_x left = kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_div(e, iteration, n));
+    *rate = kpar_x_add(e, kpar_x_times(e, kpar_x_pow(e, left, kpar_x_constant(e, power)), initial - end),
+                       kpar_x_constant(e, end));
     return KPAR_OK;
 }
 
@@ -103,11 +94,12 @@ static kpar_status piecewise(const char *owner, const json_t *config, kpar_expre
             return kpar_fail(KPAR_EFORMAT,
                              "%s: arguments 'boundaries' and 'values': element %zu is not a number", owner,
                              i);
-    *rate = constant(e, json_number_value(json_array_get(values, n)));
+    *rate = kpar_x_constant(e, json_number_value(json_array_get(values, n)));
     for (size_t i = n; i-- > 0;) {
         kpar_x within =
-            kpar_x_le(e, iteration, constant(e, json_number_value(json_array_get(boundaries, i))));
-        *rate = kpar_x_select(e, within, constant(e, json_number_value(json_array_get(values, i))), *rate);
+            kpar_x_le(e, iteration, kpar_x_constant(e, json_number_value(json_array_get(boundaries, i))));
+        *rate =
+            kpar_x_select(e, within, kpar_x_constant(e, json_number_value(json_array_get(values, i))), *rate);
     }
     return KPAR_OK;
 }
@@ -117,8 +109,8 @@ static kpar_status piecewise(const char *owner, const json_t *config, kpar_expre
 /* (1 - alpha) peak (1 + cos(pi share)) / 2 + alpha */
 static kpar_x half_cosine(kpar_expression_builder *e, kpar_x share, kpar_x peak, double alpha)
 {
-    kpar_x wave = times(e, plus(e, kpar_x_cos(e, times(e, share, M_PI)), 1), 0.5);
-    return plus(e, times(e, kpar_x_mul(e, peak, wave), 1 - alpha), alpha);
+    kpar_x wave = kpar_x_times(e, kpar_x_plus(e, kpar_x_cos(e, kpar_x_times(e, share, M_PI)), 1), 0.5);
+    return kpar_x_plus(e, kpar_x_times(e, kpar_x_mul(e, peak, wave), 1 - alpha), alpha);
 }
 
 static kpar_status cosine(const char *owner, const json_t *config, kpar_expression_builder *e,
@@ -131,12 +123,13 @@ static kpar_status cosine(const char *owner, const json_t *config, kpar_expressi
     KPAR_TRY(kpar_config_number(owner, config, "warmup_steps", 0, &warmup));
     KPAR_TRY(kpar_config_number(owner, config, "warmup_target", initial, &target));
     if (json_is_null(json_object_get(config, "warmup_target"))) warmup = 0; /* without a target no rise */
-    kpar_x step = kpar_x_min(e, iteration, constant(e, steps + warmup));
-    kpar_x share = kpar_x_div(e, plus(e, step, -warmup), constant(e, steps));
-    *rate = times(e, half_cosine(e, share, constant(e, 1), alpha), target);
+    kpar_x step = kpar_x_min(e, iteration, kpar_x_constant(e, steps + warmup));
+    kpar_x share = kpar_x_div(e, kpar_x_plus(e, step, -warmup), kpar_x_constant(e, steps));
+    *rate = kpar_x_times(e, half_cosine(e, share, kpar_x_constant(e, 1), alpha), target);
     if (warmup <= 0) return KPAR_OK;
-    kpar_x rise = plus(e, times(e, kpar_x_div(e, step, constant(e, warmup)), target - initial), initial);
-    *rate = kpar_x_select(e, kpar_x_lt(e, step, constant(e, warmup)), rise, *rate);
+    kpar_x rise = kpar_x_plus(
+        e, kpar_x_times(e, kpar_x_div(e, step, kpar_x_constant(e, warmup)), target - initial), initial);
+    *rate = kpar_x_select(e, kpar_x_lt(e, step, kpar_x_constant(e, warmup)), rise, *rate);
     return KPAR_OK;
 }
 
@@ -151,17 +144,19 @@ static kpar_status cosine_restarts(const char *owner, const json_t *config, kpar
     KPAR_TRY(kpar_config_number(owner, config, "alpha", 0, &alpha));
     KPAR_TRY(kpar_config_number(owner, config, "t_mul", 2, &t_mul));
     KPAR_TRY(kpar_config_number(owner, config, "m_mul", 1, &m_mul));
-    kpar_x share = kpar_x_div(e, iteration, constant(e, steps)), restart, begun, period = constant(e, 1);
+    kpar_x share = kpar_x_div(e, iteration, kpar_x_constant(e, steps)), restart, begun,
+           period = kpar_x_constant(e, 1);
     if (t_mul == 1)
         restart = begun = kpar_x_floor(e, share);
     else {
-        kpar_x grown = kpar_x_sub(e, constant(e, 1), times(e, share, 1 - t_mul));
-        restart = kpar_x_floor(e, kpar_x_div(e, kpar_x_log(e, grown), constant(e, log(t_mul))));
-        period = kpar_x_pow(e, constant(e, t_mul), restart);
-        begun = kpar_x_div(e, kpar_x_sub(e, constant(e, 1), period), constant(e, 1 - t_mul));
+        kpar_x grown = kpar_x_sub(e, kpar_x_constant(e, 1), kpar_x_times(e, share, 1 - t_mul));
+        restart = kpar_x_floor(e, kpar_x_div(e, kpar_x_log(e, grown), kpar_x_constant(e, log(t_mul))));
+        period = kpar_x_pow(e, kpar_x_constant(e, t_mul), restart);
+        begun = kpar_x_div(e, kpar_x_sub(e, kpar_x_constant(e, 1), period), kpar_x_constant(e, 1 - t_mul));
     }
     share = kpar_x_div(e, kpar_x_sub(e, share, begun), period);
-    *rate = times(e, half_cosine(e, share, kpar_x_pow(e, constant(e, m_mul), restart), alpha), initial);
+    *rate = kpar_x_times(e, half_cosine(e, share, kpar_x_pow(e, kpar_x_constant(e, m_mul), restart), alpha),
+                         initial);
     return KPAR_OK;
 }
 
