@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-static kpar_mode first_mode(const kpar_plan *plan)
-{
-    int mode = 0;
-    while (mode < KPAR_MODE_COUNT - 1 && !kpar_plan_graph(plan, (kpar_mode)mode)) mode++;
-    return (kpar_mode)mode;
-}
-
 static bool ends_in(const char *text, const char *end)
 {
     const size_t n = strlen(text), m = strlen(end);
@@ -30,7 +23,7 @@ kpar_status kpar_dump_graph(const kpar_settings *s, const kpar_plan *plan)
     kpar_text text = {0};
     if (!s->dump_graph) return KPAR_OK;
     (ends_in(s->dump_graph, ".dot") ? kpar_graph_dump_dot
-                                    : kpar_graph_dump_text)(kpar_plan_graph(plan, first_mode(plan)), &text);
+                                    : kpar_graph_dump_text)(kpar_plan_graph(plan, kpar_plan_first_mode(plan)), &text);
     return put(s->dump_graph, &text);
 }
 
@@ -57,7 +50,7 @@ kpar_status kpar_dump_program(const kpar_settings *s, const kpar_plan *plan, int
     kpar_text text = {0};
     if (!is_wanted(s->dump_program, rank)) return KPAR_OK;
     KPAR_TRY(kpar_plan_emit(plan, rank, programs));
-    kpar_program_dump(programs[first_mode(plan)], &text);
+    kpar_program_dump(programs[kpar_plan_first_mode(plan)], &text);
     for (int mode = 0; mode < KPAR_MODE_COUNT; mode++)
         if (programs[mode]) kpar_program_destroy(programs[mode]);
     return put_of_rank(s->dump_program, rank, &text);

@@ -328,6 +328,13 @@ const kpar_plan_options *kpar_plan_options_get(const kpar_plan *plan) { return &
 const kpar_catalog *kpar_plan_catalog(const kpar_plan *plan) { return plan->catalog; }
 const kpar_graph *kpar_plan_graph(const kpar_plan *plan, kpar_mode mode) { return plan->graphs[mode]; }
 
+kpar_mode kpar_plan_first_mode(const kpar_plan *plan)
+{
+    int mode = 0;
+    while (mode < KPAR_MODE_COUNT - 1 && !plan->graphs[mode]) mode++;
+    return (kpar_mode)mode;
+}
+
 const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode, int *n, int *values)
 {
     *n = plan->reports[mode].n;

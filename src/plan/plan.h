@@ -44,6 +44,8 @@ const kpar_catalog *kpar_plan_catalog(const kpar_plan *plan);
 
 /* The graph of a mode after all passes; NULL: not planned. */
 const kpar_graph *kpar_plan_graph(const kpar_plan *plan, kpar_mode mode);
+/* The first mode that is planned. */
+kpar_mode kpar_plan_first_mode(const kpar_plan *plan);
 
 /* What a run of the mode reports; *values is the number of report slots. */
 const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode, int *n, int *values);

@@ -198,13 +198,6 @@ static void sum_up(const kpar_plan *plan, kpar_plan_report *report)
     report->bubble = 1 - compute / (report->step_seconds * report->n_ranks);
 }
 
-static kpar_mode first_mode(const kpar_plan *plan)
-{
-    int mode = 0;
-    while (mode < KPAR_MODE_COUNT - 1 && !kpar_plan_graph(plan, (kpar_mode)mode)) mode++;
-    return (kpar_mode)mode;
-}
-
 static kpar_status fill(const kpar_plan *plan, const machine *m, kpar_plan_report *report)
 {
     kpar_program **programs = kpar_alloc_zeroed((size_t)report->n_ranks, sizeof *programs);
@@ -226,7 +219,7 @@ kpar_status kpar_plan_report_create(const kpar_plan *plan, int threads, kpar_pla
     const machine m = {options->device, options->nodes, threads > 0 ? threads : 1};
     kpar_plan_report *made = kpar_alloc_zeroed(1, sizeof *made);
     made->arena = kpar_arena_create();
-    made->mode = first_mode(plan);
+    made->mode = kpar_plan_first_mode(plan);
     made->n_ranks = kpar_mesh_size(options->mesh);
     kpar_status status = fill(plan, &m, made);
     *report = status == KPAR_OK ? made : NULL;
