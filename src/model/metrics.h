@@ -46,6 +46,7 @@ typedef struct kpar_thresholds {
 } kpar_thresholds;
 /* Whether Keras takes these numbers for evenly spaced ones, which it reckons with otherwise. */
 bool kpar_thresholds_are_even(const double *numbers, int64_t n);
+void kpar_thresholds_sort(double *numbers, int64_t n);
 
 /* Predictions as the number of thresholds that they are above, and what each label counts as a yes and as a no: all
  * (batch, ..., 1). */

@@ -1,7 +1,6 @@
 /* AUC: the area under a curve through points at many thresholds, of yes and no or of each of several labels. */
 #include "model/metrics.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -113,12 +112,6 @@ static kpar_status find_row(const char *owner, const json_t *config, const char 
                      key, name, names[0], names[1], names[2]);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* 'thresholds' in order with one below 0 and one above 1, or 'num_thresholds' even ones. */
 static kpar_status read_thresholds(kpar_lowering *lowering, const json_t *config, const char *owner,
                                    kpar_thresholds *t)
@@ -131,7 +124,7 @@ static kpar_status read_thresholds(kpar_lowering *lowering, const json_t *config
     if (given) {
         double *all = kpar_arena_alloc(lowering->arena, ((size_t)n + 2) * sizeof *all);
         memcpy(all + 1, given, (size_t)n * sizeof *all);
-        qsort(all + 1, (size_t)n, sizeof *all, compare);
+        kpar_thresholds_sort(all + 1, n);
         all[0] = 0;
         all[n + 1] = 1;
         t->n = n + 2;

@@ -30,6 +30,14 @@ kpar_status kpar_metric_numbers(kpar_lowering *lowering, const json_t *config, c
 
 /* --- answers --- */
 
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void kpar_thresholds_sort(double *numbers, int64_t n) { qsort(numbers, (size_t)n, sizeof *numbers, compare); }
+
 bool kpar_thresholds_are_even(const double *numbers, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -119,8 +127,7 @@ static kpar_status pick_class(kpar_lowering *lowering, const json_t *config, con
     const int last = shape->rank - 1;
     const int64_t n = shape->dims[last].size;
     int64_t class_id;
-    if (!json_object_get(config, "class_id") || json_is_null(json_object_get(config, "class_id")))
-        return KPAR_OK;
+    if (!kpar_config_has(config, "class_id")) return KPAR_OK;
     KPAR_TRY(kpar_config_integer(owner, config, "class_id", 0, &class_id));
     if (class_id < -n || class_id >= n)
         return kpar_fail(KPAR_EFORMAT, "%s: argument 'class_id' is %lld; the output has %lld classes", owner,
@@ -212,12 +219,6 @@ typedef struct chosen {
     int64_t *place;
 } chosen;
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int64_t place_of(const double *sorted, double number)
 {
     int64_t place = 0;
@@ -238,9 +239,12 @@ static kpar_status read_chosen(kpar_lowering *lowering, const json_t *config, co
                              owner, numbers[i]);
     if (numbers && n == 0)
         return kpar_fail(KPAR_EFORMAT, "%s: argument 'thresholds' is empty; expected numbers", owner);
-    if (!numbers) n = 1, numbers = kpar_arena_copy(lowering->arena, &without, sizeof without);
+    if (!numbers) {
+        n = 1;
+        numbers = kpar_arena_copy(lowering->arena, &without, sizeof without);
+    }
     sorted = kpar_arena_copy(lowering->arena, numbers, (size_t)n * sizeof *numbers);
-    qsort(sorted, (size_t)n, sizeof *sorted, compare);
+    kpar_thresholds_sort(sorted, n);
     c->place = kpar_arena_alloc(lowering->arena, (size_t)n * sizeof *c->place);
     for (int64_t i = 0; i < n; i++) c->place[i] = place_of(sorted, numbers[i]);
     c->in_order = (kpar_thresholds){.values = kpar_thresholds_are_even(numbers, n) ? NULL : sorted, .n = n};
