@@ -46,9 +46,13 @@ KPAR_OPTIMIZER(ftrl);
 KPAR_OPTIMIZER(nadam);
 KPAR_OPTIMIZER(lamb);
 KPAR_OPTIMIZER(adafactor);
+/* How fast Adam's averages follow the gradient and its square, and what is added to the root of the latter. */
+typedef struct kpar_moments {
+    double beta_1, beta_2, epsilon;
+} kpar_moments;
 /* Adam's step, whose slots are momentum and velocity. `largest` is the largest velocity so far; NULL: it is not asked for. */
-void kpar_optimizer_moments_step(kpar_expression_builder *e, kpar_optimizer_formula *f, double beta_1,
-                                 double beta_2, double epsilon, kpar_x *largest);
+void kpar_optimizer_moments_step(kpar_expression_builder *e, kpar_optimizer_formula *f, const kpar_moments *a,
+                                 kpar_x *largest);
 /* The weight decay of Muon, which has one of its own for Adam's weights. */
 kpar_status kpar_optimizer_muon_decay(const char *owner, const json_t *config, const kpar_variable *weight,
                                       double *decay);

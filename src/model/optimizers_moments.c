@@ -2,6 +2,13 @@
  * corrected for bias. */
 #include "model/optimizers.h"
 
+static kpar_status read_moments(const char *owner, const json_t *config, double epsilon, kpar_moments *a)
+{
+    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &a->beta_1));
+    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &a->beta_2));
+    return kpar_config_number(owner, config, "epsilon", epsilon, &a->epsilon);
+}
+
 /* Adam: Kingma and Ba (2014), with AMSGrad by Reddi, Kale and Kumar (2018). */
 
 KPAR_OPTIMIZER_KEEPS(adam)
@@ -14,27 +21,25 @@ KPAR_OPTIMIZER_KEEPS(adam)
     return KPAR_OK;
 }
 
-void kpar_optimizer_moments_step(kpar_expression_builder *e, kpar_optimizer_formula *f, double beta_1,
-                                 double beta_2, double epsilon, kpar_x *largest)
+void kpar_optimizer_moments_step(kpar_expression_builder *e, kpar_optimizer_formula *f, const kpar_moments *a,
+                                 kpar_x *largest)
 {
-    kpar_x root = kpar_x_sqrt(e, kpar_x_correction(e, beta_2, f->step));
-    kpar_x alpha = kpar_x_div(e, kpar_x_mul(e, f->rate, root), kpar_x_correction(e, beta_1, f->step));
-    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
-    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
+    kpar_x root = kpar_x_sqrt(e, kpar_x_correction(e, a->beta_2, f->step));
+    kpar_x alpha = kpar_x_div(e, kpar_x_mul(e, f->rate, root), kpar_x_correction(e, a->beta_1, f->step));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, a->beta_1);
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), a->beta_2);
     if (largest) v = *largest = kpar_x_max(e, *largest, v);
-    kpar_x size = kpar_x_plus(e, kpar_x_sqrt(e, v), epsilon);
+    kpar_x size = kpar_x_plus(e, kpar_x_sqrt(e, v), a->epsilon);
     f->weight = kpar_x_sub(e, f->weight, kpar_x_div(e, kpar_x_mul(e, m, alpha), size));
 }
 
 KPAR_OPTIMIZER(adam)
 {
-    double beta_1, beta_2, epsilon;
+    kpar_moments a;
     bool amsgrad;
-    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
-    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
-    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
+    KPAR_TRY(read_moments(owner, config, 1e-7, &a));
     KPAR_TRY(kpar_config_boolean(owner, config, "amsgrad", false, &amsgrad));
-    kpar_optimizer_moments_step(e, f, beta_1, beta_2, epsilon, amsgrad ? &f->slots[2] : NULL);
+    kpar_optimizer_moments_step(e, f, &a, amsgrad ? &f->slots[2] : NULL);
     return KPAR_OK;
 }
 
@@ -49,13 +54,12 @@ KPAR_OPTIMIZER_KEEPS(adamax)
 
 KPAR_OPTIMIZER(adamax)
 {
-    double beta_1, beta_2, epsilon;
-    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
-    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
-    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
-    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
-    kpar_x u = f->slots[1] = kpar_x_max(e, kpar_x_times(e, f->slots[1], beta_2), kpar_x_abs(e, f->gradient));
-    kpar_x scale = kpar_x_mul(e, kpar_x_correction(e, beta_1, f->step), kpar_x_plus(e, u, epsilon));
+    kpar_moments a;
+    KPAR_TRY(read_moments(owner, config, 1e-7, &a));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, a.beta_1);
+    kpar_x u = f->slots[1] =
+        kpar_x_max(e, kpar_x_times(e, f->slots[1], a.beta_2), kpar_x_abs(e, f->gradient));
+    kpar_x scale = kpar_x_mul(e, kpar_x_correction(e, a.beta_1, f->step), kpar_x_plus(e, u, a.epsilon));
     f->weight = kpar_x_sub(e, f->weight, kpar_x_div(e, kpar_x_mul(e, f->rate, m), scale));
     return KPAR_OK;
 }
@@ -88,19 +92,17 @@ kpar_status kpar_optimizer_nadam_product(const char *owner, const json_t *config
 
 KPAR_OPTIMIZER(nadam)
 {
-    double beta_1, beta_2, epsilon;
-    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
-    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
-    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
-    kpar_x one = kpar_x_constant(e, 1), now = nadam_momentum(e, beta_1, f->step),
-           next = nadam_momentum(e, beta_1, kpar_x_plus(e, f->step, 1));
-    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
-    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
+    kpar_moments a;
+    KPAR_TRY(read_moments(owner, config, 1e-7, &a));
+    kpar_x one = kpar_x_constant(e, 1), now = nadam_momentum(e, a.beta_1, f->step),
+           next = nadam_momentum(e, a.beta_1, kpar_x_plus(e, f->step, 1));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, a.beta_1);
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), a.beta_2);
     kpar_x of_mean = kpar_x_div(e, next, kpar_x_sub(e, one, kpar_x_mul(e, f->scalar, next)));
     kpar_x of_gradient = kpar_x_div(e, kpar_x_sub(e, one, now), kpar_x_sub(e, one, f->scalar));
     kpar_x mean = kpar_x_add(e, kpar_x_mul(e, m, of_mean), kpar_x_mul(e, f->gradient, of_gradient));
-    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, beta_2, f->step)));
-    kpar_optimizer_descend(e, f, kpar_x_div(e, mean, kpar_x_plus(e, root, epsilon)));
+    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, a.beta_2, f->step)));
+    kpar_optimizer_descend(e, f, kpar_x_div(e, mean, kpar_x_plus(e, root, a.epsilon)));
     return KPAR_OK;
 }
 
@@ -116,16 +118,14 @@ static kpar_x ratio_or_one(kpar_expression_builder *e, kpar_x a, kpar_x b)
 
 KPAR_OPTIMIZER(lamb)
 {
-    double beta_1, beta_2, epsilon;
+    kpar_moments a;
     kpar_x of_weight, of_direction;
-    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
-    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
-    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
-    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, beta_1);
-    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
-    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, beta_2, f->step)));
-    kpar_x direction =
-        kpar_x_div(e, kpar_x_div(e, m, kpar_x_correction(e, beta_1, f->step)), kpar_x_plus(e, root, epsilon));
+    KPAR_TRY(read_moments(owner, config, 1e-7, &a));
+    kpar_x m = f->slots[0] = kpar_x_moved(e, f->slots[0], f->gradient, a.beta_1);
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), a.beta_2);
+    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, a.beta_2, f->step)));
+    kpar_x direction = kpar_x_div(e, kpar_x_div(e, m, kpar_x_correction(e, a.beta_1, f->step)),
+                                  kpar_x_plus(e, root, a.epsilon));
     KPAR_TRY(kpar_update_norm(f->update, f->weight, KPAR_ALL_AXES, &of_weight));
     KPAR_TRY(kpar_update_norm(f->update, direction, KPAR_ALL_AXES, &of_direction));
     kpar_optimizer_descend(e, f, kpar_x_mul(e, ratio_or_one(e, of_weight, of_direction), direction));
@@ -159,21 +159,19 @@ static kpar_x between(kpar_expression_builder *e, kpar_x from, kpar_x to, kpar_x
 
 KPAR_OPTIMIZER(schedule_free)
 {
-    double beta_1, beta_2, epsilon;
+    kpar_moments a;
     int64_t warmup;
-    KPAR_TRY(kpar_config_number(owner, config, "beta_1", 0.9, &beta_1));
-    KPAR_TRY(kpar_config_number(owner, config, "beta_2", 0.999, &beta_2));
-    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-8, &epsilon));
+    KPAR_TRY(read_moments(owner, config, 1e-8, &a));
     KPAR_TRY(kpar_config_integer(owner, config, "warmup_steps", 0, &warmup));
     kpar_x one = kpar_x_constant(e, 1), before = f->slots[0];
-    kpar_x mean = kpar_x_div(e, kpar_x_sub(e, f->weight, kpar_x_times(e, before, 1 - beta_1)),
-                             kpar_x_constant(e, beta_1));
-    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), beta_2);
-    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, beta_2, f->step)));
+    kpar_x mean = kpar_x_div(e, kpar_x_sub(e, f->weight, kpar_x_times(e, before, 1 - a.beta_1)),
+                             kpar_x_constant(e, a.beta_1));
+    kpar_x v = f->slots[1] = kpar_x_moved(e, f->slots[1], kpar_x_square(e, f->gradient), a.beta_2);
+    kpar_x root = kpar_x_sqrt(e, kpar_x_div(e, v, kpar_x_correction(e, a.beta_2, f->step)));
     kpar_x step =
-        kpar_x_div(e, kpar_x_mul(e, warmed_up(e, f, warmup), f->gradient), kpar_x_plus(e, root, epsilon));
+        kpar_x_div(e, kpar_x_mul(e, warmed_up(e, f, warmup), f->gradient), kpar_x_plus(e, root, a.epsilon));
     kpar_x point = f->slots[0] = kpar_x_sub(e, before, step);
     mean = between(e, mean, point, kpar_x_div(e, one, f->step));
-    f->weight = between(e, point, mean, kpar_x_constant(e, beta_1));
+    f->weight = between(e, point, mean, kpar_x_constant(e, a.beta_1));
     return KPAR_OK;
 }

@@ -128,15 +128,16 @@ static kpar_status muon_step(const char *owner, const json_t *config, kpar_expre
 
 KPAR_OPTIMIZER(muon)
 {
-    double beta_1, beta_2, epsilon, ratio;
+    kpar_moments a;
+    double ratio;
     bool adams;
     KPAR_TRY(is_adams(owner, config, f->variable, &adams));
     if (!adams) return muon_step(owner, config, e, f);
-    KPAR_TRY(kpar_config_number(owner, config, "adam_beta_1", 0.9, &beta_1));
-    KPAR_TRY(kpar_config_number(owner, config, "adam_beta_2", 0.999, &beta_2));
-    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &epsilon));
+    KPAR_TRY(kpar_config_number(owner, config, "adam_beta_1", 0.9, &a.beta_1));
+    KPAR_TRY(kpar_config_number(owner, config, "adam_beta_2", 0.999, &a.beta_2));
+    KPAR_TRY(kpar_config_number(owner, config, "epsilon", 1e-7, &a.epsilon));
     KPAR_TRY(kpar_config_number(owner, config, "adam_lr_ratio", 1, &ratio));
     f->rate = kpar_x_times(e, f->rate, ratio);
-    kpar_optimizer_moments_step(e, f, beta_1, beta_2, epsilon, NULL);
+    kpar_optimizer_moments_step(e, f, &a, NULL);
     return KPAR_OK;
 }
