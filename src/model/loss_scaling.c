@@ -1,7 +1,7 @@
 /* Loss scaling: a factor on the loss, so that small gradients do not vanish. A fixed one is the optimizer's own argument; the
  * factor of a LossScaleOptimizer follows the gradients: it halves after a step in which one is not finite, which changes
  * nothing else, and doubles after a number of others (Micikevicius et al., Mixed Precision Training, 2018). */
-#include "model/optimizer.h"
+#include "model/lower_optimizer.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Lowering the forward pass: sources, one layer call after the other, predictions, losses, metrics. */
-#include "model/optimizer.h"
+#include "model/lower_optimizer.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* The total loss of a microbatch, as its share of the global batch's loss: values of rows times their weights over a
  * denominator that is a fact (it depends on data alone and is summed over the global batch before the rest of the step).
  * So gradients come out as terms of the global gradient on whatever part of the batch a rank has. */
-#include "model/optimizer.h"
+#include "model/lower_optimizer.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Lowering the update: for each weight one map of the optimizer's formula, which makes the new weight and its new slots;
  * what sums over a tensor's elements comes before it. */
-#include "model/optimizer.h"
+#include "model/lower_optimizer.h"
 
 #include <string.h>
 

@@ -117,9 +117,8 @@ static const kpar_optimizer_row rows[] = {
     {"ScheduleFreeAdamW", "", "AdamW of averaged weights in the place of a schedule",
      "beta_1 beta_2 epsilon warmup_steps", 0.0025, 0, FORMULA(schedule_free)},
     {"Muon", "", "orthogonal steps of matrices, and Adam's of other weights",
-     "adam_beta_1 adam_beta_2 adam_weight_decay epsilon exclude_layers exclude_embeddings muon_a muon_b "
-     "muon_c "
-     "adam_lr_ratio momentum ns_steps nesterov rms_rate",
+     "adam_beta_1 adam_beta_2 adam_weight_decay epsilon exclude_layers exclude_embeddings "
+     "muon_a muon_b muon_c adam_lr_ratio momentum ns_steps nesterov rms_rate",
      0.001, 0.004, FORMULA(muon), .decay = kpar_optimizer_muon_decay},
     {"Adamax", "", "Adam with the infinity norm", "beta_1 beta_2 epsilon", 0.001, 0, FORMULA(adamax)},
     {"RMSprop", "", "gradients over their root mean square", "rho momentum epsilon centered", 0.001, 0,

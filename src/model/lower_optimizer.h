@@ -1,7 +1,7 @@
 /* The optimizer that the config describes, and its variables in Keras's order: iteration, learning rate (unless there is a
  * schedule), averages, gradients kept for a later update, the row's slots, its scalar. */
-#ifndef KPAR_MODEL_OPTIMIZER_H
-#define KPAR_MODEL_OPTIMIZER_H
+#ifndef KPAR_MODEL_LOWER_OPTIMIZER_H
+#define KPAR_MODEL_LOWER_OPTIMIZER_H
 
 #include "model/lower_internal.h"
 
@@ -35,8 +35,8 @@ typedef struct kpar_optimizer {
     kpar_value_id scalar_before;
     int first_variable, n_variables; /* numbers of its first one, and of the next */
     const char *group;               /* where the file has its variables once more; NULL: nowhere */
-    kpar_value_id scale,
-        finite; /* of dynamic loss scaling: whether all gradients are finite; -1: there is none */
+    kpar_value_id scale;             /* of dynamic loss scaling; -1: there is none */
+    kpar_value_id finite;            /* whether all gradients are; likewise */
 } kpar_optimizer;
 
 /* The model's own optimizer comes first, and behind it those to which it hands the weights, if it does. */

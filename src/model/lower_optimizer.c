@@ -1,13 +1,12 @@
 /* Reading the optimizer's config, and lowering what it has besides the weights' own updates. */
-#include "model/optimizer.h"
+#include "model/lower_optimizer.h"
 
 #include <string.h>
 
 /* What all optimizers have. Other arguments are refused unless null or false. */
 #define COMMON_ARGUMENTS                                                                                     \
-    "name learning_rate weight_decay clipvalue clipnorm global_clipnorm loss_scale_factor use_ema "          \
-    "ema_momentum "                                                                                          \
-    "ema_overwrite_frequency gradient_accumulation_steps"
+    "name learning_rate weight_decay clipvalue clipnorm global_clipnorm loss_scale_factor "                  \
+    "use_ema ema_momentum ema_overwrite_frequency gradient_accumulation_steps"
 /* What those have that hand the weights to others. */
 #define MEMBERS_ARGUMENTS "name loss_scale_factor"
 
