@@ -23,14 +23,22 @@ static void join_dimensions(kpar_operand_input *in, const kpar_tensor_spec *tens
     }
 }
 
+/* The one element of a tensor is computed like each of many: a bias or a sum of one number has the same bits wherever maps
+ * end. A scalar, such as a learning rate, is a uniform. */
+static bool is_uniform(const kpar_tensor_spec *tensor, const kpar_tensor_spec *whole, bool direct)
+{
+    return kpar_tensor_count(tensor) == 1 && !(direct && tensor->rank > 0 && whole->rank > 0);
+}
+
 void kpar_operand_describe(kpar_operand_input *in, const kpar_tensor_spec *tensor,
                            const kpar_tensor_spec *whole, kpar_dtype type)
 {
-    const int64_t count = kpar_tensor_count(tensor);
-    const bool direct = count == kpar_tensor_count(whole) && tensor->dtype == type;
+    const bool direct = kpar_tensor_count(tensor) == kpar_tensor_count(whole) && tensor->dtype == type;
     in->dtype = tensor->dtype;
     join_dimensions(in, tensor, whole);
-    in->how = count == 1 ? KPAR_READ_UNIFORM : direct ? KPAR_READ_DIRECT : KPAR_READ_GATHERED;
+    in->how = is_uniform(tensor, whole, direct) ? KPAR_READ_UNIFORM
+              : direct                          ? KPAR_READ_DIRECT
+                                                : KPAR_READ_GATHERED;
     if (in->how != KPAR_READ_GATHERED || in->rank == 0 || kpar_tensor_count(whole) == 0) return;
     const int last = in->rank - 1;
     if (in->strides[last] == 0) in->how = KPAR_READ_SPREAD;
