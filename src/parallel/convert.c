@@ -38,11 +38,24 @@ static kpar_status convert_by(kpar_placing *p, kpar_op_kind kind, kpar_axis axis
     return KPAR_OK;
 }
 
+/* Leaves of the batch are added up along one tree after the last of them: a sum before that would be of some leaves of each
+ * replica, whose number may differ. */
+static kpar_status check_leaves(const kpar_placing *p, const kpar_value *from, kpar_axis axis)
+{
+    const bool replayed = from->phase == KPAR_PHASE_MICROBATCH || from->phase == KPAR_PHASE_FACTS_ROWS;
+    if (!p->options->reproducible || axis != KPAR_AXIS_DATA || !replayed) return KPAR_OK;
+    return kpar_fail(KPAR_EUNSUPPORTED,
+                     "layer '%s': an op needs a sum over all replicas in the middle of a step, which "
+                     "--reproducible makes at its end: leave --reproducible out",
+                     from->layer);
+}
+
 static kpar_status convert_fresh(kpar_placing *p, kpar_axis axis, kpar_placement to, kpar_phase phase,
                                  kpar_part part, kpar_value_id *value)
 {
     const kpar_value *v = &p->r.graph->values[*value];
     const kpar_placement from = v->placement[axis];
+    if (from.kind == KPAR_PARTIAL) KPAR_TRY(check_leaves(p, v, axis));
     if (from.kind == KPAR_PARTIAL && to.kind == KPAR_SHARD)
         return convert_by(p, KPAR_OP_REDUCE_SCATTER, axis, to, phase, part, value);
     if (from.kind != KPAR_REPLICATED && v->shape.rank > 0 && from.kind == KPAR_SPLIT &&

@@ -115,6 +115,16 @@ static kpar_status share_out(kpar_placing *p, const kpar_op *op, kpar_value_id o
                          op->part, value);
 }
 
+/* A fact that replicas have terms of is summed before the first microbatch that reads it, and not in each of them. */
+static kpar_status finish_fact(kpar_placing *p, const kpar_op *op, kpar_value_id *value)
+{
+    const kpar_value *v = &p->r.graph->values[*value];
+    if (op->phase != KPAR_PHASE_MICROBATCH || v->phase != KPAR_PHASE_FACTS ||
+        v->placement[KPAR_AXIS_DATA].kind != KPAR_PARTIAL)
+        return KPAR_OK;
+    return kpar_place_as(p, KPAR_AXIS_DATA, kpar_replicated, op->phase, op->part, value);
+}
+
 /* Where the variable is cut over the tensor axis that the value is a part of the gradient of. */
 static kpar_placement wish_of(const kpar_placing *p, kpar_value_id old, kpar_axis axis)
 {
@@ -207,6 +217,7 @@ static kpar_status place_op(kpar_placing *p, kpar_op_id id)
         KPAR_TRY(kpar_finish_sum(p, op, op->inputs[i]));
         inputs[i] = kpar_placed(p, op->inputs[i], op->phase);
         KPAR_TRY(share_out(p, op, op->inputs[i], &inputs[i]));
+        KPAR_TRY(finish_fact(p, op, &inputs[i]));
     }
     for (int axis = 0; axis < KPAR_AXIS_COUNT; axis++) {
         if (kpar_mesh_extent(p->options->mesh, (kpar_axis)axis) == 1) continue;

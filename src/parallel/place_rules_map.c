@@ -99,6 +99,13 @@ static bool widens_sums(const kpar_rule *r)
     return r->wide > 1 && r->wide * elements(r->output) > given;
 }
 
+/* Whether sums over ranks may wait. Leaves are added up at the end of a step, along their tree: not before, and not after
+ * something else was made of the sum of some. */
+static bool may_wait(const kpar_rule *r)
+{
+    return r->reproducible && r->axis == KPAR_AXIS_DATA ? r->op->phase != KPAR_PHASE_UPDATE : !widens_sums(r);
+}
+
 bool kpar_rule_map(kpar_rule *r)
 {
     bool partial = false;
@@ -113,7 +120,7 @@ bool kpar_rule_map(kpar_rule *r)
         r->result = kpar_split_on(dim);
         return true;
     }
-    if (partial && keeps_sums(r) && !widens_sums(r)) {
+    if (partial && keeps_sums(r) && may_wait(r)) {
         for (int i = 0; i < r->n_inputs; i++) r->wanted[i] = r->given[i];
         r->result = (kpar_placement){.kind = KPAR_PARTIAL};
         return true;

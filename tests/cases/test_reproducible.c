@@ -132,7 +132,7 @@ static const layout layouts[] = {
     {{2, 2, 1}, 0, 0, "gpipe", 0}, {{1, 2, 1}, 0, 0, "zb-h1", 0}, {{2, 2, 1}, 1, 0, "zb-h1", 0},
     {{1, 2, 1}, 0, 0, "interleaved", 0}, {{2, 2, 1}, 1, 0, "interleaved", 0},
 };
-enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
+enum { LAYOUTS = sizeof layouts / sizeof layouts[0], TWO_STAGES = LAYOUTS - 2 /* the last ones cut more */ };
 
 static void run_case(const char *name, const layout *l, const char *output)
 {
@@ -188,6 +188,15 @@ START_TEST(sums_over_tensors_are_of_the_same_bits_on_every_layout)
     static const char *const cases[] = {"opt_adamw", "opt_lamb", "opt_adafactor", "opt_muon", "opt_multi",
                                         "regularizers_constraints"};
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) assert_same_bits(cases[k], LAYOUTS);
+}
+END_TEST
+
+/* Facts, and sums and weights of one number. */
+START_TEST(losses_that_weigh_rows_train_to_the_same_bits_on_every_layout)
+{
+    static const char *const cases[] = {"loss_mean_with_sample_weight", "loss_unreduced_rows",
+                                        "binary_crossentropy_logits", "loss_ctc"};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) assert_same_bits(cases[k], TWO_STAGES);
 }
 END_TEST
 
@@ -360,6 +369,7 @@ int main(void)
     tcase_add_test(all, a_keras_case_trains_to_the_same_bits_on_every_layout);
     tcase_add_test(all, convolutions_and_attention_train_to_the_same_bits_on_every_layout);
     tcase_add_test(all, sums_over_tensors_are_of_the_same_bits_on_every_layout);
+    tcase_add_test(all, losses_that_weigh_rows_train_to_the_same_bits_on_every_layout);
     tcase_add_test(all, shuffled_epochs_with_dropout_train_to_the_same_bits_on_every_layout);
     tcase_add_test(all, activations_that_are_computed_again_are_of_the_same_bits);
     tcase_add_test(all, another_number_of_leaves_gives_other_bits);

@@ -458,6 +458,25 @@ START_TEST(a_split_batch_sums_gradients_once_in_the_update)
 }
 END_TEST
 
+/* A replica with more leaves than another would wait for it in the middle of a step. */
+START_TEST(microbatches_read_facts_that_are_summed_already)
+{
+    for (int leaves = 0; leaves <= 8; leaves += 8) {
+        kpar_plan_options o = options_of(3, 1, 1);
+        o.leaves = leaves;
+        o.microbatches = leaves ? 0 : 2;
+        planned p = plan_file("tests/cases/data/loss_unreduced_rows/model.keras", &o, TRAIN);
+        ASSERT_PLANNED(p);
+        const kpar_graph *g = kpar_plan_graph(p.plan, KPAR_MODE_TRAIN);
+        const kpar_axis axis = KPAR_AXIS_DATA;
+        for (kpar_part part = KPAR_FORWARD; part <= KPAR_BACKWARD; part++)
+            ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_MICROBATCH, part), 0);
+        ck_assert_int_eq(count_moves(g, KPAR_OP_ALL_REDUCE, axis, KPAR_PHASE_FACTS, KPAR_FORWARD), 1);
+        planned_free(&p);
+    }
+}
+END_TEST
+
 /* A gradient whose norm is wanted is still moved once, as shards; what is summed over ranks is a scalar. */
 START_TEST(the_norm_of_a_shared_out_gradient_is_that_of_its_shards)
 {
@@ -709,6 +728,50 @@ START_TEST(lines_of_running_sums_lie_whole_on_a_rank)
 {
     ck_assert_uint_eq(moves_of_running_sums(1), 1);
     ck_assert_uint_eq(moves_of_running_sums(2), 0);
+}
+END_TEST
+
+/* Of the sum over rows of a feature, in each microbatch, to which `exponent` it is raised: 1 or 2. Its two results are wider. */
+static kpar_status place_power_of_sum(int exponent, bool reproducible, kpar_graph **placed)
+{
+    kpar_graph *g = kpar_graph_create(KPAR_F32);
+    const kpar_dim rows[] = {{1, true}, {4, false}}, matrix[] = {{8, false}, {4, false}};
+    const bool trained[1] = {false};
+    const kpar_place_options options = {.mesh = {2, 1, 1}, .trained = trained, .reproducible = reproducible};
+    kpar_value_id sum, parts[2];
+    const kpar_value_id x = kpar_graph_source(g, KPAR_FROM_FEATURE, 0, KPAR_F32, kpar_shape_of(2, rows));
+    const kpar_value_id w = kpar_graph_source(g, KPAR_FROM_VARIABLE, 0, KPAR_F32, kpar_shape_of(2, matrix));
+    ck_assert_int_eq(kpar_build_reduce(g, KPAR_REDUCE_SUM, 1, x, &sum), KPAR_OK);
+    kpar_expression_builder *e = kpar_expression_begin(2);
+    const kpar_x s = kpar_x_input(e, 0), power = exponent == 2 ? kpar_x_square(e, s) : s;
+    const kpar_x outputs[2] = {kpar_x_mul(e, power, kpar_x_input(e, 1)), power};
+    const kpar_expression *both = kpar_expression_end(e, g->arena, outputs, 2);
+    ck_assert_int_eq(kpar_build_map_many(g, both, (kpar_value_id[]){sum, w}, 2, parts), KPAR_OK);
+    kpar_graph_set_state(g, w, w);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(kpar_build_accumulate(g, parts[i], &parts[i]), KPAR_OK);
+        kpar_graph_add_output(g, KPAR_OUTPUT_REPORT, i, parts[i]);
+    }
+    const kpar_status status = kpar_place_graph(g, &options, placed);
+    kpar_graph_destroy(g);
+    return status;
+}
+
+START_TEST(leaves_are_added_up_at_the_end_of_a_step_or_not_at_all)
+{
+    static const int sums[2] = {1, 0};
+    kpar_graph *placed = NULL;
+    for (int reproducible = 0; reproducible < 2; reproducible++) {
+        ck_assert_int_eq(place_power_of_sum(1, reproducible, &placed), KPAR_OK);
+        ck_assert_int_eq(
+            count_moves(placed, KPAR_OP_ALL_REDUCE, KPAR_AXIS_DATA, KPAR_PHASE_MICROBATCH, KPAR_FORWARD),
+            sums[reproducible]);
+        kpar_graph_destroy(placed);
+    }
+    ck_assert_int_eq(place_power_of_sum(2, false, &placed), KPAR_OK);
+    kpar_graph_destroy(placed);
+    ck_assert_int_eq(place_power_of_sum(2, true, &placed), KPAR_EUNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(kpar_error_message(), "leave --reproducible out"));
 }
 END_TEST
 
@@ -1234,6 +1297,7 @@ int main(void)
         five_outputs_at_tensor_2_stay_whole,
         split_features_cut_the_input_and_the_first_kernel,
         a_split_batch_sums_gradients_once_in_the_update,
+        microbatches_read_facts_that_are_summed_already,
         an_owner_multiplies_for_the_update_what_it_owns,
         zero_shards_what_the_update_keeps,
         the_norm_of_a_shared_out_gradient_is_that_of_its_shards,
@@ -1244,6 +1308,7 @@ int main(void)
         a_step_of_an_lstm_has_one_collective_forward_and_one_backward,
         lines_of_running_sums_lie_whole_on_a_rank,
         what_repeats_along_sharded_rows_stays_whole,
+        leaves_are_added_up_at_the_end_of_a_step_or_not_at_all,
         more_stages_than_layers_is_an_error_that_names_the_number,
         with_as_many_stages_as_layers_and_one_the_loss_is_a_stage,
         stages_begin_where_they_are_told_to,
