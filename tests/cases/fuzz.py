@@ -59,7 +59,7 @@ def random_mesh(rng, model):
     """degrees of data, pipeline and tensor, and options"""
     data, pipeline, tensor = between(rng, 1, 4), between(rng, 1, 3), between(rng, 1, 2)
     if data * pipeline * tensor > 8: data = 1
-    mixes_rows = "BatchNormalization" in classes_of(model.get_config())
+    mixes_rows = {"BatchNormalization", "Circle"} & classes_of([model.get_config(), model.get_compile_config()])
     options = ["--microbatches", "1" if mixes_rows else str(between(rng, 1, 3))]
     if pipeline > 1: options += ["--schedule", pick(rng, "1f1b", "gpipe", "interleaved", "zb-h1")]
     if chance(rng, 0.3): options += ["--recompute", pick(rng, "stage", "block")]

@@ -20,7 +20,11 @@ SMOOTH = ["tanh", "gelu", "silu", "sigmoid", "softplus", "elu", "selu", "mish", 
 KINKED = ["relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_silu"]
 
 
-def activation(rng): return pick(rng, *SMOOTH, *KINKED)
+def activation(rng):
+    """a name, or a layer in its place"""
+    if not chance(rng, 0.08): return pick(rng, *SMOOTH, *KINKED)
+    return pick(rng, lambda: layers.LeakyReLU(negative_slope=0.2), lambda: layers.ELU(alpha=0.7), lambda: layers.ReLU(max_value=1.5, negative_slope=0.1),
+                lambda: layers.Softmax(), lambda: layers.Activation("tanh"))()
 
 
 def penalties(rng, *weights):
@@ -47,8 +51,9 @@ def normalized(rng, x):
              lambda: layers.BatchNormalization(momentum=0.8, center=chance(rng, 0.8), scale=chance(rng, 0.8), epsilon=0.01, axis=pick(rng, -1, last, 1)),
              lambda: layers.RMSNormalization(epsilon=0.01)]
     if last > 1:
-        groups = pick(rng, *[n for n in range(1, x.shape[-1] + 1) if x.shape[-1] % n == 0])
-        kinds += [lambda: layers.GroupNormalization(groups=groups, epsilon=0.01), lambda: layers.LayerNormalization(axis=list(range(1, last + 1)), epsilon=0.01)]
+        axis = pick(rng, -1, -1, 1)
+        groups = pick(rng, *[n for n in range(1, x.shape[axis] + 1) if x.shape[axis] % n == 0])
+        kinds += [lambda: layers.GroupNormalization(groups=groups, axis=axis, epsilon=0.01), lambda: layers.LayerNormalization(axis=list(range(1, last + 1)), epsilon=0.01)]
     return pick(rng, *kinds)()(x)
 
 
@@ -96,7 +101,18 @@ def nested(rng, x):
     return inner(x) if chance(rng, 0.5) else inner(inner(x))
 
 
-ANY = [dense, dense, normalized, activated, residual, gated, branches, shared, nested]
+def of_norm_one(rng, x):
+    """a kernel that is divided by its spectral norm, on TensorFlow: the others' does not go on from the quotient"""
+    layer = layers.Dense(between(rng, 1, 9), activation=activation(rng), use_bias=chance(rng, 0.7))
+    return layers.SpectralNormalization(layer, power_iterations=between(rng, 1, 2))(x) if keras.backend.backend() == "tensorflow" else layer(x)
+
+
+def moved_in_training(rng, x):
+    """what it changes at random, it does not change outside of training"""
+    return pick(rng, lambda: layers.GaussianNoise(0.3), lambda: layers.AlphaDropout(0.3), lambda: layers.GaussianDropout(0.3))()(x, training=False)
+
+
+ANY = [of_norm_one, moved_in_training, dense, dense, normalized, activated, residual, gated, branches, shared, nested]
 
 
 # Vectors.
@@ -257,7 +273,22 @@ def rows_as_steps(rng, x):
     return layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]) if chance(rng, 0.5) else (-1, x.shape[3]))(x)
 
 
-IMAGES = SPATIAL * 2 + [normalized, normalized, activated, residual, convolved_residual, inception, excited, nested, branches, rows_as_steps, summed_up]
+def lines_as_steps(rng, x):
+    """a convolutional LSTM over the lines of an image"""
+    kernel = between(rng, 1, 3)
+    layer = layers.ConvLSTM1D(between(rng, 1, 4), kernel, padding="same", data_format=pick(rng, "channels_last", "channels_first"), return_sequences=chance(rng, 0.5),
+                              use_bias=chance(rng, 0.8), **penalties(rng, "kernel", "recurrent"))
+    if chance(rng, 0.2): return layers.Bidirectional(layer, merge_mode=pick(rng, "concat", "sum", "ave"))(x)
+    layer.go_backwards = chance(rng, 0.2)
+    return layer(x)
+
+
+def augmented(rng, x):
+    """outside of training"""
+    return pick(rng, lambda: layers.RandomRotation(0.2), lambda: layers.RandomFlip(), lambda: layers.RandomZoom(0.3), lambda: layers.RandomTranslation(0.2, 0.1))()(x, training=False)
+
+
+IMAGES = [lines_as_steps, augmented] + SPATIAL * 2 + [normalized, normalized, activated, residual, convolved_residual, inception, excited, nested, branches, rows_as_steps, summed_up]
 BLOCKS = {2: VECTORS, 3: SEQUENCES, 4: IMAGES}
 LARGEST = 400  # elements of a sample
 
@@ -322,13 +353,40 @@ INPUTS = [vector_input, vector_input, sequence_input, token_input, token_input, 
 def classes(rng, rows, n, *shape): return rng.integers(0, n, size=(rows, *shape)).astype("int32")
 
 
+def head_along_steps(rng, x, name):
+    """classes along the first dimension rather than the last, directions along it, or labels in order"""
+    steps, n = x.shape[1], between(rng, 2, 5)
+
+    def categories():
+        return (layers.Softmax(axis=1, name=name)(layers.Dense(n)(x)), losses.CategoricalCrossentropy(axis=1, label_smoothing=pick(rng, 0.0, 0.1)),
+                lambda rng, rows: np.moveaxis(np.eye(steps, dtype="float32")[classes(rng, rows, steps, n)], -1, 1))
+
+    def directions(): return layers.Dense(n, name=name)(x), losses.CosineSimilarity(axis=1), normal((steps, n))
+
+    def in_order():
+        def labels(rng, rows):  # every other step at most, so that equal ones have room between them
+            found = np.zeros((rows, steps), dtype="int32")
+            found[:, :(steps + 1) // 2] = of_lengths(rng, rows, (steps + 1) // 2, 1 + classes(rng, rows, n - 1, (steps + 1) // 2))
+            return found
+        return layers.Dense(n, name=name)(layers.Reshape(x.shape[1:])(x)), losses.CTC(), labels
+    return pick(rng, categories, directions, in_order)()
+
+
+def head_of_pairs(rng, x, name):
+    x = x if len(x.shape) == 2 else summed_up(rng, x)
+    loss = losses.Circle(gamma=pick(rng, 10, 40), margin=pick(rng, 0.25, 0.4), remove_diagonal=chance(rng, 0.7))
+    return layers.UnitNormalization(name=name)(layers.Dense(between(rng, 2, 5))(x)), loss, lambda rng, rows: classes(rng, rows, 3)
+
+
 def head(rng, x, name):
     if len(x.shape) == 4 or len(x.shape) == 3 and chance(rng, 0.6): x = summed_up(rng, x)
+    if len(x.shape) == 3 and chance(rng, 0.15): return head_along_steps(rng, x, name)
+    if chance(rng, 0.08): return head_of_pairs(rng, x, name)
     shape, n = x.shape[1:-1], between(rng, 2, 5)
     reduction = pick(rng, "sum_over_batch_size", "sum_over_batch_size", "sum_over_batch_size", "sum", "mean_with_sample_weight")
 
     def sparse(logits):
-        return (layers.Dense(n, activation=None if logits else "softmax", name=name), losses.SparseCategoricalCrossentropy(from_logits=logits, reduction=reduction),
+        return (layers.Dense(n, activation=None if logits else "softmax", name=name), losses.SparseCategoricalCrossentropy(from_logits=logits, reduction=reduction, ignore_class=pick(rng, None, None, n - 1)),
                 lambda rng, rows: classes(rng, rows, n, *shape))
 
     def one_hot(loss, last="softmax"):
@@ -360,7 +418,7 @@ def optimizer(rng):
     if chance(rng, 0.15): common["weight_decay"] = 0.05
     if chance(rng, 0.15): common |= dict(use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=pick(rng, None, 2))
     if chance(rng, 0.15): common["gradient_accumulation_steps"] = 2
-    return pick(
+    plain = pick(
         rng, lambda: optimizers.SGD(rate, **common), lambda: optimizers.SGD(rate, momentum=0.9, nesterov=chance(rng, 0.5), **common),
         lambda: optimizers.Adam(rate, amsgrad=chance(rng, 0.3), epsilon=pick(rng, 1e-7, 1e-3), **common), lambda: optimizers.AdamW(rate, **{"weight_decay": 0.02, **common}),
         lambda: optimizers.RMSprop(rate, momentum=pick(rng, 0.0, 0.5), centered=chance(rng, 0.5), **common), lambda: optimizers.Adagrad(rate, **common),
@@ -370,6 +428,8 @@ def optimizer(rng):
         lambda: optimizers.Muon(rate, nesterov=chance(rng, 0.5), rms_rate=pick(rng, 0.2, None), exclude_layers=pick(rng, None, ["out", r"_\d*[02468]/"]), **common),
         lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD(rate, momentum=0.9), {
             r".*_\d*[13579]/.*": optimizers.Adam(rate, **common), r"[a-z]+/\w*bias": optimizers.Nadam(rate, **common)})))()
+    if type(plain) not in (optimizers.SGD, optimizers.Adam, optimizers.AdamW, optimizers.RMSprop, optimizers.Adagrad) or not chance(rng, 0.3): return plain
+    return optimizers.LossScaleOptimizer(plain, initial_scale=2.0**15, dynamic_growth_steps=pick(rng, 1, 2, 2000))
 
 
 def randomize(model, rng):
