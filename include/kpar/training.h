@@ -81,7 +81,8 @@ KPAR_API void kpar_training_options_init(kpar_training_options *options, size_t 
 /* Where rows come from: an .npz file or a folder of .npy files, which every rank can read. Names are those of arrays in
  * it, in the order of the model's inputs (x) or outputs (y, sample_weight), separated by commas; NULL, the preset: "x",
  * "y" and "sample_weight", with several inputs or outputs "x/INPUT" and so on. The first dimension is the rows; labels
- * may be absent where nothing but predictions is asked for. */
+ * may be absent where nothing but predictions is asked for. Sample weights, if there are any, have the first dimensions of
+ * the loss's values: (rows), or for a loss of each step of a sequence also (rows, steps). */
 typedef struct kpar_training_data {
     size_t struct_bytes; /* set by the _init function */
     const char *path;    /* no preset */

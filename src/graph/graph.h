@@ -92,7 +92,7 @@ typedef enum kpar_source {
     KPAR_FROM_COPY,          /* `index`: a variable; its compute copy, which forward and backward read */
     KPAR_FROM_FEATURE,       /* `index`: number of the model input */
     KPAR_FROM_LABEL,         /* `index`: number of the model output */
-    KPAR_FROM_SAMPLE_WEIGHT, /* `index`: number of the model output; f32 (batch), 0 on rows that are not real */
+    KPAR_FROM_SAMPLE_WEIGHT, /* `index`: number of the output; f32 (batch, ...), 0 on rows that are not real */
     KPAR_FROM_ROW_MASK,      /* f32 (batch): 1 on real rows, 0 on others */
     KPAR_FROM_ROW_POSITION, /* i64 (batch): the row's position in the global batch */
     KPAR_SOURCE_COUNT

@@ -120,7 +120,7 @@ static kpar_status count(kpar_lowering *lowering, const kpar_shape *shape, unsig
     const kpar_value_id mask = lowering->masks[0];
     double each = 1;
     kpar_value_id sum;
-    *c = (counted){.axes = axes, .weights = kpar_lower_row_weights(lowering, 0, false)};
+    *c = (counted){.axes = axes, .weights = kpar_lower_row_mask(lowering)};
     if (mask >= 0) KPAR_TRY(kpar_lower_weighted(lowering, mask, c->weights, -1, &c->weights));
     const int rank = kpar_lower_shape(lowering, c->weights)->rank;
     if (mask >= 0 && (rank != shape->rank - 1 || axes >> rank))

@@ -37,10 +37,10 @@ static kpar_status reduce_batch(kpar_lowering *lowering, const json_t *config, c
             "%s: argument 'reduction' is \"none\" of sums over the batch and other dimensions; take "
             "another",
             owner);
-    if (!one || sum || none) lowering->label_ranges[lowering->output].unweighted = owner;
+    if (!one || sum || none) lowering->weight_ranges[lowering->output].unweighted = owner;
     if (sum) o->factor = values_left(o, shape);
     lowering->batch_statistics = owner;
-    o->rows = kpar_lower_row_weights(lowering, 0, false);
+    o->rows = kpar_lower_row_mask(lowering);
     return KPAR_OK;
 }
 

@@ -26,7 +26,7 @@ static kpar_status gather_others(kpar_lowering *lowering, kpar_value_id embeddin
                                  others *o)
 {
     const kpar_shape each_row = {.rank = 1, .dims = {{1, true}}};
-    const kpar_value_id rows = kpar_lower_row_weights(lowering, 0, false);
+    const kpar_value_id rows = kpar_lower_row_mask(lowering);
     const kpar_value_id position =
         kpar_graph_source(lowering->graph, KPAR_FROM_ROW_POSITION, 0, KPAR_I64, each_row);
     KPAR_TRY(kpar_lower_one_hot(lowering, position, lowering->batch_size, &o->place));

@@ -28,7 +28,9 @@ void kpar_lower_begin(kpar_lowering *lowering, kpar_graph *graph, kpar_catalog *
     };
     const size_t n = (size_t)model->n_outputs + 1;
     lowering->label_ranges = kpar_arena_alloc(lowering->arena, n * sizeof *lowering->label_ranges);
+    lowering->weight_ranges = kpar_arena_alloc(lowering->arena, n * sizeof *lowering->weight_ranges);
     memset(lowering->label_ranges, 0, n * sizeof *lowering->label_ranges);
+    memset(lowering->weight_ranges, 0, n * sizeof *lowering->weight_ranges);
     graph->part = KPAR_FORWARD;
 }
 

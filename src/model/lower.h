@@ -32,8 +32,16 @@ typedef struct kpar_label_range {
     int64_t classes; /* whole numbers in [0, classes); 0: anything */
     bool ignores;    /* or this one: */
     int64_t ignored;
-    const char *unweighted; /* what messages call a loss whose rows have no weights; NULL: they may */
 } kpar_label_range;
+
+/* What sample weights of an output may be. */
+typedef struct kpar_weight_range {
+    kpar_shape shape; /* that of the loss's values; rank 0: none are read. Weights of rows are repeated */
+    /* What messages call a loss or metric, NULL where there is none ... */
+    const char *unweighted;         /* whose rows have no weights */
+    const char *weighs_rows;        /* whose values are not the loss's: all weights of a row are alike */
+    const char *divides_by_weights; /* by the sum of those given: there is one for each value */
+} kpar_weight_range;
 
 /* What a call is given by the name of an argument. */
 typedef struct kpar_argument {
@@ -57,8 +65,9 @@ struct kpar_lowering {
     int n_reports;
     size_t reports_capacity;
     int n_report_values;
-    kpar_label_range *label_ranges; /* of each output of the model */
-    int *weights;                   /* catalog indices of trained weights, in Keras's order */
+    kpar_label_range *label_ranges;   /* of each output of the model */
+    kpar_weight_range *weight_ranges; /* likewise */
+    int *weights;                     /* catalog indices of trained weights, in Keras's order */
     kpar_value_id
         *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
     int n_weights;

@@ -18,8 +18,10 @@ int64_t kpar_lower_elements(const kpar_shape *shape, int first);
 /* Labels of output `output` for predictions of shape `prediction`. */
 kpar_value_id kpar_lower_labels(kpar_lowering *lowering, int output, const kpar_shape *prediction,
                                 bool sparse);
-/* f32 (batch): the sample weights of an output if `weighted`, else the row mask. */
-kpar_value_id kpar_lower_row_weights(kpar_lowering *lowering, int output, bool weighted);
+/* (batch): 1 on rows of the batch, 0 on others. */
+kpar_value_id kpar_lower_row_mask(kpar_lowering *lowering);
+/* The sample weights of an output, 0 on rows that are not of the batch: of the shape in lowering->weight_ranges. */
+kpar_value_id kpar_lower_sample_weights(kpar_lowering *lowering, int output);
 kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable);
 /* The predictions of an output as a real value, for its loss or a metric; sets lowering->output and what goes with it. */
 kpar_status kpar_lower_prediction(kpar_lowering *lowering, int output,
@@ -246,7 +248,7 @@ kpar_status kpar_lower_truth(kpar_lowering *lowering, kpar_value_id value,
 /* x where `mask`, which broadcasts to it, is not 0, else `otherwise`. */
 kpar_status kpar_lower_kept_where(kpar_lowering *lowering, kpar_value_id mask, kpar_value_id x,
                                   double otherwise, kpar_value_id *out) KPAR_MUST_USE;
-/* Weights of rows (batch) times a mask of an output's values, -1: none: (batch, ...). `fact`: as a value of the phase of
+/* Weights, of rows (batch) or of an output's values, times a mask of these, -1: none: (batch, ...). `fact`: as a value of the phase of
  * facts about rows, which is current. */
 kpar_status kpar_lower_masked(kpar_lowering *lowering, int output, kpar_value_id mask, bool fact,
                               kpar_value_id *weights) KPAR_MUST_USE;

@@ -82,7 +82,7 @@ static kpar_status scale_fact(kpar_lowering *lowering, kpar_value_id weights, in
 kpar_status kpar_lower_rows_scale(kpar_lowering *lowering, kpar_value_id *scale)
 {
     lowering->graph->phase = KPAR_PHASE_FACTS_ROWS;
-    KPAR_TRY(scale_fact(lowering, kpar_lower_row_weights(lowering, 0, false), 1, scale));
+    KPAR_TRY(scale_fact(lowering, kpar_lower_row_mask(lowering), 1, scale));
     lowering->graph->phase = KPAR_PHASE_MICROBATCH;
     return KPAR_OK;
 }
@@ -113,14 +113,15 @@ static kpar_status output_scale(kpar_lowering *lowering, int output, reduction k
     *scale = -1;
     if (kind == REDUCE_SUM) return KPAR_OK;
     const bool moves = lowering->values_mask_moves && kind != REDUCE_NONE;
-    const kpar_value_id rows = kpar_lower_row_weights(lowering, output, kind == REDUCE_WEIGHTED_MEAN);
-    kpar_value_id weights = rows;
+    const kpar_value_id given = kind == REDUCE_WEIGHTED_MEAN ? kpar_lower_sample_weights(lowering, output)
+                                                             : kpar_lower_row_mask(lowering);
+    kpar_value_id weights = given;
     g->phase = KPAR_PHASE_FACTS_ROWS;
     if (kind != REDUCE_NONE && !moves) KPAR_TRY(kpar_lower_masked(lowering, output, mask, true, &weights));
     elements /= kpar_lower_elements(kpar_lower_shape(lowering, weights), 1);
     KPAR_TRY(scale_fact(lowering, weights, elements, scale));
     g->phase = KPAR_PHASE_MICROBATCH;
-    return moves ? scale_of_left(lowering, rows, mask, scale) : KPAR_OK;
+    return moves ? scale_of_left(lowering, given, mask, scale) : KPAR_OK;
 }
 
 /* Each value of the loss has its own element of the mask. */
@@ -147,6 +148,16 @@ static kpar_status loss_mask(kpar_lowering *lowering, const char *owner, int out
     return KPAR_OK;
 }
 
+/* Sample weights are of the values of the loss. A mask makes them so in Keras, too; without one it divides by the sum of
+ * those that are given. */
+static void note_weights(kpar_lowering *lowering, const char *owner, int output, reduction kind,
+                         const kpar_shape *values, kpar_value_id mask)
+{
+    kpar_weight_range *range = &lowering->weight_ranges[output];
+    range->shape = *values;
+    if (kind == REDUCE_WEIGHTED_MEAN && mask < 0) range->divides_by_weights = owner;
+}
+
 /* Losses that are not reduced have a total for each of their values. */
 static kpar_status note_whole(const char *owner, const kpar_shape *values, kpar_shape *whole)
 {
@@ -170,7 +181,7 @@ static kpar_status row_of_one(kpar_lowering *lowering, const kpar_loss_row *row,
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: predictions have shape (batch), expected (batch, ..., values)%s", owner,
                          means ? "; (batch) is supported with the reduction sum_over_batch_size" : "");
-    lowering->label_ranges[lowering->output].unweighted = owner;
+    lowering->weight_ranges[lowering->output].unweighted = owner;
     return kpar_lower_insert(lowering, 1, *prediction, prediction);
 }
 
@@ -204,13 +215,14 @@ static kpar_status output_loss(kpar_lowering *lowering, part *p, kpar_shape *who
     shape = kpar_lower_shape(lowering, prediction);
     kpar_value_id labels = kpar_lower_labels(lowering, output, shape, row->sparse);
     KPAR_TRY(kpar_loss_values(lowering, row, config, owner, prediction, labels, &values));
-    shape = kpar_lower_shape(lowering, values);
-    if (lowering->label_ranges[output].unweighted) kind = REDUCE_MEAN;
-    if (kind == REDUCE_NONE) KPAR_TRY(note_whole(owner, shape, whole));
+    const kpar_shape each = *kpar_lower_shape(lowering, values);
+    if (lowering->weight_ranges[output].unweighted) kind = REDUCE_MEAN;
+    if (kind == REDUCE_NONE) KPAR_TRY(note_whole(owner, &each, whole));
     p->weight = kind == REDUCE_NONE ? KPAR_WEIGH_ROWS : KPAR_WEIGH_BATCHES;
-    KPAR_TRY(loss_mask(lowering, owner, output, shape, &mask));
-    KPAR_TRY(output_scale(lowering, output, kind, mask, kpar_lower_elements(shape, 1), &scale));
-    kpar_value_id weights = kpar_lower_row_weights(lowering, output, true);
+    KPAR_TRY(loss_mask(lowering, owner, output, &each, &mask));
+    note_weights(lowering, owner, output, kind, &each, mask);
+    KPAR_TRY(output_scale(lowering, output, kind, mask, kpar_lower_elements(&each, 1), &scale));
+    kpar_value_id weights = kpar_lower_sample_weights(lowering, output);
     KPAR_TRY(kpar_lower_masked(lowering, output, mask, false, &weights));
     return kpar_lower_weighted_sum(lowering, values, weights, scale, &p->loss);
 }
@@ -244,7 +256,7 @@ static kpar_status descended(kpar_lowering *lowering, const kpar_shape *whole, k
             "their penalties to a loss of several values; use another reduction",
             lowering->model->file);
     g->phase = KPAR_PHASE_FACTS_ROWS;
-    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, 1, kpar_lower_row_weights(lowering, 0, false), &count));
+    KPAR_TRY(kpar_build_reduce(g, KPAR_REDUCE_SUM, 1, kpar_lower_row_mask(lowering), &count));
     KPAR_TRY(kpar_build_accumulate(g, count, &count));
     g->phase = KPAR_PHASE_MICROBATCH;
     KPAR_TRY(kpar_build_affine(g, total, (double)kpar_lower_elements(whole, 1), 0, &total));

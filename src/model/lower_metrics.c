@@ -117,6 +117,19 @@ static const char *log_name(const kpar_lowering *lowering, const metric *m)
     return name;
 }
 
+/* The sample weights, or 1 for each row. A metric of other values than the loss's takes weights of rows. */
+static kpar_status given_weights(kpar_lowering *lowering, const metric *m, kpar_shape values,
+                                 kpar_value_id *weights)
+{
+    kpar_weight_range *range = &lowering->weight_ranges[m->output];
+    *weights = m->weighted ? kpar_lower_sample_weights(lowering, m->output) : kpar_lower_row_mask(lowering);
+    if (values.rank > range->shape.rank) values.rank = range->shape.rank;
+    if (!m->weighted || kpar_shape_equal(&range->shape, &values)) return KPAR_OK;
+    range->weighs_rows = m->owner;
+    const unsigned within = (1u << range->shape.rank) - 2; /* all but the rows; there, all are alike */
+    return kpar_build_reduce(lowering->graph, KPAR_REDUCE_MAX, within, *weights, weights);
+}
+
 /* The weights of rows, or of values within them, by the mask of the predictions. What a loss leaves out itself is 0 without
  * weights, as in Keras, and does not count with them. */
 static kpar_status find_weights(kpar_lowering *lowering, const metric *m, kpar_value_id *values,
@@ -124,7 +137,7 @@ static kpar_status find_weights(kpar_lowering *lowering, const metric *m, kpar_v
 {
     const kpar_value_id own = lowering->values_mask;
     const kpar_value_id mask = kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor);
-    *weights = kpar_lower_row_weights(lowering, m->output, m->weighted);
+    KPAR_TRY(given_weights(lowering, m, *kpar_lower_shape(lowering, *values), weights));
     KPAR_TRY(kpar_lower_masked(lowering, m->output, mask, false, weights));
     if (own < 0) return KPAR_OK;
     if (m->weighted || mask >= 0) return kpar_lower_weighted(lowering, own, *weights, -1, weights);
@@ -251,8 +264,8 @@ static kpar_status report_batches(kpar_lowering *lowering, const metric *m, kpar
 {
     const kpar_loss_row *loss = m->is.loss;
     kpar_value_id values;
-    kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, false)};
-    if (m->weighted) lowering->label_ranges[m->output].unweighted = m->owner;
+    kpar_metric_sums sums = {.weights = kpar_lower_row_mask(lowering)};
+    if (m->weighted) lowering->weight_ranges[m->output].unweighted = m->owner;
     if (kpar_lower_output_mask(lowering, lowering->model->outputs[m->output].tensor) >= 0)
         return kpar_fail(KPAR_EUNSUPPORTED,
                          "%s: is one value for the batch, which a mask of predictions cannot weigh; use the "
@@ -273,8 +286,8 @@ static kpar_status report_metric(kpar_lowering *lowering, const metric *m, kpar_
     kpar_value_id values;
     bool of_batch;
     if (is->row && is->row->sums) {
-        kpar_metric_sums sums = {.weights = kpar_lower_row_weights(lowering, m->output, m->weighted),
-                                 .rows = kpar_lower_row_weights(lowering, m->output, false)};
+        kpar_metric_sums sums = {.rows = kpar_lower_row_mask(lowering)};
+        KPAR_TRY(given_weights(lowering, m, *kpar_lower_shape(lowering, prediction), &sums.weights));
         return report_sums(lowering, m, false, &sums,
                            is->row->sums(lowering, is->config, m->owner, prediction, labels, &sums));
     }
@@ -296,6 +309,13 @@ static kpar_status check_axes(const metric *m, int rank)
     return whole ? kpar_axes_in(m->owner, m->is.config, "axis", rank, &axes) : KPAR_OK;
 }
 
+/* Without a loss, weights are of what most metrics have: a value for the last dimension. */
+static void note_weights(kpar_lowering *lowering, int output, kpar_shape prediction)
+{
+    prediction.rank--;
+    lowering->weight_ranges[output].shape = prediction;
+}
+
 /* What numbers labels may be is for the loss to say, if there is one. */
 static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t *json)
 {
@@ -310,9 +330,10 @@ static kpar_status lower_metric(kpar_lowering *lowering, metric *m, const json_t
     KPAR_TRY(find_metric(lowering, m, json, &shape, sparse));
     KPAR_TRY(check_axes(m, shape.rank));
     const kpar_value_id labels = kpar_lower_labels(lowering, m->output, &shape, sparse);
-    kpar_label_range *range = &lowering->label_ranges[m->output], of_loss = *range;
+    kpar_label_range *range = &lowering->label_ranges[m->output];
+    const kpar_label_range of_loss = *range;
+    if (m->without_loss) note_weights(lowering, m->output, shape);
     KPAR_TRY(report_metric(lowering, m, prediction, labels));
-    of_loss.unweighted = range->unweighted;
     if (!m->without_loss) *range = of_loss;
     return KPAR_OK;
 }

@@ -22,11 +22,15 @@ kpar_value_id kpar_lower_labels(kpar_lowering *lowering, int output, const kpar_
                              sparse ? KPAR_I32 : lowering->graph->real, shape);
 }
 
-kpar_value_id kpar_lower_row_weights(kpar_lowering *lowering, int output, bool weighted)
+kpar_value_id kpar_lower_row_mask(kpar_lowering *lowering)
 {
-    kpar_graph *g = lowering->graph;
-    if (weighted) return kpar_graph_source(g, KPAR_FROM_SAMPLE_WEIGHT, output, g->real, one_row_each);
-    return kpar_graph_source(g, KPAR_FROM_ROW_MASK, 0, g->real, one_row_each);
+    return kpar_graph_source(lowering->graph, KPAR_FROM_ROW_MASK, 0, lowering->graph->real, one_row_each);
+}
+
+kpar_value_id kpar_lower_sample_weights(kpar_lowering *lowering, int output)
+{
+    return kpar_graph_source(lowering->graph, KPAR_FROM_SAMPLE_WEIGHT, output, lowering->graph->real,
+                             lowering->weight_ranges[output].shape);
 }
 
 kpar_value_id kpar_lower_variable(kpar_lowering *lowering, int variable)

@@ -142,7 +142,8 @@ kpar_status kpar_metric_add_sum(kpar_lowering *lowering, kpar_metric_sums *sums,
 
 kpar_status kpar_metric_add_count(kpar_lowering *lowering, kpar_metric_sums *sums, kpar_value_id weights)
 {
-    return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, 1, weights, &sums->values[sums->n++]);
+    const unsigned all = (1u << kpar_lower_shape(lowering, weights)->rank) - 1;
+    return kpar_build_reduce(lowering->graph, KPAR_REDUCE_SUM, all, weights, &sums->values[sums->n++]);
 }
 
 kpar_x *kpar_metric_vector(kpar_lowering *lowering, kpar_metric_sums *sums, int n)
@@ -158,7 +159,8 @@ static kpar_status root_mean_squared_error(kpar_lowering *lowering, const json_t
 {
     (void)config;
     (void)owner;
-    const double values_each = (double)kpar_lower_elements(kpar_lower_shape(lowering, prediction), 1);
+    const double values_each = (double)kpar_lower_elements(kpar_lower_shape(lowering, prediction), 1) /
+                               (double)kpar_lower_elements(kpar_lower_shape(lowering, sums->weights), 1);
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x error = kpar_x_square(e, kpar_x_sub(e, kpar_x_input(e, 1), kpar_x_input(e, 0)));
     KPAR_TRY(kpar_metric_add_sum(lowering, sums, 0, e, error, (kpar_value_id[]){prediction, labels}, 2));

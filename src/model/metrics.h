@@ -8,12 +8,12 @@
 kpar_x kpar_metric_quotient(kpar_expression_builder *e, kpar_x a, kpar_x b);
 /* The number of the largest of the last dimension, the first of equal ones. */
 kpar_status kpar_metric_likeliest(kpar_lowering *lowering, kpar_value_id a, kpar_value_id *out) KPAR_MUST_USE;
-/* Adds the sum of an expression of `inputs`, times the rows' weights, over all dimensions but the last `kept`. */
+/* Adds the sum of an expression of `inputs`, times their weights, over all dimensions but the last `kept`. */
 kpar_status kpar_metric_add_sum(kpar_lowering *lowering, kpar_metric_sums *sums, int kept,
                                 kpar_expression_builder *e, kpar_x x, const kpar_value_id *inputs,
                                 int n_inputs) KPAR_MUST_USE;
 
-/* Adds the sum of weights (batch). */
+/* Adds the sum of weights. */
 kpar_status kpar_metric_add_count(kpar_lowering *lowering, kpar_metric_sums *sums,
                                   kpar_value_id weights) KPAR_MUST_USE;
 /* The metric has n results: room for them. */

@@ -213,8 +213,7 @@ kpar_status kpar_lower_activity_penalty(kpar_lowering *lowering, const json_t *j
     KPAR_TRY(kpar_lower_real(lowering, value, &value));
     KPAR_TRY(of_elements(lowering, &r, value, &penalty));
     KPAR_TRY(kpar_lower_rows_scale(lowering, &scale));
-    KPAR_TRY(kpar_lower_weighted_sum(lowering, penalty, kpar_lower_row_weights(lowering, 0, false), scale,
-                                     &penalty));
+    KPAR_TRY(kpar_lower_weighted_sum(lowering, penalty, kpar_lower_row_mask(lowering), scale, &penalty));
     KPAR_PUSH(lowering->activity_penalties, n, lowering->activity_capacity) = penalty;
     lowering->n_activity_penalties++;
     return KPAR_OK;

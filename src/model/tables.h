@@ -105,7 +105,7 @@ const char *kpar_table_names(kpar_arena *arena, const void *rows, int n, size_t 
 /* What a metric adds up over the epoch (or a loss over the batch), and what it is of these sums. */
 enum { KPAR_METRIC_SUMS = 5 };
 typedef struct kpar_metric_sums {
-    kpar_value_id weights;                  /* in: (batch), of the rows */
+    kpar_value_id weights;                  /* in: (batch), of the rows, or (batch, ...), of what they have */
     kpar_value_id rows;                     /* in: (batch), 1 for each that is one of the batch's */
     kpar_value_id values[KPAR_METRIC_SUMS]; /* sums over the microbatch's rows, any shape */
     int n;

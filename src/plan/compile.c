@@ -22,6 +22,7 @@ struct kpar_plan {
         int n, values;
     } reports[KPAR_MODE_COUNT];
     kpar_label_range *label_ranges[KPAR_MODE_COUNT];
+    kpar_weight_range *weight_ranges[KPAR_MODE_COUNT];
     kpar_stage_map stages;
     kpar_variable_place *places; /* of the catalog's variables */
     int n_places;
@@ -231,6 +232,17 @@ static kpar_status check_statistics(const kpar_plan *plan, const kpar_lowering *
         lowering->batch_statistics, o->microbatches);
 }
 
+static void keep_weight_ranges(kpar_plan *plan, kpar_mode mode, const kpar_weight_range *ranges)
+{
+    const int n = plan->model->n_outputs;
+    plan->weight_ranges[mode] = kpar_arena_copy(plan->arena, ranges, (size_t)n * sizeof *ranges);
+    for (kpar_weight_range *r = plan->weight_ranges[mode]; r < plan->weight_ranges[mode] + n; r++) {
+        const char **names[] = {&r->unweighted, &r->weighs_rows, &r->divides_by_weights};
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            if (*names[i]) *names[i] = kpar_arena_strdup(plan->arena, *names[i]);
+    }
+}
+
 static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
 {
     kpar_lowering lowering;
@@ -247,10 +259,7 @@ static kpar_status lower(kpar_plan *plan, kpar_mode mode, kpar_graph *graph)
         kpar_arena_copy(plan->arena, lowering.reports, (size_t)lowering.n_reports * sizeof *lowering.reports);
     plan->label_ranges[mode] = kpar_arena_copy(plan->arena, lowering.label_ranges,
                                                (size_t)plan->model->n_outputs * sizeof(kpar_label_range));
-    for (int i = 0; i < plan->model->n_outputs; i++) {
-        kpar_label_range *range = &plan->label_ranges[mode][i];
-        if (range->unweighted) range->unweighted = kpar_arena_strdup(plan->arena, range->unweighted);
-    }
+    keep_weight_ranges(plan, mode, lowering.weight_ranges);
     for (int i = 0; i < lowering.n_reports; i++) {
         kpar_report_entry *entry = &plan->reports[mode].entries[i];
         entry->name = kpar_arena_strdup(plan->arena, entry->name);
@@ -345,6 +354,11 @@ const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode
 const kpar_label_range *kpar_plan_label_ranges(const kpar_plan *plan, kpar_mode mode)
 {
     return plan->label_ranges[mode];
+}
+
+const kpar_weight_range *kpar_plan_weight_ranges(const kpar_plan *plan, kpar_mode mode)
+{
+    return plan->weight_ranges[mode];
 }
 
 /* What the dump leaves out, too: it is for reading. */

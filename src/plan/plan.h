@@ -52,6 +52,8 @@ const kpar_report_entry *kpar_plan_reports(const kpar_plan *plan, kpar_mode mode
 
 /* What the mode takes as labels, of each output of the model. */
 const kpar_label_range *kpar_plan_label_ranges(const kpar_plan *plan, kpar_mode mode);
+/* What it takes as sample weights, likewise. */
+const kpar_weight_range *kpar_plan_weight_ranges(const kpar_plan *plan, kpar_mode mode);
 
 /* The programs of one rank, by mode (NULL: not planned), sharing one arena. The caller destroys them. */
 kpar_status kpar_plan_emit(const kpar_plan *plan, int rank,

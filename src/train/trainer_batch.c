@@ -14,66 +14,6 @@ static void number_rows(kpar_trainer *t, const kpar_batch *b, int64_t first, int
     }
 }
 
-static double class_weight(const kpar_batch *b, int64_t number)
-{
-    for (int i = 0; i < b->n_class_weights; i++)
-        if (b->class_weights[i].class_number == number) return b->class_weights[i].weight;
-    return 1;
-}
-
-/* The class of a row: its label, or the largest of a one-hot row. */
-static int64_t row_class(const float *row, int64_t width)
-{
-    if (width == 1) return (int64_t)row[0];
-    int64_t best = 0;
-    for (int64_t i = 1; i < width; i++)
-        if (row[i] > row[best]) best = i;
-    return best;
-}
-
-static kpar_status multiply_class_weights(kpar_trainer *t, const kpar_batch *b, int output, int64_t count,
-                                          float *weights)
-{
-    const kpar_array *y = kpar_dataset_array(b->data->dataset, KPAR_DATASET_Y, output);
-    if (!b->n_class_weights || !y) return KPAR_OK;
-    const int64_t width = kpar_count(y->rank - 1, y->dims + 1);
-    kpar_slice whole = {.rank = y->rank};
-    for (int i = 0; i < y->rank; i++) whole.size[i] = y->dims[i];
-    float *labels = kpar_alloc((size_t)(width * count + 1) * sizeof *labels);
-    kpar_status status = kpar_dataset_read(b->data->dataset, KPAR_DATASET_Y, output, t->row_numbers,
-                                           (size_t)count, &whole, KPAR_F32, labels);
-    for (int64_t i = 0; i < count && status == KPAR_OK; i++)
-        weights[i] *= (float)class_weight(b, row_class(labels + i * width, width));
-    kpar_free(labels);
-    return status;
-}
-
-static void store_real(kpar_dtype dtype, const float *values, int64_t n, void *memory)
-{
-    kpar_convert(memory, dtype, values, KPAR_F32, (size_t)n);
-}
-
-static kpar_status fill_weights(kpar_trainer *t, const kpar_batch *b, const kpar_slot *slot, int64_t count,
-                                int64_t capacity, void *memory)
-{
-    float *weights = kpar_alloc_zeroed((size_t)capacity + 1, sizeof *weights);
-    kpar_status status = KPAR_OK;
-    for (int64_t i = 0; i < count; i++) weights[i] = 1;
-    const kpar_array *given = kpar_dataset_array(b->data->dataset, KPAR_DATASET_WEIGHT, slot->index);
-    if (slot->kind == KPAR_SLOT_SAMPLE_WEIGHT) {
-        if (given) {
-            kpar_slice whole = {.rank = given->rank};
-            for (int i = 0; i < given->rank; i++) whole.size[i] = given->dims[i];
-            status = kpar_dataset_read(b->data->dataset, KPAR_DATASET_WEIGHT, slot->index, t->row_numbers,
-                                       (size_t)count, &whole, KPAR_F32, weights);
-        }
-        if (status == KPAR_OK) status = multiply_class_weights(t, b, slot->index, count, weights);
-    }
-    if (status == KPAR_OK) store_real(slot->tensor.dtype, weights, capacity, memory);
-    kpar_free(weights);
-    return status;
-}
-
 /* The slice of the dataset's array that a slot holds: labels (n, 1) serve where (n) is asked for, and the other way. */
 static kpar_slice array_slice(const kpar_array *array, const kpar_slot *slot)
 {
@@ -111,7 +51,7 @@ static kpar_status fill_slot(kpar_trainer *t, const kpar_batch *b, const kpar_sl
         return fill_rows(t, b, slot, capacity, memory);
     case KPAR_SLOT_SAMPLE_WEIGHT:
     case KPAR_SLOT_ROW_MASK:
-        return fill_weights(t, b, slot, count, capacity, memory);
+        return kpar_trainer_fill_weights(t, b, slot, count, capacity, memory);
     case KPAR_SLOT_ROW_POSITION:
         for (int64_t i = 0; i < capacity; i++) ((int64_t *)memory)[i] = first + i;
         return KPAR_OK;
@@ -120,24 +60,10 @@ static kpar_status fill_slot(kpar_trainer *t, const kpar_batch *b, const kpar_sl
     }
 }
 
-static kpar_status check_unweighted(const kpar_trainer *t, kpar_mode mode, const kpar_batch *b)
-{
-    for (int i = 0; mode != KPAR_MODE_PREDICT && i < t->model->n_outputs; i++) {
-        const char *loss = kpar_plan_label_ranges(t->plan, mode)[i].unweighted;
-        if (loss && (b->n_class_weights || kpar_dataset_array(b->data->dataset, KPAR_DATASET_WEIGHT, i)))
-            return kpar_fail(
-                KPAR_EDATA,
-                "%s: its one value for the whole batch would become one for each weight of samples "
-                "or classes; leave these out, or take another reduction",
-                loss);
-    }
-    return KPAR_OK;
-}
-
 kpar_status kpar_trainer_fill(kpar_trainer *t, kpar_mode mode, const kpar_batch *batch)
 {
     const kpar_program *p = t->programs[mode];
-    KPAR_TRY(check_unweighted(t, mode, batch));
+    KPAR_TRY(kpar_trainer_check_weighted(t, mode, batch));
     for (size_t i = 0; i < p->n_slots; i++)
         if (p->slots[i].microbatch >= 0) KPAR_TRY(fill_slot(t, batch, &p->slots[i], p->rows));
     return KPAR_OK;
@@ -179,18 +105,6 @@ static kpar_status check_array(kpar_trainer *t, const kpar_rows *rows, const kpa
                      kpar_shape_format(expected, &v->shape));
 }
 
-/* One weight a row. */
-static kpar_status check_weights(const kpar_rows *rows, int output)
-{
-    const kpar_array *array = kpar_dataset_array(rows->dataset, KPAR_DATASET_WEIGHT, output);
-    char found[KPAR_SHAPE_TEXT], expected[KPAR_SHAPE_TEXT];
-    if (!array || kpar_count(array->rank - 1, array->dims + 1) == 1) return KPAR_OK;
-    return kpar_fail(
-        KPAR_EDATA, "%s: array '%s' has shape %s, expected %s: a weight for each row",
-        kpar_dataset_path(rows->dataset), kpar_dataset_name(rows->dataset, KPAR_DATASET_WEIGHT, output),
-        kpar_shape_text(found, array->rank, array->dims), kpar_shape_text(expected, 1, array->dims));
-}
-
 /* Each rank looks at its share of the labels that are class numbers. */
 static kpar_status check_labels(kpar_trainer *t, const kpar_rows *rows, int output,
                                 const kpar_label_range *range)
@@ -210,11 +124,9 @@ static kpar_status check_mode(kpar_trainer *t, const kpar_rows *rows, kpar_mode 
     for (size_t i = 0; i < g->n_values; i++)
         if (g->values[i].source == KPAR_FROM_FEATURE || g->values[i].source == KPAR_FROM_LABEL)
             KPAR_TRY(check_array(t, rows, &g->values[i]));
-    for (int i = 0; i < t->model->n_outputs; i++) {
-        if (mode != KPAR_MODE_PREDICT) KPAR_TRY(check_weights(rows, i));
+    for (int i = 0; i < t->model->n_outputs; i++)
         KPAR_TRY(check_labels(t, rows, i, &kpar_plan_label_ranges(t->plan, mode)[i]));
-    }
-    return KPAR_OK;
+    return kpar_trainer_check_weights(t, rows, mode);
 }
 
 static kpar_status check_data(kpar_trainer *t, const kpar_rows *rows)

@@ -67,6 +67,15 @@ kpar_status kpar_trainer_compare_replicas(kpar_trainer *trainer) KPAR_MUST_USE;
 /* trainer_batch.c: fills this rank's input slots of a program. Not collective. */
 kpar_status kpar_trainer_fill(kpar_trainer *trainer, kpar_mode mode, const kpar_batch *batch) KPAR_MUST_USE;
 
+/* trainer_weights.c: the weights, or the mask, of the `count` rows in row_numbers, which the slot has room for `capacity` of.
+ * Whether the mode takes weights of the batch's kinds, and of the shapes that the data's have. Not collective. */
+kpar_status kpar_trainer_fill_weights(kpar_trainer *trainer, const kpar_batch *batch, const kpar_slot *slot,
+                                      int64_t count, int64_t capacity, void *memory) KPAR_MUST_USE;
+kpar_status kpar_trainer_check_weighted(const kpar_trainer *trainer, kpar_mode mode,
+                                        const kpar_batch *batch) KPAR_MUST_USE;
+kpar_status kpar_trainer_check_weights(kpar_trainer *trainer, const kpar_rows *rows,
+                                       kpar_mode mode) KPAR_MUST_USE;
+
 /* trainer_step.c: fills, runs, and sums the report values over all ranks; *stop: any rank was asked to stop. sums has
  * the number of report values of the mode. KPAR_ENUMERIC, on all ranks with one message, when the loss of a training step is
  * not finite; the state is then as before the step. Collective. */

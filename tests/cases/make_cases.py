@@ -1283,6 +1283,57 @@ def loss_of_numbers(rng):
     return dict(model=model, x={"users": features(rng, 3), "items": features(rng, 4)}, y=dict(zip(model.output_names, (features(rng), classes(rng, 2).astype("float32")))))
 
 
+def weighed(rng, *shape, rows=ROWS):
+    """sample weights, some of them zero"""
+    weights = rng.uniform(0.2, 3, size=(rows, *shape)).astype("float32")
+    return np.where(rng.uniform(size=weights.shape) < 0.1, np.float32(0), weights)
+
+
+@case(deflated=True)
+def weights_steps(rng):
+    """sample weights of steps, of pixels, of rows of pixels and of whole rows, by each reduction, with masked steps and without; metrics of
+    both kinds, of an output without a loss too"""
+    m = keras.metrics
+    words, signal = layers.Input((6,), dtype="int32", name="words"), layers.Input((4, 3), name="signal")
+    told, heard = layers.Embedding(9, 5, mask_zero=True)(words), layers.Dense(6, activation="tanh")(signal)
+    image = layers.Reshape((4, 2, 3))(heard)
+    def dense(name, units, x, activation=None): return layers.Dense(units, activation=activation, name=name)(x)
+    model = keras.Model({"words": words, "signal": signal}, {
+        "tags": dense("tags", 4, told, "softmax"), "sizes": dense("sizes", 2, told), "kinds": dense("kinds", 3, heard, "softmax"),
+        "shares": dense("shares", 2, heard), "alike": dense("alike", 2, heard), "pixels": dense("pixels", 1, image, "sigmoid"),
+        "places": dense("places", 2, image), "loose": dense("loose", 1, heard, "sigmoid")})
+    compiled(model, {"tags": "sparse_categorical_crossentropy", "sizes": losses.MeanSquaredError(reduction="mean_with_sample_weight"),
+                     "kinds": losses.SparseCategoricalCrossentropy(ignore_class=1), "shares": losses.MeanSquaredError(reduction="mean_with_sample_weight"),
+                     "alike": losses.MeanAbsoluteError(reduction="sum"), "pixels": "binary_crossentropy", "places": "mse", "loose": None},
+             optimizers.SGD(0.05), metrics={"tags": ["accuracy"], "loose": ["mse"]},
+             loss_weights={"tags": 1.0, "sizes": 0.5, "kinds": 1.0, "shares": 0.5, "alike": 0.02, "pixels": 1.0, "places": 0.5, "loose": 1.0},
+             weighted_metrics={"tags": ["accuracy", "sparse_top_k_categorical_accuracy"], "sizes": ["mae"], "kinds": ["accuracy"], "shares": [m.RootMeanSquaredError()],
+                               "alike": ["mse", m.PearsonCorrelation(axis=1)], "pixels": ["accuracy", m.Precision(), m.AUC(num_thresholds=20), m.BinaryIoU(dtype="float32")],
+                               "places": ["mae"], "loose": ["accuracy", m.TruePositives()]})
+    y = {"tags": classes(rng, 4, 6), "sizes": features(rng, 6, 2), "kinds": classes(rng, 3, 4), "shares": features(rng, 4, 2), "alike": features(rng, 4, 2),
+         "pixels": classes(rng, 2, 4, 2, 1).astype("float32"), "places": features(rng, 4, 2, 2), "loose": classes(rng, 2, 4, 1).astype("float32")}
+    weights = {"tags": (6,), "sizes": (6,), "kinds": (4,), "shares": (4, 1), "alike": (1,), "pixels": (4, 2), "places": (4, 1), "loose": (4,)}
+    return dict(model=model, x={"words": of_lengths(rng, 6, rng.integers(1, 9, size=(ROWS, 6)).astype("int32")), "signal": features(rng, 4, 3)},
+                y=y, sample_weight={name: weighed(rng, *shape) for name, shape in weights.items()})
+
+
+@case(deflated=True)
+def fit_weights_steps(rng):
+    """fit: sample weights of steps, masked and not, by three reductions; short last batches in training and in validation"""
+    rows = 27
+    words = layers.Input((5,), dtype="int32")
+    told = layers.Embedding(9, 5, mask_zero=True)(words)
+    heard = layers.Reshape((5, 5))(layers.Flatten()(told))
+    model = keras.Model(words, {"tags": layers.Dense(3, activation="softmax", name="tags")(told), "sizes": layers.Dense(2, name="sizes")(heard),
+                                "each": layers.Dense(2, name="each")(heard)})
+    compiled(model, {"tags": "sparse_categorical_crossentropy", "sizes": losses.MeanSquaredError(reduction="mean_with_sample_weight"),
+                     "each": losses.MeanAbsoluteError(reduction="none")}, optimizers.SGD(0.02), metrics={"tags": ["accuracy"]},
+             weighted_metrics={"tags": ["accuracy"], "sizes": ["mae"], "each": ["mse"]})
+    return dict(model=model, x=of_lengths(rng, 5, rng.integers(1, 9, size=(rows, 5)).astype("int32")), fit=dict(epochs=2, validation_split=0.3),
+                y={"tags": classes(rng, 3, 5, rows=rows), "sizes": features(rng, 5, 2, rows=rows), "each": features(rng, 5, 2, rows=rows)},
+                sample_weight={name: weighed(rng, 5, rows=rows) for name in ("tags", "sizes", "each")})
+
+
 # What Keras does with a case.
 
 def randomize(model, rng):

@@ -121,6 +121,7 @@ static const char *const rows[] = {
     "activations",
     "categories_and_sizes",
     "fit_ema",
+    "fit_weights_steps",
     "format_json_weights",
     "fourier_transforms",
     "layer_arguments",
@@ -195,6 +196,7 @@ static const char *const rows[] = {
     "shapes",
     "tables_and_pairs",
     "weights_sample",
+    "weights_steps",
     NULL,
 };
 static const kpar_case_options row_layouts[] = {{.mesh = {1, 1, 1}},

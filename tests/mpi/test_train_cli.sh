@@ -230,6 +230,18 @@ zeros 160 | folder weights 12 40
 zeros 320 | array "$work/weights/sample_weight.npy" '<f4' "(40, 2)"
 bad "several weights a row" 1 "array 'sample_weight' has shape (40, 2), expected (40,): a weight for each row" \
     "$model" --data "$work/weights"
+weighed=$cases/weights_steps w=sample_weight
+few=$w/loose,$w/pixels,$w/places all=$few,$w/shares,$w/sizes,$w/tags
+bad "weights of other steps" 1 "array 'sample_weight/sizes' has shape (40, 6), expected (40,): a weight for each row, or (40, 4): a" \
+    "$weighed/model.keras" --data "$weighed/data.npz" --sample-weight "$w/alike,$w/sizes,$all"
+bad "weights of rows whose sum would divide" 1 \
+    "expected (40, 4): a weight for each value of the loss; $weighed/model.keras: loss of output 'shares'" \
+    "$weighed/model.keras" --data "$weighed/data.npz" --sample-weight "$w/alike,$w/kinds,$few,$w/alike,$w/sizes,$w/tags"
+bad "weights of steps for a metric of whole rows" 1 \
+    "array 'sample_weight/kinds' has shape (40, 4), expected (40,): a weight for each row; $weighed/model.keras: metric of output 'alike'" \
+    "$weighed/model.keras" --data "$weighed/data.npz" --sample-weight "$w/kinds,$w/kinds,$all"
+bad "weights of classes of steps" 1 "output 'alike' has a class for each of its values (batch, 4)" \
+    "$weighed/model.keras" --data "$weighed/data.npz" --class-weight 0=2
 bad "values that are no numbers" 1 "step 1: the loss is not finite; the first values that are not finite come from layer 'dense';" \
     "$model" --data "$work/nan" --batch-size 40
 cat >"$work/scaled.json" <<'EOF'
