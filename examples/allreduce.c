@@ -37,7 +37,8 @@ static kpar_status report(kpar_context *context, size_t count, int is_right)
 {
     kpar_status status = kpar_all_reduce(context, &is_right, 1, KPAR_INT32, KPAR_MINIMUM);
     if (status == KPAR_OK && kpar_rank(context) == 0)
-        printf("%zu elements summed over %d ranks: %s\n", count, kpar_size(context), is_right ? "right" : "WRONG");
+        printf("%zu elements summed over %d ranks: %s\n", count, kpar_size(context),
+               is_right ? "right" : "WRONG");
     return status;
 }
 

@@ -81,7 +81,8 @@ static kpar_status print_predictions(const kpar_training *training)
 
 static kpar_status train(kpar_context *context, kpar_training *training, const settings *s)
 {
-    const kpar_training_data train_rows = rows_of(s, "x_train", "y_train"), test_rows = rows_of(s, "x_test", "y_test");
+    const kpar_training_data train_rows = rows_of(s, "x_train", "y_train"),
+                             test_rows = rows_of(s, "x_test", "y_test");
     TRY(fit(training, s, &train_rows));
     TRY(kpar_training_evaluate(training, &test_rows));
     if (kpar_rank(context) == 0) print_results(training);
@@ -106,7 +107,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: train_digits MODEL.keras DATA.npz OUTPUT.keras [EPOCHS [STAGES]]\n");
         return 2;
     }
-    const settings s = {argv[1], argv[2], argv[3], argc > 4 ? atoi(argv[4]) : 10, argc > 5 ? atoi(argv[5]) : 1};
+    const settings s = {argv[1], argv[2], argv[3], argc > 4 ? atoi(argv[4]) : 10,
+                        argc > 5 ? atoi(argv[5]) : 1};
     kpar_status status = kpar_init(&context);
     if (status == KPAR_OK) status = run(context, &s);
     if (status == KPAR_OK) status = kpar_finalize(context);

@@ -89,8 +89,9 @@ KPAR_API kpar_status kpar_all_reduce(kpar_context *context, void *buffer, size_t
 /* Starts the same and returns; the library owns the buffer until kpar_wait or kpar_test says that it is done. Any
  * number may be under way: all ranks start them in the same order and may wait in any. *handle belongs to the caller,
  * who must see it done; on failure it is NULL. */
-KPAR_API kpar_status kpar_all_reduce_async(kpar_context *context, void *buffer, size_t count, kpar_data_type type,
-                                           kpar_operation operation, kpar_handle **handle) KPAR_MUST_USE;
+KPAR_API kpar_status kpar_all_reduce_async(kpar_context *context, void *buffer, size_t count,
+                                           kpar_data_type type, kpar_operation operation,
+                                           kpar_handle **handle) KPAR_MUST_USE;
 
 /* Every rank gives `count` elements, the same number on all, in `input`; `output`, count * kpar_size() elements, becomes
  * those of rank 0, rank 1 and so on, on every rank. The two do not overlap, but that input may be the rank's own part of
@@ -99,8 +100,9 @@ KPAR_API kpar_status kpar_all_gather(kpar_context *context, const void *input, v
                                      kpar_data_type type) KPAR_MUST_USE;
 
 /* Starts the same, as kpar_all_reduce_async does; input and output stay untouched until it is done. */
-KPAR_API kpar_status kpar_all_gather_async(kpar_context *context, const void *input, void *output, size_t count,
-                                           kpar_data_type type, kpar_handle **handle) KPAR_MUST_USE;
+KPAR_API kpar_status kpar_all_gather_async(kpar_context *context, const void *input, void *output,
+                                           size_t count, kpar_data_type type,
+                                           kpar_handle **handle) KPAR_MUST_USE;
 
 /* Waits until a collective is done, frees its handle and sets *handle to NULL, also on failure, whose status is
  * returned. A *handle of NULL is done. Not collective. */

@@ -22,8 +22,8 @@ kpar_status kpar_dump_graph(const kpar_settings *s, const kpar_plan *plan)
 {
     kpar_text text = {0};
     if (!s->dump_graph) return KPAR_OK;
-    (ends_in(s->dump_graph, ".dot") ? kpar_graph_dump_dot
-                                    : kpar_graph_dump_text)(kpar_plan_graph(plan, kpar_plan_first_mode(plan)), &text);
+    (ends_in(s->dump_graph, ".dot") ? kpar_graph_dump_dot : kpar_graph_dump_text)(
+        kpar_plan_graph(plan, kpar_plan_first_mode(plan)), &text);
     return put(s->dump_graph, &text);
 }
 

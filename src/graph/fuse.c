@@ -255,4 +255,7 @@ kpar_status kpar_graph_fuse(const kpar_graph *graph, kpar_graph **fused)
     return status;
 }
 
-kpar_status kpar_graph_fuse_layers(const kpar_graph *graph, kpar_graph **fused) { return fuse(graph, true, fused); }
+kpar_status kpar_graph_fuse_layers(const kpar_graph *graph, kpar_graph **fused)
+{
+    return fuse(graph, true, fused);
+}

@@ -63,7 +63,8 @@ static bool may_join(const joining *j, const kpar_op *op, kpar_op_id leader)
     for (int i = 0; i < op->n_inputs; i++)
         if (g->values[op->inputs[i]].op >= leader) return false; /* is not there yet */
     const kpar_shape whole = whole_of(g, op), other = whole_of(g, first);
-    const bool large = whole.rank > 1; /* the loss and metrics of rows gain nothing, and lose their accumulators */
+    const bool large =
+        whole.rank > 1; /* the loss and metrics of rows gain nothing, and lose their accumulators */
     return large && kpar_shape_equal(&whole, &other) && share(g, op, first, &whole);
 }
 
@@ -106,8 +107,7 @@ static int index_of(joint *t, kpar_value_id value)
 
 static void add_member(joint *t, const kpar_op *op)
 {
-    for (int i = 0; i < op->n_inputs; i++)
-        t->arguments[i] = kpar_x_input(t->e, index_of(t, op->inputs[i]));
+    for (int i = 0; i < op->n_inputs; i++) t->arguments[i] = kpar_x_input(t->e, index_of(t, op->inputs[i]));
     if (op->kind == KPAR_OP_REDUCE)
         t->results[t->n_outputs] = t->arguments[0];
     else

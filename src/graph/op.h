@@ -36,7 +36,8 @@
     X(SLICE, "slice", 1, "elements start to stop of each dimension")                                         \
     X(PAD, "pad", 1, "zeros before and after each dimension")                                                \
     X(CONCAT, "concat", -1, "inputs one after the other along `axis`")                                       \
-    X(GATHER, "gather", 2, "rows of the table (v, ...) picked by integer indices of any shape; with `axis` 1 "  \
+    X(GATHER, "gather", 2,                                                                                   \
+      "rows of the table (v, ...) picked by integer indices of any shape; with `axis` 1 "                    \
       "each sample has a table (batch, v, ...) and indices (batch, ...) of its own")                         \
     X(SCATTER_ADD, "scatter_add", 2, "the gradient of gather: rows summed into a table of v rows by index")  \
     X(CONSTANT, "constant", 0, "one value, broadcast to a shape")                                            \

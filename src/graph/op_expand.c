@@ -158,7 +158,8 @@ EXPAND(cross_entropy_gradient)
     kpar_expression_builder *e = kpar_expression_begin(n);
     const kpar_x softmax = kpar_x_div(e, kpar_x_input(e, 0), kpar_x_input(e, 1)),
                  all = kpar_x_mul(e, softmax, kpar_x_input(e, 2));
-    return apply(g, e, kpar_x_mul(e, kpar_x_sub(e, all, label_of(e, op, 4)), kpar_x_input(e, 3)), inputs, n, y);
+    return apply(g, e, kpar_x_mul(e, kpar_x_sub(e, all, label_of(e, op, 4)), kpar_x_input(e, 3)), inputs, n,
+                 y);
 }
 
 static kpar_status (*const rules[KPAR_OP_COUNT])(kpar_graph *g, const kpar_op *op, const kpar_value_id *x,

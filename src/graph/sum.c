@@ -122,8 +122,8 @@ static kpar_status join_paddings(kpar_graph *g, const kpar_value_id *terms, int 
     int64_t at = 0;
     for (int i = 0; i < n; i++) {
         const kpar_op *op = maker(g, terms[i]);
-        parts[i] = (part){op->attributes.start[dim], shape.dims[dim].size - op->attributes.stop[dim],
-                          op->inputs[0]};
+        parts[i] =
+            (part){op->attributes.start[dim], shape.dims[dim].size - op->attributes.stop[dim], op->inputs[0]};
     }
     qsort(parts, (size_t)n, sizeof *parts, by_first);
     *sum = -1;

@@ -42,8 +42,8 @@ static const kpar_tensor_ref *masked_inputs(kpar_description *d, size_t model,
 {
     const json_t *list = json_object_get(arguments->kwargs, "mask");
     const int n = arguments->n_named > 0 ? arguments->n_inputs : 0;
-    kpar_tensor_ref *inputs = kpar_arena_copy(d->model->arena, arguments->inputs,
-                                              (size_t)arguments->n_inputs * sizeof *inputs);
+    kpar_tensor_ref *inputs =
+        kpar_arena_copy(d->model->arena, arguments->inputs, (size_t)arguments->n_inputs * sizeof *inputs);
     for (int i = 0, used = 0; i < n && used < arguments->n_named; i++)
         if (json_is_array(list) ? json_is_object(json_array_get(list, (size_t)i)) : i == 0)
             mask_input(d, model, arguments->named[used++].tensor, &inputs[i]);

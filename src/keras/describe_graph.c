@@ -164,7 +164,8 @@ static kpar_status read_node(graph *g, size_t member, const json_t *inbound)
     const json_t *args = json_object_get(inbound, "args");
     if (json_is_array(inbound)) return read_old_node(g, n, inbound);
     if (!json_is_array(args))
-        return kpar_fail(KPAR_EFORMAT, "%s: expected a call's args as a list, found something else", g->owner);
+        return kpar_fail(KPAR_EFORMAT, "%s: expected a call's args as a list, found something else",
+                         g->owner);
     const char *positions = kpar_layer_positions(g->d->layers[g->scope->members[member].layer].row);
     KPAR_TRY(collect(g, args, 0));
     n.kwargs = json_object_get(inbound, "kwargs");

@@ -87,11 +87,12 @@ static kpar_status open_path(kpar_keras_file *file)
 
 static kpar_status has_config(const kpar_keras_file *file)
 {
-    return file->config ? KPAR_OK
-                        : kpar_fail(KPAR_EUSAGE,
-                                    "%s: holds weights without a model; give the model as .keras or JSON, and "
-                                    "this file with --weights",
-                                    file->path);
+    return file->config
+               ? KPAR_OK
+               : kpar_fail(KPAR_EUSAGE,
+                           "%s: holds weights without a model; give the model as .keras or JSON, and "
+                           "this file with --weights",
+                           file->path);
 }
 
 static kpar_status has_weights(const kpar_keras_file *file)
@@ -106,8 +107,7 @@ static kpar_status open_for(const char *path, kpar_status (*check)(const kpar_ke
                             kpar_keras_file **file)
 {
     kpar_keras_file *f = kpar_alloc_zeroed(1, sizeof *f);
-    *f = (kpar_keras_file){
-        .path = kpar_strdup(path), .fd = -1, .h5 = {-1, -1}, .arena = kpar_arena_create()};
+    *f = (kpar_keras_file){.path = kpar_strdup(path), .fd = -1, .h5 = {-1, -1}, .arena = kpar_arena_create()};
     kpar_status status = open_path(f);
     if (status == KPAR_OK) status = check(f);
     *file = status == KPAR_OK ? f : NULL;

@@ -71,7 +71,8 @@ static void name_arguments(const json_t *object)
         json_object_set_new(config, "reduction", json_string("sum_over_batch_size"));
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
         const json_t *value = json_object_get(config, gone[i]);
-        if (strcmp(gone[i], "decay") == 0 && json_number_value(value) != 0) continue; /* it is refused by name */
+        if (strcmp(gone[i], "decay") == 0 && json_number_value(value) != 0)
+            continue; /* it is refused by name */
         json_object_del(config, gone[i]);
     }
 }

@@ -26,7 +26,8 @@ typedef struct kpar_variable {
     const char *alias; /* a further dataset of the same values; NULL: none */
     const char *layer; /* the layer's name, "" for the optimizer's scalars */
     const char *name;  /* "kernel", "momentum" */
-    const char *keras_path; /* of a weight: what Keras calls it in a model that it has loaded, "mha/query/kernel" */
+    const char
+        *keras_path; /* of a weight: what Keras calls it in a model that it has loaded, "mha/query/kernel" */
     kpar_variable_kind kind;
     kpar_dtype dtype;
     int rank;
@@ -41,7 +42,7 @@ typedef struct kpar_variable {
     double initial, parameters[2];           /* meaning by initializer */
     const double *values;                    /* CONSTANT: all elements */
     int64_t ones[2]; /* elements [first, end) are 1 at first whatever the initializer says */
-    uint64_t key;                            /* Philox key */
+    uint64_t key;    /* Philox key */
 
     /* WEIGHT: what the layer's config says of it, borrowed from the model; NULL: nothing. */
     const json_t *regularizer, *constraint;

@@ -132,8 +132,7 @@ static kpar_status reset_before(kpar_lowering *lowering, const kpar_cell *cell, 
     kpar_x gates[2];
     kpar_expression_builder *e = kpar_expression_begin(5);
     for (int i = 0; i < 2; i++)
-        gates[i] =
-            cell->recurrent_activation(e, kpar_x_add(e, kpar_x_input(e, i), kpar_x_input(e, 2 + i)));
+        gates[i] = cell->recurrent_activation(e, kpar_x_add(e, kpar_x_input(e, i), kpar_x_input(e, 2 + i)));
     gates[1] = kpar_x_mul(e, gates[1], kpar_x_input(e, 4));
     KPAR_TRY(kpar_build_map_many(lowering->graph, kpar_expression_end(e, lowering->graph->arena, gates, 2),
                                  first, 5, made));
@@ -191,8 +190,8 @@ static kpar_status read_activation(const kpar_lowering *lowering, const char *ke
     *activation = row->formula;
     if (row->formula) return KPAR_OK;
     return kpar_fail(KPAR_EUNSUPPORTED,
-                     "%s: argument '%s' is \"%s\"; supported are activations of one element",
-                     lowering->owner, key, row->name);
+                     "%s: argument '%s' is \"%s\"; supported are activations of one element", lowering->owner,
+                     key, row->name);
 }
 
 /* The shape of a state, and the windows of convolutions: over the input as the arguments say, over the state such that its

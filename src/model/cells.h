@@ -19,7 +19,7 @@ typedef struct kpar_cell {
     kpar_attributes over_input, over_state; /* of the two convolutions */
     kpar_cell_activation activation, recurrent_activation;
     bool use_bias, reset_after;
-    kpar_value_id kernel, recurrent; /* (window ..., features or units, gates · units) */
+    kpar_value_id kernel, recurrent;    /* (window ..., features or units, gates · units) */
     kpar_value_id bias, recurrent_bias; /* (gates · units), -1: none */
     /* What inputs of a step and the state are times, for each gate; -1: they stay as they are. */
     kpar_value_id input_drop[KPAR_CELL_GATES], recurrent_drop[KPAR_CELL_GATES];

@@ -63,7 +63,7 @@ static kpar_status mask_of(kpar_lowering *lowering, const char *name, int number
 }
 
 kpar_status kpar_heads_allowed(kpar_lowering *lowering, const kpar_heads *a, int n_inputs,
-                                kpar_value_id *allowed)
+                               kpar_value_id *allowed)
 {
     kpar_value_id query, value, key = -1;
     *allowed = -1;

@@ -56,8 +56,7 @@ KPAR_LAYER(reversible_embedding)
     int64_t rows, columns;
     bool tied;
     kpar_value_id table, x;
-    KPAR_TRY(
-        kpar_config_boolean(lowering->owner, lowering->layer->config, "tie_weights", true, &tied));
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "tie_weights", true, &tied));
     KPAR_TRY(embeddings(lowering, &rows, &columns, &table));
     if (!tied) {
         const kpar_weight reverse = {.name = "reverse_embeddings",

@@ -46,8 +46,8 @@ static kpar_status read_dot_axes(kpar_lowering *lowering, const int *ranks, int 
     const json_t *axes = json_object_get(lowering->layer->config, "axes");
     for (size_t i = 0; i < 2; i++)
         KPAR_TRY(kpar_lower_dim(lowering,
-                                json_integer_value(json_is_array(axes) ? json_array_get(axes, i) : axes), ranks[i],
-                                &dims[i]));
+                                json_integer_value(json_is_array(axes) ? json_array_get(axes, i) : axes),
+                                ranks[i], &dims[i]));
     return KPAR_OK;
 }
 
@@ -65,8 +65,7 @@ KPAR_LAYER(dot)
         ranks[i] = kpar_lower_shape(lowering, real[i])->rank;
     }
     KPAR_TRY(read_dot_axes(lowering, ranks, dims));
-    KPAR_TRY(
-        kpar_config_boolean(lowering->owner, lowering->layer->config, "normalize", false, &normalize));
+    KPAR_TRY(kpar_config_boolean(lowering->owner, lowering->layer->config, "normalize", false, &normalize));
     for (int i = 0; i < 2; i++) {
         if (normalize) KPAR_TRY(kpar_lower_unit_length(lowering, 1u << dims[i], 1e-6, real[i], &real[i]));
         for (int k = 0; k < ranks[i]; k++) {

@@ -113,8 +113,8 @@ static kpar_status project(kpar_lowering *lowering, const kpar_heads *a, const c
 /* The activity regularizer is one of each projection. */
 static kpar_status penalize(kpar_lowering *lowering, kpar_value_id value)
 {
-    return kpar_lower_activity_penalty(lowering, json_object_get(lowering->layer->config, "activity_regularizer"),
-                                       value);
+    return kpar_lower_activity_penalty(
+        lowering, json_object_get(lowering->layer->config, "activity_regularizer"), value);
 }
 
 /* x (batch, ..., features) in heads of `size`. */
@@ -227,7 +227,9 @@ static kpar_status lower_heads(kpar_lowering *lowering, const kpar_heads *a, con
 
 static bool fit_together(const kpar_heads *a, const kpar_shape *key)
 {
-    if (a->query.rank < 3 || a->query.rank >= KPAR_MAX_RANK || a->value.rank != a->query.rank || key->rank != a->query.rank) return false;
+    if (a->query.rank < 3 || a->query.rank >= KPAR_MAX_RANK || a->value.rank != a->query.rank ||
+        key->rank != a->query.rank)
+        return false;
     for (int i = 1; i < key->rank - 1; i++) {
         const int64_t size = a->value.dims[i].size;
         if (key->dims[i].size != size || (!(a->axes >> i & 1) && a->query.dims[i].size != size)) return false;
@@ -327,9 +329,8 @@ KPAR_LAYER(group_query_attention)
                                      "_output_dense"};
     const json_t *config = lowering->layer->config;
     const kpar_shape *query = kpar_lower_shape(lowering, inputs[0]);
-    kpar_heads a = {.axes = 2,
-                   .takes_query_mask = true,
-                   .outputs = {.rank = 1, .dims = {query->dims[query->rank - 1]}}};
+    kpar_heads a = {
+        .axes = 2, .takes_query_mask = true, .outputs = {.rank = 1, .dims = {query->dims[query->rank - 1]}}};
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "num_query_heads", 0, &a.heads));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "num_key_value_heads", 0, &a.shared_heads));
     KPAR_TRY(kpar_config_integer(lowering->owner, config, "head_dim", 0, &a.key_dim));

@@ -224,7 +224,8 @@ static KPAR_OPERATION(place_in_sorted)
     KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, "side", "left", &side));
     const kpar_shape *shape = kpar_lower_shape(lowering, bounds);
     if (shape->rank != 1 || shape->dims[0].batch)
-        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected the sorted sequence as a list of numbers", lowering->owner);
+        return kpar_fail(KPAR_EUNSUPPORTED, "%s: expected the sorted sequence as a list of numbers",
+                         lowering->owner);
     return kpar_lower_count_bounds(lowering, x, bounds, strcmp(side, "left") == 0, output);
 }
 

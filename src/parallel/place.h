@@ -18,9 +18,10 @@ typedef struct kpar_place_options {
     bool split_features; /* features lie split on dimension 1 over the tensor axis */
     int zero;            /* 1: trained weights and what their update reads are sharded over the data axis */
     bool reproducible;   /* sums over a tensor are not added up of its shards' */
-    int64_t split_vocabulary; /* over the tensor axis: tables of as many rows or more are cut by rows, and what is mixed
+    int64_t
+        split_vocabulary; /* over the tensor axis: tables of as many rows or more are cut by rows, and what is mixed
                                  over as many classes or more is not gathered for it; 0: no table and no class */
-    const bool *trained; /* by variable index: updated from its gradient */
+    const bool *trained;            /* by variable index: updated from its gradient */
     kpar_variable_place *variables; /* by variable index, read and written; NULL: this graph alone decides */
 } kpar_place_options;
 

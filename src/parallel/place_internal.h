@@ -16,12 +16,13 @@ typedef struct kpar_placing {
     kpar_rebuild r;
     const kpar_place_options *options;
     kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
-    kpar_value_id *meets;  /* by old value: a trained variable that the update combines it with, as it is or as a term
+    kpar_value_id
+        *meets; /* by old value: a trained variable that the update combines it with, as it is or as a term
                               of a sum; -1: none */
-    bool *multiplied;      /* by old value: the update makes products of matrices of it, or of what it meets */
-    bool *read;            /* by variable index: microbatches read it */
-    bool *apart;           /* by old op, written: it mixes what had better not be gathered */
-    bool *open;            /* by new value: a variable whose placement along the tensor axis is free */
+    bool *multiplied; /* by old value: the update makes products of matrices of it, or of what it meets */
+    bool *read;       /* by variable index: microbatches read it */
+    bool *apart;      /* by old op, written: it mixes what had better not be gathered */
+    bool *open;       /* by new value: a variable whose placement along the tensor axis is free */
     size_t open_capacity;
     /* Conversions already made: {value, axis, placement} -> value; those of a value are a list. */
     struct conversion {
@@ -36,7 +37,7 @@ typedef struct kpar_placing {
     size_t last_conversion_capacity;
     kpar_terms *terms;     /* by old value */
     kpar_op_id *only_user; /* by old value: the one old op that reads it, negative: there is no such */
-    int64_t *owner_bytes; /* by data index: what whole tensors it owns already */
+    int64_t *owner_bytes;  /* by data index: what whole tensors it owns already */
 } kpar_placing;
 
 static const kpar_placement kpar_replicated = {.kind = KPAR_REPLICATED};

@@ -4,7 +4,11 @@
 
 #include "graph/pass.h"
 
-typedef enum kpar_recompute { KPAR_RECOMPUTE_NONE, KPAR_RECOMPUTE_STAGE, KPAR_RECOMPUTE_BLOCK } kpar_recompute;
+typedef enum kpar_recompute {
+    KPAR_RECOMPUTE_NONE,
+    KPAR_RECOMPUTE_STAGE,
+    KPAR_RECOMPUTE_BLOCK
+} kpar_recompute;
 extern const char *const kpar_recompute_names[]; /* ends with NULL */
 
 /* Of a cut graph: backward reads no activation from within a block of the forward part, but runs the block again, with

@@ -32,9 +32,9 @@ typedef struct proof {
     int ranks, stages, microbatches;
     kpar_action **actions; /* by rank */
     int *length, *position;
-    double *clock;   /* by rank */
-    int *done;       /* [part * stages + stage]: microbatches, which go in order */
-    double *ended;   /* [(part * stages + stage) * microbatches + microbatch] */
+    double *clock; /* by rank */
+    int *done;     /* [part * stages + stage]: microbatches, which go in order */
+    double *ended; /* [(part * stages + stage) * microbatches + microbatch] */
     const double *seconds;
 } proof;
 

@@ -21,7 +21,8 @@ static void write_direction(const kpar_schedule_shape *s, int rounds, bool forwa
         for (int k = 0; k < s->chunks; k++) {
             const int chunk = forward ? k : s->chunks - 1 - k;
             for (int m = first; m < first + count; m++)
-                *actions++ = (kpar_action){forward ? KPAR_FORWARD : KPAR_BACKWARD, m, chunk * s->ranks + s->rank};
+                *actions++ =
+                    (kpar_action){forward ? KPAR_FORWARD : KPAR_BACKWARD, m, chunk * s->ranks + s->rank};
         }
     }
 }

@@ -15,7 +15,6 @@ int kpar_schedule_zb_h1(const kpar_schedule_shape *shape, kpar_action *actions)
         *at++ = (kpar_action){KPAR_BACKWARD, backward, shape->rank};
         if (weight + lag <= backward) *at++ = (kpar_action){KPAR_BACKWARD_WEIGHT, weight++, shape->rank};
     }
-    while (weight < shape->microbatches)
-        *at++ = (kpar_action){KPAR_BACKWARD_WEIGHT, weight++, shape->rank};
+    while (weight < shape->microbatches) *at++ = (kpar_action){KPAR_BACKWARD_WEIGHT, weight++, shape->rank};
     return (int)(at - actions);
 }

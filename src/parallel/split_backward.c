@@ -12,7 +12,8 @@ static void find_needed(const kpar_graph *g, bool *needed)
         needed[i] = needed[i] || op->kind == KPAR_OP_SEND || op->kind == KPAR_OP_RECEIVE;
         for (int k = 0; k < op->n_inputs; k++) {
             const kpar_op_id maker = g->values[op->inputs[k]].op;
-            if (maker >= 0 && (needed[i] || strcmp(g->ops[maker].layer, op->layer) != 0)) needed[maker] = true;
+            if (maker >= 0 && (needed[i] || strcmp(g->ops[maker].layer, op->layer) != 0))
+                needed[maker] = true;
         }
     }
 }

@@ -105,15 +105,15 @@ static void complete_metrics(run_file *file)
 static json_t *make_document(run_file *file, const kpar_event *event)
 {
     complete_metrics(file);
-    return json_pack("{ss sO sO sI sI sI sI so so so so sI sI sI sO sO sO sO}", "schema", "kpar.run/1", "facts",
-                     file->facts, "plan", file->plan, "first_epoch", (json_int_t)file->first_epoch, "epochs",
-                     (json_int_t)file->epochs, "steps", (json_int_t)event->step, "rows",
+    return json_pack("{ss sO sO sI sI sI sI so so so so sI sI sI sO sO sO sO}", "schema", "kpar.run/1",
+                     "facts", file->facts, "plan", file->plan, "first_epoch", (json_int_t)file->first_epoch,
+                     "epochs", (json_int_t)file->epochs, "steps", (json_int_t)event->step, "rows",
                      (json_int_t)event->rows, "seconds", number(event->seconds), "samples_per_second",
                      number(event->samples_per_second), "compute_seconds", number(event->compute_seconds),
                      "wait_seconds", number(event->wait_seconds), "bytes_read", (json_int_t)event->bytes_read,
                      "bytes_sent", (json_int_t)event->bytes_sent, "peak_rank_bytes",
-                     (json_int_t)event->peak_rank_bytes, "losses", file->losses, "metrics",
-                     file->metrics, "evaluation", file->evaluation, "checkpoints", file->checkpoints);
+                     (json_int_t)event->peak_rank_bytes, "losses", file->losses, "metrics", file->metrics,
+                     "evaluation", file->evaluation, "checkpoints", file->checkpoints);
 }
 
 static kpar_status run_file_end(kpar_consumer *consumer, const kpar_event *event)

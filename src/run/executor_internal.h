@@ -25,7 +25,7 @@ typedef struct kpar_loaded {
     kpar_kernel **kernels[KPAR_LANE_COUNT]; /* [device][kernel]; NULL: no lane of the device runs it */
     void ***places;                         /* [instruction][place] */
     int *groups;                            /* the communicator's number of each group */
-    atomic_bool *ended; /* [instruction]: in this run, with release order after all that it wrote */
+    atomic_bool *ended;     /* [instruction]: in this run, with release order after all that it wrote */
     double *kernel_seconds; /* [instruction]: of all runs */
     kpar_run_list lists[KPAR_LISTS];
 } kpar_loaded;

@@ -189,9 +189,11 @@ static void report_normalizations(kpar_arena *arena)
                            channel_sums[] = {images, channels}, width_sums[] = {words, width},
                            row_sums[] = {words, f32_of(2, 8, 128, 0, 0)},
                            pixel_sums[] = {images, f32_of(2, 64, 16, 0, 0)};
-    const kpar_expression *apply = parsed(arena, "{3: input 0; input 1; input 2; sub %0 %1; mul %3 %2 -> %4}");
-    const kpar_expression *affine = parsed(arena, "{5: input 0; input 1; input 2; input 3; input 4; sub %0 %1; "
-                                                  "mul %5 %2; mul %6 %3; add %7 %4 -> %8}");
+    const kpar_expression *apply =
+        parsed(arena, "{3: input 0; input 1; input 2; sub %0 %1; mul %3 %2 -> %4}");
+    const kpar_expression *affine =
+        parsed(arena, "{5: input 0; input 1; input 2; input 3; input 4; sub %0 %1; "
+                      "mul %5 %2; mul %6 %3; add %7 %4 -> %8}");
     report("(x - mean) scale, 64x32x32x16", &(kpar_kernel_spec){.op = KPAR_OP_MAP,
                                                                 .n_inputs = 3,
                                                                 .n_outputs = 1,

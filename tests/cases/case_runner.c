@@ -463,14 +463,13 @@ kpar_status kpar_case_run_local(const kpar_case_options *options, double *worst)
 void kpar_case_title(const kpar_case_options *o, char *text, size_t capacity)
 {
     const char *name = strrchr(o->folder, '/');
-    snprintf(text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder,
-             o->mesh.data, o->mesh.pipeline, o->mesh.tensor, o->microbatches ? o->microbatches : 1,
-             o->schedule ? " " : "", o->schedule ? o->schedule : "", o->zero,
-             o->recompute ? " recompute " : "", o->recompute ? kpar_recompute_names[o->recompute] : "",
-             o->leaves ? " reproducible" : "", o->split_features ? " split-features" : "",
-             o->split_vocabulary ? " split-vocabulary" : "", o->choice ? " " : "",
-             o->choice ? o->choice : "", o->device ? " " : "", o->device ? o->device : "",
-             o->no_windows ? " no-windows" : "",
-             o->progress_thread ? " progress-thread" : "", o->without_passes ? " without " : "",
-             o->without_passes ? o->without_passes : "");
+    snprintf(
+        text, capacity, "%s %dx%dx%d m%d%s%s zero%d%s%s%s%s%s%s%s%s%s%s%s%s%s", name ? name + 1 : o->folder,
+        o->mesh.data, o->mesh.pipeline, o->mesh.tensor, o->microbatches ? o->microbatches : 1,
+        o->schedule ? " " : "", o->schedule ? o->schedule : "", o->zero, o->recompute ? " recompute " : "",
+        o->recompute ? kpar_recompute_names[o->recompute] : "", o->leaves ? " reproducible" : "",
+        o->split_features ? " split-features" : "", o->split_vocabulary ? " split-vocabulary" : "",
+        o->choice ? " " : "", o->choice ? o->choice : "", o->device ? " " : "", o->device ? o->device : "",
+        o->no_windows ? " no-windows" : "", o->progress_thread ? " progress-thread" : "",
+        o->without_passes ? " without " : "", o->without_passes ? o->without_passes : "");
 }

@@ -389,7 +389,8 @@ static const char *group_works(kpar_comm *comm, const job *j)
         EXPECT_CASE(gathers_parts(comm, j, dtype, d % 2 == 0));
         if (!adds_up(dtype)) continue;
         for (int r = KPAR_REDUCE_SUM; r < KPAR_REDUCTION_COUNT; r++)
-            if (r != KPAR_REDUCE_PRODUCT || kpar_dtype_bytes(dtype) == 8) /* exact in narrower types no more */
+            if (r != KPAR_REDUCE_PRODUCT ||
+                kpar_dtype_bytes(dtype) == 8) /* exact in narrower types no more */
                 EXPECT_CASE(reduces(comm, j, dtype, (kpar_reduction)r, (d + r) % 2 == 0));
     }
     EXPECT_CASE(reduces(comm, j, KPAR_F32, KPAR_REDUCE_SUM, true));

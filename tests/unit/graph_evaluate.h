@@ -125,8 +125,8 @@ static void evaluate_map_reduce(evaluation *e, const kpar_op *op)
     double *whole = calloc((size_t)n * (size_t)op->n_outputs + 1, sizeof *whole);
     for (int64_t i = 0; i < n; i++) {
         for (int k = 0; k < op->n_inputs; k++)
-            inputs[k] = e->values[op->inputs[k]]
-                                 [broadcast_index(e, &v[largest].shape, &v[op->inputs[k]].shape, i)];
+            inputs[k] =
+                e->values[op->inputs[k]][broadcast_index(e, &v[largest].shape, &v[op->inputs[k]].shape, i)];
         kpar_expression_evaluate(op->attributes.expression, inputs, outputs);
         for (int k = 0; k < op->n_outputs; k++) whole[k * n + i] = outputs[k];
     }

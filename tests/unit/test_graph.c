@@ -630,8 +630,8 @@ START_TEST(an_output_that_is_only_summed_leaves_its_map)
     ck_assert_int_eq(only_op(fused, KPAR_OP_MAP_REDUCE)->n_inputs, 1);
     ck_assert_int_eq(count_ops(fused, KPAR_OP_MAP), 2);
     for (int i = 0; i < 2; i++)
-        ck_assert_double_eq_tol(evaluated(fused, fused->outputs[i].value),
-                                evaluated(g, g->outputs[i].value), 1e-12);
+        ck_assert_double_eq_tol(evaluated(fused, fused->outputs[i].value), evaluated(g, g->outputs[i].value),
+                                1e-12);
     kpar_graph_destroy(g);
     kpar_graph_destroy(fused);
 }
@@ -653,8 +653,8 @@ START_TEST(sums_over_the_same_elements_become_one_op_unless_they_need_each_other
     ck_assert_int_eq(fused->ops[0].n_outputs, 2);
     ck_assert_int_eq(fused->ops[0].n_inputs, 2);
     for (int i = 0; i < 4; i++)
-        ck_assert_double_eq_tol(evaluated(fused, fused->outputs[i].value),
-                                evaluated(g, g->outputs[i].value), 1e-12);
+        ck_assert_double_eq_tol(evaluated(fused, fused->outputs[i].value), evaluated(g, g->outputs[i].value),
+                                1e-12);
     kpar_graph_destroy(g);
     kpar_graph_destroy(fused);
 }

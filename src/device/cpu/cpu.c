@@ -90,8 +90,8 @@ static bool is_fast(const kpar_kernel_spec *spec)
 /* Whether what comes before an epilogue or an accumulation has memory of its own: output 0 cannot hold it. */
 static bool has_result(const kpar_kernel_spec *spec)
 {
-    return has_rest(spec) && (spec->attributes.accumulate ||
-                              kpar_cpu_result_type(spec) != kpar_spec_output(spec, 0)->dtype);
+    return has_rest(spec) &&
+           (spec->attributes.accumulate || kpar_cpu_result_type(spec) != kpar_spec_output(spec, 0)->dtype);
 }
 
 static size_t cpu_workspace(const kpar_kernel_spec *spec)

@@ -52,8 +52,8 @@ kpar_dtype kpar_cpu_result_type(const kpar_kernel_spec *spec);
 bool kpar_cpu_bias_relu(const kpar_kernel_spec *spec, bool *bias, bool *relu);
 
 extern const kpar_cpu_rule kpar_cpu_map, kpar_cpu_copy, kpar_cpu_all_reduce, kpar_cpu_matmul, kpar_cpu_conv,
-    kpar_cpu_pool, kpar_cpu_reduce, kpar_cpu_arg_reduce, kpar_cpu_cumulative, kpar_cpu_box, kpar_cpu_concat, kpar_cpu_pad,
-    kpar_cpu_gather, kpar_cpu_scatter_add, kpar_cpu_constant, kpar_cpu_iota, kpar_cpu_random,
+    kpar_cpu_pool, kpar_cpu_reduce, kpar_cpu_arg_reduce, kpar_cpu_cumulative, kpar_cpu_box, kpar_cpu_concat,
+    kpar_cpu_pad, kpar_cpu_gather, kpar_cpu_scatter_add, kpar_cpu_constant, kpar_cpu_iota, kpar_cpu_random,
     kpar_cpu_softmax, kpar_cpu_softmax_gradient, kpar_cpu_cross_entropy, kpar_cpu_cross_entropy_gradient;
 
 #endif

@@ -24,7 +24,7 @@ struct kpar_evaluator {
     size_t bytes;    /* of an element of it */
     int64_t count;
     int64_t block; /* elements of one */
-    int n_given; /* inputs that the caller gives; the rest are the outputs' old values */
+    int n_given;   /* inputs that the caller gives; the rest are the outputs' old values */
     kpar_operand_input *inputs;
     kpar_dtype *output_types;
     double *values;       /* of uniform scalars */

@@ -6,9 +6,9 @@
 
 /* constant, what a block of the input is. In the blocks that were chosen: */
 typedef enum kpar_reading {
-    KPAR_READ_UNIFORM,  /* one value for all elements */
-    KPAR_READ_DIRECT,   /* where it lies: an element for each of the output's */
-    KPAR_READ_SLICED,   /* where it lies, again and again: a vector along the last dimensions, of several blocks */
+    KPAR_READ_UNIFORM, /* one value for all elements */
+    KPAR_READ_DIRECT,  /* where it lies: an element for each of the output's */
+    KPAR_READ_SLICED, /* where it lies, again and again: a vector along the last dimensions, of several blocks */
     KPAR_READ_TILED,    /* the same for all blocks: such a vector that fits a block a whole number of times */
     KPAR_READ_SPREAD,   /* one value a block */
     KPAR_READ_GATHERED, /* to be put together */

@@ -41,8 +41,8 @@ static void pieces_of(const kpar_reduction_plan *s, int worker, void *pieces[KPA
 }
 
 /* n columns, at most a panel, of CHUNK rows or those up to `end`, computed. */
-static void compute_chunk(const kpar_reduction_plan *s, int worker, int64_t offset, int64_t first, int64_t end,
-                          int64_t n, float *const *to)
+static void compute_chunk(const kpar_reduction_plan *s, int worker, int64_t offset, int64_t first,
+                          int64_t end, int64_t n, float *const *to)
 {
     void *pieces[KPAR_OP_OUTPUTS];
     pieces_of(s, worker, pieces);

@@ -128,7 +128,8 @@ static kpar_status prepare_map(kpar_cpu_kernel *k, kpar_reduction_plan *s, const
     if (status != KPAR_OK) return status;
     s->threads = kpar_evaluator_threads(s->map);
     s->panel = kpar_evaluator_step(s->map);
-    s->scratch = kpar_alloc((size_t)s->threads * (size_t)s->n_outputs * KPAR_REDUCE_SCRATCH * sizeof *s->scratch);
+    s->scratch =
+        kpar_alloc((size_t)s->threads * (size_t)s->n_outputs * KPAR_REDUCE_SCRATCH * sizeof *s->scratch);
     return KPAR_OK;
 }
 

@@ -14,13 +14,13 @@ typedef struct kpar_reduction_plan {
     const kpar_reduce_loops *loops;
     bool last_kept;
     int n_outputs;
-    int64_t length;           /* of a row (of `fold` rows) or line */
-    int64_t fold, tail;       /* tail: elements of the rows that are left over behind the folded ones, at `tails` */
+    int64_t length;     /* of a row (of `fold` rows) or line */
+    int64_t fold, tail; /* tail: elements of the rows that are left over behind the folded ones, at `tails` */
     kpar_offsets kept, rows, tails; /* outer dimensions that are kept; rows or lines; last_kept: short rows */
     int64_t parts, rows_a_part;
-    int64_t panel;    /* columns, or elements of lines, at a time */
-    int64_t together; /* lines that are computed at a time */
-    float *partial;   /* n_outputs x kept x parts x length; NULL: the outputs themselves */
+    int64_t panel;       /* columns, or elements of lines, at a time */
+    int64_t together;    /* lines that are computed at a time */
+    float *partial;      /* n_outputs x kept x parts x length; NULL: the outputs themselves */
     kpar_evaluator *map; /* NULL: x is what is reduced */
     float *scratch;      /* with a map, for each thread and output: a piece, sums of such, lanes */
     int threads;

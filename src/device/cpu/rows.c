@@ -37,10 +37,10 @@ static inline void store(float *x, const float from[KPAR_LANES], int64_t left)
 
 /* Combines the lanes in halves. Loops of constant length become vectors, where a loop over halves stays scalar. */
 #define FOLD_HALF(lanes, half, combine)                                                                      \
-    KPAR_INDEPENDENT for (int j = 0; j < (half); j++) (lanes)[j] = combine((lanes)[j], (lanes)[j + (half)]);
+    KPAR_INDEPENDENT for (int j = 0; j < (half); j++)(lanes)[j] = combine((lanes)[j], (lanes)[j + (half)]);
 #define FOLD(lanes, combine)                                                                                 \
-    FOLD_HALF(lanes, 8, combine) FOLD_HALF(lanes, 4, combine) FOLD_HALF(lanes, 2, combine)                   \
-        FOLD_HALF(lanes, 1, combine)
+    FOLD_HALF(lanes, 8, combine)                                                                             \
+    FOLD_HALF(lanes, 4, combine) FOLD_HALF(lanes, 2, combine) FOLD_HALF(lanes, 1, combine)
 _Static_assert(KPAR_LANES == 16, "FOLD begins with 8");
 
 static inline float sum_of_two(float a, float b) { return a + b; }
