@@ -76,10 +76,7 @@ static kpar_x hard_sigmoid(kpar_expression_builder *e, kpar_x x)
 
 static kpar_x hard_silu(kpar_expression_builder *e, kpar_x x) { return kpar_x_mul(e, x, hard_sigmoid(e, x)); }
 
-static kpar_x hard_tanh(kpar_expression_builder *e, kpar_x x)
-{
-    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, -1)), kpar_x_constant(e, 1));
-}
+static kpar_x hard_tanh(kpar_expression_builder *e, kpar_x x) { return kpar_x_clip(e, x, -1, 1); }
 
 /* Misra, "Mish" (2019). */
 static kpar_x mish(kpar_expression_builder *e, kpar_x x)

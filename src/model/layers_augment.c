@@ -65,11 +65,6 @@ static kpar_status begin_change(kpar_lowering *lowering, const kpar_value_id *in
     return read_pair(lowering, "value_range", &c->least, &c->most);
 }
 
-static kpar_x within_range(kpar_expression_builder *e, kpar_x x, const change *c)
-{
-    return kpar_x_min(e, kpar_x_max(e, x, kpar_x_constant(e, c->least)), kpar_x_constant(e, c->most));
-}
-
 /* All pixels more or less by the same, a share of the range of values. */
 KPAR_LAYER(random_brightness)
 {
@@ -82,7 +77,7 @@ KPAR_LAYER(random_brightness)
                              &terms[1]));
     kpar_expression_builder *e = kpar_expression_begin(2);
     kpar_x y = kpar_x_add(e, kpar_x_input(e, 0), kpar_x_input(e, 1));
-    return kpar_lower_apply(lowering, e, within_range(e, y, &c), terms, 2, output);
+    return kpar_lower_apply(lowering, e, kpar_x_clip(e, y, c.least, c.most), terms, 2, output);
 }
 
 /* The distance of pixels from the mean of their channel is scaled. */
@@ -98,7 +93,7 @@ KPAR_LAYER(random_contrast)
     kpar_expression_builder *e = kpar_expression_begin(3);
     kpar_x mean = kpar_x_input(e, 1), off = kpar_x_sub(e, kpar_x_input(e, 0), mean);
     kpar_x y = kpar_x_add(e, kpar_x_mul(e, off, kpar_x_input(e, 2)), mean);
-    return kpar_lower_apply(lowering, e, within_range(e, y, &c), terms, 3, output);
+    return kpar_lower_apply(lowering, e, kpar_x_clip(e, y, c.least, c.most), terms, 3, output);
 }
 
 /* Images become their negatives, with a probability that is drawn too. */
@@ -117,15 +112,27 @@ KPAR_LAYER(random_invert)
     return kpar_lower_apply(lowering, e, y, terms, 3, output);
 }
 
+/* Those that have a formula here. */
+static const char *names_of_known(kpar_arena *arena)
+{
+    int n;
+    const char *names = "";
+    const kpar_layer_row *rows = kpar_layer_rows(&n);
+    for (int i = 0; i < n; i++)
+        if (strncmp(rows[i].class_name, "Random", 6) == 0 && rows[i].lower != kpar_layer_random_other)
+            names = kpar_arena_printf(arena, "%s%s%s", names, *names ? ", " : "", rows[i].class_name);
+    return names;
+}
+
 /* What has no formula here: images pass where a model is evaluated or predicts. */
 KPAR_LAYER(random_other)
 {
     (void)n_inputs;
     kpar_lower_pass_on(lowering, inputs[0], output);
     if (lowering->mode != KPAR_MODE_TRAIN) return KPAR_OK;
-    return kpar_fail(KPAR_EUNSUPPORTED,
-                     "%s: this change of images while training is not supported; supported are RandomFlip, "
-                     "RandomBrightness, RandomContrast, RandomInvert, RandomRotation, RandomZoom, "
-                     "RandomTranslation and RandomShear, and all to evaluate and to predict",
-                     lowering->owner);
+    return kpar_fail(
+        KPAR_EUNSUPPORTED,
+        "%s: this change of images while training is not supported (to evaluate and to predict it is); "
+        "supported are: %s",
+        lowering->owner, names_of_known(lowering->arena));
 }

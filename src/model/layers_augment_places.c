@@ -27,8 +27,10 @@ static kpar_status choose(const kpar_lowering *lowering, const char *key, const 
     KPAR_TRY(kpar_config_string(lowering->owner, lowering->layer->config, key, by_default, &name));
     for (*chosen = 0; names[*chosen]; ++*chosen)
         if (strcmp(names[*chosen], name) == 0) return KPAR_OK;
-    return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument '%s' is \"%s\", which is not known", lowering->owner,
-                     key, name);
+    const char *list = names[0];
+    for (int i = 1; names[i]; i++) list = kpar_arena_printf(lowering->arena, "%s, %s", list, names[i]);
+    return kpar_fail(KPAR_EUNSUPPORTED, "%s: argument '%s' is \"%s\"; supported are: %s", lowering->owner,
+                     key, name, list);
 }
 
 /* A pair of numbers, or one that stands for as much less or more. */
@@ -38,7 +40,8 @@ static kpar_status read_range(const kpar_lowering *lowering, const char *key, do
                  *second = json_array_get(json, 1);
     const double a = json_number_value(first ? first : json), b = json_number_value(second);
     if (!json_is_number(json) && (!json_is_number(first) || !json_is_number(second)))
-        return kpar_fail(KPAR_EFORMAT, "%s: argument '%s': expected a number or two", lowering->owner, key);
+        return kpar_fail(KPAR_EFORMAT, "%s: argument '%s': expected a number or a list of two",
+                         lowering->owner, key);
     *low = first ? fmin(a, b) : -fabs(a);
     *high = first ? fmax(a, b) : fabs(a);
     return KPAR_OK;
@@ -67,7 +70,7 @@ static kpar_x brought_inside(kpar_expression_builder *e, int fill, kpar_x at, do
         inside = kpar_x_select(e, kpar_x_lt(e, last, at), kpar_x_sub(e, at, after), at);
         inside = kpar_x_select(e, kpar_x_lt(e, at, zero), kpar_x_add(e, at, before), inside);
     }
-    return kpar_x_min(e, kpar_x_max(e, inside, zero), last);
+    return kpar_x_clip(e, inside, 0, size - 1);
 }
 
 /* Halves go away from 0. */
@@ -90,11 +93,6 @@ static kpar_x within(kpar_expression_builder *e, kpar_x at, double size)
     return kpar_x_mul(e, kpar_x_le(e, kpar_x_constant(e, 0), at), kpar_x_lt(e, at, kpar_x_constant(e, size)));
 }
 
-static kpar_x clamped(kpar_expression_builder *e, kpar_x at, double size)
-{
-    return kpar_x_min(e, kpar_x_max(e, at, kpar_x_constant(e, 0)), kpar_x_constant(e, size - 1));
-}
-
 /* The pixels (batch, height, width, channels) around the places x and y (batch, height, width, 1). */
 static kpar_status pick_corners(kpar_lowering *lowering, const lookup *l, kpar_value_id images,
                                 const kpar_value_id places[2], int corners, kpar_value_id *pixels)
@@ -107,8 +105,8 @@ static kpar_status pick_corners(kpar_lowering *lowering, const lookup *l, kpar_v
     kpar_x numbers[4];
     kpar_expression_builder *e = kpar_expression_begin(2);
     for (int i = 0; i < corners; i++) {
-        kpar_x x = clamped(e, corner_at(e, l, kpar_x_input(e, 0), i & 1), l->width);
-        kpar_x y = clamped(e, corner_at(e, l, kpar_x_input(e, 1), i >> 1), l->height);
+        kpar_x x = kpar_x_clip(e, corner_at(e, l, kpar_x_input(e, 0), i & 1), 0, l->width - 1);
+        kpar_x y = kpar_x_clip(e, corner_at(e, l, kpar_x_input(e, 1), i >> 1), 0, l->height - 1);
         numbers[i] = kpar_x_add(e, kpar_x_mul(e, y, kpar_x_constant(e, l->width)), x);
     }
     const kpar_expression *of_places = kpar_expression_end(e, g->arena, numbers, corners);

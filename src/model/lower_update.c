@@ -35,14 +35,14 @@ static kpar_status clip(weight_update *w, kpar_x *gradient)
 {
     const kpar_optimizer *o = w->o;
     kpar_expression_builder *e = w->u.e;
-    kpar_x norm, most = kpar_x_constant(e, o->clip_norm > 0 ? o->clip_norm : o->clip);
     if (o->clip_norm > 0) {
+        kpar_x norm, most = kpar_x_constant(e, o->clip_norm);
         KPAR_TRY(kpar_update_norm(&w->u, *gradient, KPAR_ALL_AXES, &norm));
         *gradient = kpar_x_div(e, kpar_x_mul(e, *gradient, most), kpar_x_max(e, norm, most));
     } else if (o->clip_together > 0)
         *gradient = kpar_x_mul(e, *gradient, kpar_update_input(&w->u, o->clip_factor));
     else if (o->clip > 0)
-        *gradient = kpar_x_min(e, kpar_x_max(e, *gradient, kpar_x_constant(e, -o->clip)), most);
+        *gradient = kpar_x_clip(e, *gradient, -o->clip, o->clip);
     return KPAR_OK;
 }
 

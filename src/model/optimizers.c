@@ -101,7 +101,7 @@ KPAR_OPTIMIZER(ftrl)
     kpar_x z = kpar_x_add(e, f->slots[1], kpar_x_sub(e, gradient, kpar_x_mul(e, sigma, f->weight)));
     kpar_x ridge = kpar_x_plus(e, kpar_x_div(e, kpar_x_constant(e, beta), kpar_x_times(e, f->rate, 2)), l2);
     kpar_x quadratic = kpar_x_add(e, kpar_x_div(e, grown, f->rate), kpar_x_times(e, ridge, 2));
-    kpar_x clipped = kpar_x_min(e, kpar_x_max(e, z, kpar_x_constant(e, -l1)), kpar_x_constant(e, l1));
+    kpar_x clipped = kpar_x_clip(e, z, -l1, l1);
     f->slots[0] = sum;
     f->slots[1] = z;
     f->weight = kpar_x_div(e, kpar_x_sub(e, clipped, z), quadratic);
