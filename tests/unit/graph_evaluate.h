@@ -514,7 +514,7 @@ static void evaluate(evaluation *e)
     for (size_t i = 0; i < g->n_ops; i++) evaluate_op(e, &g->ops[i]);
 }
 
-static void evaluation_free(evaluation *e)
+static inline void evaluation_free(evaluation *e)
 {
     for (size_t i = 0; i < e->graph->n_values; i++) free(e->values[i]);
     free(e->values);

@@ -5,8 +5,16 @@
 #include "graph/pass.h"
 #include "graph_evaluate.h"
 #include "model/tables.h"
+#include "unit.h"
 
-static void add_layer(kpar_model *m, size_t call, const json_t *item)
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define INPUT(shape)                                                                                         \
+    "{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null, " shape "], \"name\": \"in\"}}"
+#define LAYER(name, config, from)                                                                            \
+    ", {\"class_name\": \"" name "\", \"config\": " config ", \"from\": [" from "]}"
+#define ADAM "\"optimizer\": \"adam\""
+
+static inline void add_layer(kpar_model *m, size_t call, const json_t *item)
 {
     const char *class_name = json_string_value(json_object_get(item, "class_name"));
     const json_t *config = json_object_get(item, "config");
@@ -33,7 +41,7 @@ static void add_layer(kpar_model *m, size_t call, const json_t *item)
     if (strcmp(class_name, "InputLayer") == 0) m->inputs[m->n_inputs++] = (kpar_port){name, {(int)call, 0}};
 }
 
-static void add_inputs(kpar_model *m, size_t index, const json_t *from)
+static inline void add_inputs(kpar_model *m, size_t index, const json_t *from)
 {
     kpar_call *call = &m->calls[index];
     call->n_inputs = (int)json_array_size(from);
@@ -43,7 +51,7 @@ static void add_inputs(kpar_model *m, size_t index, const json_t *from)
 }
 
 /* {argument: call ...} */
-static void add_named(kpar_model *m, size_t index, const json_t *named)
+static inline void add_named(kpar_model *m, size_t index, const json_t *named)
 {
     kpar_call *call = &m->calls[index];
     const char *name;
@@ -56,7 +64,7 @@ static void add_named(kpar_model *m, size_t index, const json_t *named)
 /* {"layers": [{"class_name", "config", "from": [call ...], "named": {argument: call}, "args" of an operation} or {"again": call, "from"} for another call of its layer, or {"class_name", "config",
  *  "argument"} for a layer within the one before ...],
  *  "outputs": [call ...], "optimizer", and a list with an entry an output of "losses", "loss_weights", "metrics", "weighted_metrics"} */
-static kpar_model *model_from(json_t *root)
+static inline kpar_model *model_from(json_t *root)
 {
     kpar_arena *arena = kpar_arena_create();
     kpar_model *m = kpar_arena_alloc(arena, sizeof *m);
@@ -106,7 +114,7 @@ typedef struct lowered {
     kpar_status status;
 } lowered;
 
-static kpar_status lower_all(lowered *l)
+static inline kpar_status lower_all(lowered *l)
 {
     KPAR_TRY(kpar_lower_forward(&l->lowering));
     if (l->lowering.mode == KPAR_MODE_TRAIN) {
@@ -118,7 +126,7 @@ static kpar_status lower_all(lowered *l)
     return kpar_graph_check(l->graph);
 }
 
-static lowered lower_text(const char *text, kpar_mode mode)
+static inline lowered lower_text(const char *text, kpar_mode mode)
 {
     json_error_t error;
     json_t *root = json_loads(text, 0, &error);
@@ -130,14 +138,14 @@ static lowered lower_text(const char *text, kpar_mode mode)
     return l;
 }
 
-static lowered lower_ok(const char *text, kpar_mode mode)
+static inline lowered lower_ok(const char *text, kpar_mode mode)
 {
     lowered l = lower_text(text, mode);
     ck_assert_msg(l.status == KPAR_OK, "%s", kpar_error_message());
     return l;
 }
 
-static void lowered_free(lowered *l)
+static inline void lowered_free(lowered *l)
 {
     kpar_lower_end(&l->lowering);
     free(l->gradients);
@@ -147,7 +155,7 @@ static void lowered_free(lowered *l)
 }
 
 /* That lowering is refused with a message that has all of `words` (separated by '|'). */
-static void assert_refused(const char *text, kpar_mode mode, kpar_status status, const char *words)
+static inline void assert_refused(const char *text, kpar_mode mode, kpar_status status, const char *words)
 {
     lowered l = lower_text(text, mode);
     char copy[256];
@@ -159,7 +167,7 @@ static void assert_refused(const char *text, kpar_mode mode, kpar_status status,
     lowered_free(&l);
 }
 
-static kpar_value_id report_value(const lowered *l, int number)
+static inline kpar_value_id report_value(const lowered *l, int number)
 {
     for (size_t i = 0; i < l->graph->n_outputs; i++)
         if (l->graph->outputs[i].kind == KPAR_OUTPUT_REPORT && l->graph->outputs[i].index == number)
@@ -167,21 +175,21 @@ static kpar_value_id report_value(const lowered *l, int number)
     ck_abort_msg("no report output %d", number);
 }
 
-static const kpar_report_entry *report(const lowered *l, const char *name)
+static inline const kpar_report_entry *report(const lowered *l, const char *name)
 {
     for (int i = 0; i < l->lowering.n_reports; i++)
         if (strcmp(l->lowering.reports[i].name, name) == 0) return &l->lowering.reports[i];
     ck_abort_msg("no report '%s'", name);
 }
 
-static double reported(const lowered *l, const evaluation *e, const char *name)
+static inline double reported(const lowered *l, const evaluation *e, const char *name)
 {
     const kpar_report_entry *entry = report(l, name);
     double value = e->values[report_value(l, entry->value)][0];
     return entry->weight < 0 ? value : value / e->values[report_value(l, entry->weight)][0];
 }
 
-static kpar_value_id prediction(const lowered *l, int index)
+static inline kpar_value_id prediction(const lowered *l, int index)
 {
     for (size_t i = 0; i < l->graph->n_outputs; i++)
         if (l->graph->outputs[i].kind == KPAR_OUTPUT_PREDICTION && l->graph->outputs[i].index == index)
@@ -190,7 +198,7 @@ static kpar_value_id prediction(const lowered *l, int index)
 }
 
 /* What the step makes of the variable at `path`; `before`: its value before. */
-static kpar_value_id state_of(const lowered *l, const char *path, kpar_value_id *before)
+static inline kpar_value_id state_of(const lowered *l, const char *path, kpar_value_id *before)
 {
     const int variable = kpar_catalog_find(l->catalog, path);
     ck_assert_msg(variable >= 0, "no variable %s", path);
@@ -203,10 +211,64 @@ static kpar_value_id state_of(const lowered *l, const char *path, kpar_value_id 
 }
 
 /* A catalog that has `path` or not. */
-static const kpar_variable *variable(const lowered *l, const char *path)
+static inline const kpar_variable *variable(const lowered *l, const char *path)
 {
     const int index = kpar_catalog_find(l->catalog, path);
     return index < 0 ? NULL : &l->catalog->variables[index];
+}
+
+static inline void assert_near(double found, double expected, double tolerance, const char *what)
+{
+    if (isnan(expected) ? isnan(found) : fabs(found - expected) <= tolerance * (1 + fabs(expected))) return;
+    ck_abort_msg("%s: expected %.9g, found %.9g", what, expected, found);
+}
+
+/* What the sources of a graph hold; variables that are not given have made-up values. */
+typedef struct feed {
+    const lowered *l;
+    const double *features, *labels, *more_labels, *weights, *mask, *gradient;
+    double variables[16][8]; /* by catalog index */
+    bool given[16];
+} feed;
+
+static inline void fill(void *context, const kpar_value *v, double *elements, int64_t count)
+{
+    const feed *f = context;
+    for (int64_t i = 0; i < count; i++) {
+        switch (v->source) {
+        case KPAR_FROM_VARIABLE:
+            if (f->l->catalog->variables[v->index].kind == KPAR_VARIABLE_CONSTANT)
+                elements[i] = f->l->catalog->variables[v->index].values[i];
+            else
+                elements[i] =
+                    f->given[v->index] ? f->variables[v->index][i] : sin(v->index * 31.0 + (double)i);
+            break;
+        case KPAR_FROM_FEATURE:
+            elements[i] = v->index == 9 ? f->gradient[i] : f->features[i];
+            break;
+        case KPAR_FROM_LABEL:
+            elements[i] = v->index ? f->more_labels[i] : f->labels[i];
+            break;
+        case KPAR_FROM_SAMPLE_WEIGHT:
+            elements[i] = f->weights ? f->weights[i] : 1;
+            break;
+        case KPAR_FROM_ROW_POSITION:
+            elements[i] = (double)i;
+            break;
+        case KPAR_FROM_ROW_MASK:
+            elements[i] = f->mask ? f->mask[i] : 1;
+            break;
+        default:
+            elements[i] = 0;
+        }
+    }
+}
+
+static inline evaluation run(feed *f, int64_t batch)
+{
+    evaluation e = {.graph = f->l->graph, .batch = batch, .source = fill, .context = f};
+    evaluate(&e);
+    return e;
 }
 
 #endif
