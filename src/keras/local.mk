@@ -3,7 +3,8 @@ libkpar_core_la_SOURCES += \
     src/keras/archive.c src/keras/archive.h \
     src/keras/compare.c \
     src/keras/describe.c src/keras/describe.h \
-    src/keras/describe_calls.c src/keras/describe_graph.c src/keras/describe_inner.c src/keras/describe_compile.c src/keras/describe_layers.c \
+    src/keras/describe_calls.c src/keras/describe_graph.c src/keras/describe_inner.c src/keras/describe_compile.c \
+    src/keras/describe_layers.c \
     src/keras/file.c src/keras/file.h \
     src/keras/io.c src/keras/io.h \
     src/keras/keras.h \

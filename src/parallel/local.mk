@@ -1,4 +1,5 @@
-libkpar_core_la_SOURCES += src/parallel/mesh.h src/parallel/module.c src/parallel/module.h src/parallel/cost.c src/parallel/cost.h \
+libkpar_core_la_SOURCES += src/parallel/mesh.h src/parallel/module.c src/parallel/module.h src/parallel/cost.c \
+	src/parallel/cost.h \
 	src/parallel/deal.c src/parallel/deal.h \
 	src/parallel/place.c src/parallel/place.h src/parallel/place_internal.h src/parallel/place_rules.c \
 	src/parallel/place_rules.h src/parallel/place_rules_map.c src/parallel/convert.c src/parallel/meetings.c \

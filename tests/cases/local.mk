@@ -4,7 +4,8 @@ TESTS += tests/cases/test_cases
 SLOW_TESTS += tests/cases/test_cases tests/mpi/test_cases.sh
 tests_cases_test_cases_SOURCES = tests/cases/test_cases.c tests/cases/case_runner.c tests/cases/case_runner.h
 tests_cases_test_cases_LDADD = $(KPAR_LIBS)
-EXTRA_DIST += tests/cases/make_cases.py tests/cases/table.awk tests/cases/fuzz.py tests/cases/fuzz_models.py tests/cases/fuzz_metrics.py
+EXTRA_DIST += tests/cases/make_cases.py tests/cases/table.awk tests/cases/fuzz.py tests/cases/fuzz_models.py \
+	tests/cases/fuzz_metrics.py
 
 update-cases: tests/cases/test_cases$(EXEEXT)
 	page=$(srcdir)/docs/equal_to_keras.md && sed '/^| case/,$$d' $$page >page.new && \

@@ -1,5 +1,6 @@
 # Lowering: whole models, the formulas of the tables, layers, and what is refused.
-model_tests = tests/unit/test_model tests/unit/test_model_formulas tests/unit/test_model_layers tests/unit/test_model_refused
+model_tests = tests/unit/test_model tests/unit/test_model_formulas tests/unit/test_model_layers \
+	tests/unit/test_model_refused
 check_PROGRAMS += $(model_tests)
 TESTS += $(model_tests)
 model_fixture = tests/unit/model_fixture.h tests/unit/graph_evaluate.h
