@@ -9,10 +9,10 @@
 struct kpar_context {
     kpar_comm *comm; /* owned */
     int everyone;    /* the group of all ranks */
-    size_t
-        most_elements; /* of one all-reduce of the communicator; longer ones are cut. Tests make it small */
-    int handles;       /* collectives not yet waited for */
-    int trainings;     /* alive */
+    /* Of one all-reduce of the communicator; longer ones are cut. Tests make it small. */
+    size_t most_elements;
+    int handles;   /* collectives not yet waited for */
+    int trainings; /* alive */
 };
 
 /* A context on a communicator, which it takes, also where it fails. Collective. */

@@ -26,8 +26,8 @@ typedef struct kpar_variable {
     const char *alias; /* a further dataset of the same values; NULL: none */
     const char *layer; /* the layer's name, "" for the optimizer's scalars */
     const char *name;  /* "kernel", "momentum" */
-    const char
-        *keras_path; /* of a weight: what Keras calls it in a model that it has loaded, "mha/query/kernel" */
+    /* Of a weight: what Keras calls it in a model that it has loaded, "mha/query/kernel". */
+    const char *keras_path;
     kpar_variable_kind kind;
     kpar_dtype dtype;
     int rank;

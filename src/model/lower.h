@@ -59,8 +59,8 @@ struct kpar_lowering {
     kpar_arena *arena; /* the graph's */
 
     /* Written by kpar_lower_forward. */
-    kpar_value_id
-        loss; /* scalar, phase microbatch, train only: this microbatch's share of the global batch's loss */
+    /* Scalar, phase microbatch, train only: this microbatch's share of the global batch's loss. */
+    kpar_value_id loss;
     kpar_report_entry *reports;
     int n_reports;
     size_t reports_capacity;
@@ -68,17 +68,17 @@ struct kpar_lowering {
     kpar_label_range *label_ranges;   /* of each output of the model */
     kpar_weight_range *weight_ranges; /* likewise */
     int *weights;                     /* catalog indices of trained weights, in Keras's order */
-    kpar_value_id
-        *weight_copies; /* the values that the forward pass reads them as; the gradient is taken of these */
+    /* The values that the forward pass reads them as; the gradient is taken of these. */
+    kpar_value_id *weight_copies;
     int n_weights;
     kpar_value_id *activity_penalties; /* scalars, this microbatch's shares of further parts of the loss */
     int n_activity_penalties;
     size_t activity_capacity;
 
-    const char
-        *batch_statistics; /* what messages call a layer or loss that sums over the batch; NULL: none does */
-    int microbatches;      /* a replica; set before kpar_lower_forward, 1 at first */
-    int64_t batch_size;    /* rows of the global batch; likewise, 1 at first */
+    /* What messages call a layer or loss that sums over the batch; NULL: none does. */
+    const char *batch_statistics;
+    int microbatches;   /* a replica; set before kpar_lower_forward, 1 at first */
+    int64_t batch_size; /* rows of the global batch; likewise, 1 at first */
 
     /* While lowering. */
     const kpar_layer *layer;

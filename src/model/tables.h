@@ -15,13 +15,13 @@ struct kpar_layer_row {
     /* Sets the masks of what the call gives, each -1 at first, from lowering->masks. NULL: it gives none. */
     kpar_status (*mask)(kpar_lowering *lowering, const kpar_value_id *inputs, int n_inputs,
                         kpar_value_id *masks);
-    const char *
-        parts; /* groups within its group in the file, "query_dense=query": with the name there; "...?use_gate": where
-                  that argument is true; NULL: none */
-    const char
-        *positions; /* arguments that are its inputs, in order, by whatever way given; NULL: "inputs" */
-    const char
-        *inner; /* arguments that are layers, "backward_layer=backward_layer": in that group; NULL: none */
+    /* Groups within its group in the file, "query_dense=query": with the name there; "...?use_gate": where that
+     * argument is true; NULL: none. */
+    const char *parts;
+    /* Arguments that are its inputs, in order, by whatever way given; NULL: "inputs". */
+    const char *positions;
+    /* Arguments that are layers, "backward_layer=backward_layer": in that group; NULL: none. */
+    const char *inner;
     bool parts_penalized; /* its activity_regularizer is of what its parts give, and not of its own outputs */
     bool mixes_rows;      /* what it gives of a row depends on others */
     const char *call_arguments; /* arguments by name that a call may have, tensors or flags; NULL: none */
@@ -124,8 +124,8 @@ typedef struct kpar_loss_row {
                          kpar_value_id prediction, kpar_value_id labels, kpar_value_id *values);
     /* Where `lower` is NULL: of one element, whose mean over the last dimension is the loss. */
     kpar_x (*formula)(kpar_expression_builder *e, kpar_x label, kpar_x prediction);
-    bool
-        sparse; /* labels are class numbers, int32, one dimension fewer than predictions; else real, same shape */
+    /* Labels are class numbers, int32, one dimension fewer than predictions; else real, same shape. */
+    bool sparse;
     bool means; /* `lower` gives such a mean, too */
     /* Of the whole batch, which it is without an 'axis'; NULL: it is of rows. */
     kpar_status (*sums)(kpar_lowering *lowering, const json_t *config, const char *owner,

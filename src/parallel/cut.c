@@ -20,8 +20,7 @@ typedef struct cutting {
 
 enum {
     EVERYWHERE = -1, /* all make the same of the same */
-    EACH =
-        -2 /* each makes its own, of scalars that others made: [old value * stages + place] of `received` */
+    EACH = -2        /* each makes its own, of scalars that others made: see at_stage */
 };
 
 static bool takes_part(const kpar_op *op) { return op->phase == KPAR_PHASE_MICROBATCH; }

@@ -1,4 +1,4 @@
-/* The placement pass while it runs. Inside of place.c, convert.c and sums.c. */
+/* The placement pass while it runs: what its files share. */
 #ifndef KPAR_PARALLEL_PLACE_INTERNAL_H
 #define KPAR_PARALLEL_PLACE_INTERNAL_H
 
@@ -16,9 +16,8 @@ typedef struct kpar_placing {
     kpar_rebuild r;
     const kpar_place_options *options;
     kpar_value_id *copies; /* by old value: the new source of a sharded variable's compute copy, -1 */
-    kpar_value_id
-        *meets; /* by old value: a trained variable that the update combines it with, as it is or as a term
-                              of a sum; -1: none */
+    /* By old value: a trained variable that the update combines it with, as it is or as a term of a sum; -1: none. */
+    kpar_value_id *meets;
     bool *multiplied; /* by old value: the update makes products of matrices of it, or of what it meets */
     bool *read;       /* by variable index: microbatches read it */
     bool *apart;      /* by old op, written: it mixes what had better not be gathered */

@@ -14,14 +14,14 @@
 typedef struct kpar_executor kpar_executor;
 
 typedef struct kpar_executor_options {
-    double
-        stall_seconds; /* a wait longer than this is KPAR_ESTALL, naming rank, instruction and whom it waits for; 0: 60 */
-    uint64_t
-        lane_seed; /* not 0: at each turn a lane that may go on is picked at random (Philox), and what is under
-                             way between ranks moves only when it is picked */
-    bool
-        progress_thread; /* the comm lane has a thread of its own, asleep between runs; its kernels take one thread.
-                             KPAR_EUNSUPPORTED where the communicator does not move on any thread. With random lanes: not */
+    /* A wait longer than this is KPAR_ESTALL, naming rank, instruction and whom it waits for; 0: 60. */
+    double stall_seconds;
+    /* Not 0: at each turn a lane that may go on is picked at random (Philox), and what is under way between ranks
+     * moves only when it is picked. */
+    uint64_t lane_seed;
+    /* The comm lane has a thread of its own, asleep between runs; its kernels take one thread. KPAR_EUNSUPPORTED
+     * where the communicator does not move on any thread. With random lanes: not. */
+    bool progress_thread;
 } kpar_executor_options;
 
 /* Programs of one rank that share an arena (train, evaluate, predict): state lies at the same offsets. Collective, with

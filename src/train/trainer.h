@@ -19,9 +19,9 @@ typedef struct kpar_trainer_options {
     bool ignore_memory;  /* go on although a plan seems not to fit in memory */
     unsigned modes;      /* bits 1 << kpar_mode: what will be asked for */
     const char *weights; /* file of weights in place of the model file's; NULL: none. Borrowed */
-    const char *
-        config; /* config.json in place of the file's, as where another learning rate is wanted: the rate then is
-                           the config's, not the file's. It is also what is saved. NULL: the file's. Borrowed */
+    /* A config.json in place of the file's, as where another learning rate is wanted: the rate then is the config's,
+     * not the file's. It is also what is saved. NULL: the file's. Borrowed. */
+    const char *config;
 } kpar_trainer_options;
 
 /* Rows [first, first + rows) of a dataset. */

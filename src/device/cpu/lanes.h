@@ -35,8 +35,8 @@ typedef struct kpar_lane_code {
 
 typedef struct kpar_lane_operand {
     void *at;
-    size_t
-        step; /* elements from group to group: KPAR_LANES, or 0 for a value repeated in KPAR_LANES elements */
+    /* Elements from group to group: KPAR_LANES, or 0 for a value repeated in KPAR_LANES elements. */
+    size_t step;
     const void *next; /* where the next block will be read, as long as this one; NULL: not known */
 } kpar_lane_operand;
 
