@@ -145,4 +145,23 @@ static inline kpar_status check_mode(rank_programs *all, int n, int mode)
     return status;
 }
 
+/* Ops of a kind over a mesh axis in a phase and, in the microbatch phase, a part. */
+static inline int count_moves(const kpar_graph *g, int kind, kpar_axis axis, kpar_phase phase, kpar_part part)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_ops; i++) {
+        const kpar_op *op = &g->ops[i];
+        n += op->kind == kind && op->attributes.mesh_axis == axis && op->phase == phase &&
+             (phase != KPAR_PHASE_MICROBATCH || op->part == part);
+    }
+    return n;
+}
+
+static inline int count_between(const kpar_graph *g, int first, int last)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_ops; i++) n += g->ops[i].kind >= first && g->ops[i].kind <= last;
+    return n;
+}
+
 #endif
