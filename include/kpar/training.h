@@ -39,17 +39,17 @@ enum {
 };
 
 typedef struct kpar_training_options {
-    size_t struct_bytes;    /* set by the _init function */
-    unsigned uses;          /* sum of KPAR_USE_...; preset: all */
-    int data_parallel;      /* replicas that share out the batch; 0, the preset: what is left of the ranks */
-    int pipeline;           /* stages that share out the layers; preset 1 */
-    int tensor;             /* ranks that share out each matrix; preset 1 */
-    int64_t batch_size;     /* rows of a step over all ranks; preset 32 */
-    int microbatches;       /* parts in which a replica computes its rows; 0, the preset: 1, or 4 a stage */
-    int reproducible;       /* L: the same bits on every layout with up to L replicas; 0, the preset: off */
-    int zero;               /* 1, the preset: replicas share out the optimizer's state; 0: each has all of it */
-    bool split_features;    /* each tensor rank reads its own columns of the inputs; preset false */
-    const char *schedule;   /* of a pipeline: "1f1b", "gpipe", "interleaved" or "zb-h1"; preset NULL: 1f1b */
+    size_t struct_bytes;  /* set by the _init function */
+    unsigned uses;        /* sum of KPAR_USE_...; preset: all */
+    int data_parallel;    /* replicas that share out the batch; 0, the preset: what is left of the ranks */
+    int pipeline;         /* stages that share out the layers; preset 1 */
+    int tensor;           /* ranks that share out each matrix; preset 1 */
+    int64_t batch_size;   /* rows of a step over all ranks; preset 32 */
+    int microbatches;     /* parts in which a replica computes its rows; 0, the preset: 1, or 4 a stage */
+    int reproducible;     /* L: the same bits on every layout with up to L replicas; 0, the preset: off */
+    int zero;             /* 1, the preset: replicas share out the optimizer's state; 0: each has all of it */
+    bool split_features;  /* each tensor rank reads its own columns of the inputs; preset false */
+    const char *schedule; /* of a pipeline: "1f1b", "gpipe", "interleaved" or "zb-h1"; preset NULL: 1f1b */
     const char *algorithms; /* of collectives, as "all_reduce:ring"; preset NULL: chosen by size */
     const char *device;     /* what computes: "cpu" or "reference"; preset NULL: cpu */
     int threads;            /* a rank computes with; 0, the preset: its share of the cores */
@@ -93,22 +93,24 @@ typedef struct kpar_training_data {
 KPAR_API void kpar_training_data_init(kpar_training_data *data, size_t bytes);
 
 typedef struct kpar_training_fit_options {
-    size_t struct_bytes;                  /* set by the _init function */
-    int64_t epochs;                       /* passes over the data, in all; preset 1 */
-    int64_t steps;                        /* stop after so many steps in all; 0, the preset: whole epochs, after
+    size_t struct_bytes; /* set by the _init function */
+    int64_t epochs;      /* passes over the data, in all; preset 1 */
+    int64_t steps;       /* stop after so many steps in all; 0, the preset: whole epochs, after
                                              which weights become the averages of an optimizer with use_ema */
-    bool shuffle;                         /* another order in each epoch; preset true */
+    bool shuffle;        /* another order in each epoch; preset true */
     const kpar_training_data *validation; /* evaluated after each epoch; preset NULL: none */
     double validation_split;              /* or: this share of the data, from its end; preset 0 */
     const double *class_weights;          /* weight of class 0, 1 ...; further classes have 1; preset NULL */
     int n_class_weights;
-    const char *checkpoint;   /* folder for checkpoints, of no earlier run unless this one resumes it; one is made when
+    const char
+        *checkpoint; /* folder for checkpoints, of no earlier run unless this one resumes it; one is made when
                                * the fit is stopped; preset NULL: none */
     int64_t checkpoint_every; /* also every so many steps; preset 0: not */
     bool resume;              /* go on from the newest checkpoint, if there is one; preset false */
-    const char *output;       /* .keras file for the trained model, tried before the first step; preset NULL: none */
-    const char *log;          /* CSV file, a row an epoch; preset NULL: none */
-    int verbose;              /* 1: rank 0 prints a line an epoch to standard output; 0, the preset: nothing */
+    const char
+        *output;     /* .keras file for the trained model, tried before the first step; preset NULL: none */
+    const char *log; /* CSV file, a row an epoch; preset NULL: none */
+    int verbose;     /* 1: rank 0 prints a line an epoch to standard output; 0, the preset: nothing */
 } kpar_training_fit_options;
 
 /* `bytes` is sizeof *options. */
@@ -120,7 +122,8 @@ KPAR_API void kpar_training_fit_options_init(kpar_training_fit_options *options,
  * KPAR_EUSAGE for options that do not fit the ranks or the model, KPAR_EIO, KPAR_EFORMAT, KPAR_EUNSUPPORTED naming the
  * layer or argument, KPAR_ENOMEM. */
 KPAR_API kpar_status kpar_training_load(struct kpar_context *context, const char *model_path,
-                                        const kpar_training_options *options, kpar_training **training) KPAR_MUST_USE;
+                                        const kpar_training_options *options,
+                                        kpar_training **training) KPAR_MUST_USE;
 
 /* Frees. NULL is allowed. Not collective by itself, but all ranks free before they load again. */
 KPAR_API void kpar_training_free(kpar_training *training);
@@ -133,7 +136,8 @@ KPAR_API kpar_status kpar_training_fit(kpar_training *training, const kpar_train
                                        const kpar_training_fit_options *options) KPAR_MUST_USE;
 
 /* Loss and metrics over all rows, without training. Collective. KPAR_EDATA as above. */
-KPAR_API kpar_status kpar_training_evaluate(kpar_training *training, const kpar_training_data *data) KPAR_MUST_USE;
+KPAR_API kpar_status kpar_training_evaluate(kpar_training *training,
+                                            const kpar_training_data *data) KPAR_MUST_USE;
 
 /* How many results the last fit (of its last epoch) or evaluation had, and their names in Keras's order: "loss",
  * "accuracy", "val_loss" ... The same on all ranks. Names are valid until the next call; NULL beyond the last. Not
@@ -142,16 +146,18 @@ KPAR_API size_t kpar_training_result_count(const kpar_training *training);
 KPAR_API const char *kpar_training_result_name(const kpar_training *training, size_t index);
 
 /* The result of that name. KPAR_EUSAGE names those that there are. Not collective. */
-KPAR_API kpar_status kpar_training_result(const kpar_training *training, const char *name, double *value) KPAR_MUST_USE;
+KPAR_API kpar_status kpar_training_result(const kpar_training *training, const char *name,
+                                          double *value) KPAR_MUST_USE;
 
 /* Computes the model's outputs for all rows and keeps them, whole, on rank 0. Collective. KPAR_EDATA as above. */
-KPAR_API kpar_status kpar_training_predict(kpar_training *training, const kpar_training_data *data) KPAR_MUST_USE;
+KPAR_API kpar_status kpar_training_predict(kpar_training *training,
+                                           const kpar_training_data *data) KPAR_MUST_USE;
 
 /* Output `output` of the last prediction, on rank 0: *values has dims[0] * ... * dims[rank - 1] elements, row-major, the
  * rows first; borrowed until the next prediction or the end of the training. On other ranks *values is NULL and *rank 0.
  * Not collective. KPAR_EUSAGE before the first prediction and for an output that the model has not. */
-KPAR_API kpar_status kpar_training_prediction(const kpar_training *training, int output, const float **values, int *rank,
-                                              const int64_t **dims) KPAR_MUST_USE;
+KPAR_API kpar_status kpar_training_prediction(const kpar_training *training, int output, const float **values,
+                                              int *rank, const int64_t **dims) KPAR_MUST_USE;
 
 /* Writes the model, with weights and optimizer state, as a .keras file that Keras loads; an old file stays until the new
  * one is whole. Rank 0 writes. Collective. KPAR_EIO, KPAR_EUSAGE for a name that does not end in .keras. */

@@ -125,11 +125,11 @@ static double largest_difference(const kpar_fit_result *a, const kpar_fit_result
 /* --- the same bits --- */
 
 static const layout layouts[] = {
-    {{1, 1, 1}, 0, 0, NULL, 0},    {{2, 1, 1}, 0, 0, NULL, 0},    {{2, 1, 1}, 1, 0, NULL, 0},
-    {{3, 1, 1}, 0, 0, NULL, 0},    {{3, 1, 1}, 1, 0, NULL, 0},    {{4, 1, 1}, 0, 0, NULL, 0},
-    {{4, 1, 1}, 1, 0, NULL, 0},    {{1, 2, 1}, 0, 0, "1f1b", 0},  {{1, 2, 1}, 0, 0, "gpipe", 0},
-    {{2, 2, 1}, 0, 0, "1f1b", 0},  {{2, 2, 1}, 1, 0, "gpipe", 0}, {{2, 2, 1}, 1, 0, "1f1b", 0},
-    {{2, 2, 1}, 0, 0, "gpipe", 0}, {{1, 2, 1}, 0, 0, "zb-h1", 0}, {{2, 2, 1}, 1, 0, "zb-h1", 0},
+    {{1, 1, 1}, 0, 0, NULL, 0},          {{2, 1, 1}, 0, 0, NULL, 0},          {{2, 1, 1}, 1, 0, NULL, 0},
+    {{3, 1, 1}, 0, 0, NULL, 0},          {{3, 1, 1}, 1, 0, NULL, 0},          {{4, 1, 1}, 0, 0, NULL, 0},
+    {{4, 1, 1}, 1, 0, NULL, 0},          {{1, 2, 1}, 0, 0, "1f1b", 0},        {{1, 2, 1}, 0, 0, "gpipe", 0},
+    {{2, 2, 1}, 0, 0, "1f1b", 0},        {{2, 2, 1}, 1, 0, "gpipe", 0},       {{2, 2, 1}, 1, 0, "1f1b", 0},
+    {{2, 2, 1}, 0, 0, "gpipe", 0},       {{1, 2, 1}, 0, 0, "zb-h1", 0},       {{2, 2, 1}, 1, 0, "zb-h1", 0},
     {{1, 2, 1}, 0, 0, "interleaved", 0}, {{2, 2, 1}, 1, 0, "interleaved", 0},
 };
 enum { LAYOUTS = sizeof layouts / sizeof layouts[0], TWO_STAGES = LAYOUTS - 2 /* the last ones cut more */ };
@@ -173,7 +173,10 @@ static void assert_same_bits(const char *name, int n)
     unlink(first);
 }
 
-START_TEST(a_keras_case_trains_to_the_same_bits_on_every_layout) { assert_same_bits("opt_adam", 2 * LAYOUTS); }
+START_TEST(a_keras_case_trains_to_the_same_bits_on_every_layout)
+{
+    assert_same_bits("opt_adam", 2 * LAYOUTS);
+}
 END_TEST
 
 START_TEST(convolutions_and_attention_train_to_the_same_bits_on_every_layout)
@@ -185,8 +188,8 @@ END_TEST
 
 START_TEST(sums_over_tensors_are_of_the_same_bits_on_every_layout)
 {
-    static const char *const cases[] = {"opt_adamw", "opt_lamb", "opt_adafactor", "opt_muon", "opt_multi",
-                                        "regularizers_constraints"};
+    static const char *const cases[] = {"opt_adamw", "opt_lamb",  "opt_adafactor",
+                                        "opt_muon",  "opt_multi", "regularizers_constraints"};
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) assert_same_bits(cases[k], LAYOUTS);
 }
 END_TEST
@@ -223,7 +226,7 @@ END_TEST
 START_TEST(activations_that_are_computed_again_are_of_the_same_bits)
 {
     static const layout again[] = {
-        {{1, 1, 1}, 0, 1, NULL, 0},    {{2, 1, 1}, 1, 2, NULL, 0},           {{1, 2, 1}, 0, 4, "gpipe", 0},
+        {{1, 1, 1}, 0, 1, NULL, 0},    {{2, 1, 1}, 1, 2, NULL, 0},          {{1, 2, 1}, 0, 4, "gpipe", 0},
         {{1, 2, 1}, 0, 4, "zb-h1", 0}, {{1, 2, 1}, 0, 4, "interleaved", 0},
     };
     char first[256], other[256], title[128];
@@ -232,7 +235,8 @@ START_TEST(activations_that_are_computed_again_are_of_the_same_bits)
     for (size_t i = 0; i < sizeof again / sizeof again[0]; i++) {
         kpar_fit_result kept = fitted(&again[i], 0, "cpu", 0, 0.5, 3, first);
         kpar_array_destroy(&kept.predictions);
-        for (with_recompute = KPAR_RECOMPUTE_STAGE; with_recompute <= KPAR_RECOMPUTE_BLOCK; with_recompute++) {
+        for (with_recompute = KPAR_RECOMPUTE_STAGE; with_recompute <= KPAR_RECOMPUTE_BLOCK;
+             with_recompute++) {
             kpar_fit_result result = fitted(&again[i], 0, "cpu", 0, 0.5, 3, other);
             kpar_array_destroy(&result.predictions);
             title_of(&again[i], title, sizeof title);
