@@ -73,6 +73,16 @@ void kpar_catalog_add_group(kpar_catalog *catalog, const char *path, const char 
     kpar_names_add(&catalog->group_paths, group->path);
 }
 
+/* A layer in the place of an activation's name has a group as well. */
+static void add_activation(kpar_catalog *catalog, const kpar_layer *layer)
+{
+    const json_t *activation = json_object_get(layer->config, "activation");
+    const char *name = json_string_value(json_object_get(json_object_get(activation, "config"), "name"));
+    if (name)
+        kpar_catalog_add_group(catalog, kpar_arena_printf(catalog->arena, "%s/activation", layer->group),
+                               name);
+}
+
 void kpar_catalog_add_layer(kpar_catalog *catalog, const kpar_layer *layer)
 {
     kpar_arena *arena = catalog->arena;
@@ -82,6 +92,7 @@ void kpar_catalog_add_layer(kpar_catalog *catalog, const kpar_layer *layer)
     for (int i = 0; kpar_layer_part(arena, layer, i, &part, &name); i++)
         if (part)
             kpar_catalog_add_group(catalog, kpar_arena_printf(arena, "%s/%s", layer->group, part), name);
+    add_activation(catalog, layer);
 }
 
 /* Inserts `index` into order[0..n), which stands by layer; equal layers stay in the order they came. */

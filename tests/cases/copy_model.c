@@ -24,7 +24,8 @@ static kpar_status add_variable(kpar_catalog *catalog, kpar_keras_file *file, co
 
 static void add_groups(kpar_catalog *catalog, const kpar_model *model)
 {
-    const json_t *optimizer = json_object_get(model->optimizer, "config");
+    const json_t *optimizer =
+        model->loss_scaling ? model->loss_scaling : json_object_get(model->optimizer, "config");
     const char *name = json_string_value(json_object_get(optimizer, "name"));
     kpar_catalog_add_group(catalog, "", model->name);
     for (int i = 0; i < model->n_layers; i++) kpar_catalog_add_layer(catalog, &model->layers[i]);
