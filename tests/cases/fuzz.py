@@ -139,7 +139,7 @@ class Reference:
             if found[name].shape != expected.shape: return float("inf"), f"{name}: shape {found[name].shape}, expected {expected.shape}"
             limit, off = self.limit(name), mx(f64(found[name]) - f64(expected))
             if self.exact: limit, off = limit + NOISE * self.noise[name], mx(f64(found[name]) - f64(self.exact[name]))
-            share = off / limit if np.isfinite(off) else float("inf")
+            share = 0.0 if off == 0 else off / limit if np.isfinite(off) and limit > 0 else float("inf")
             line = f"{name} {expected.shape}: off by {off:.3g}, limit {limit:.3g}, moved by {mx(f64(expected) - f64(self.before.get(name, 0))):.3g}"
             worst = max(worst, (share, line))
         return worst
