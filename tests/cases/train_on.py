@@ -23,9 +23,9 @@ except ImportError as missing:
 
 BATCH = 8
 # A case for each kind of state that Keras goes on with: none, momentum, Adam's, the learning rate of a schedule, what the
-# model's file brought; and models that are no chain.
-TRAINED_ON = {"opt_sgd", "opt_sgd_momentum", "opt_adam", "lr_exponential", "opt_resume", "functional_branches",
-              "two_inputs_two_outputs"}
+# model's file brought, a scale, averages, those of several optimizers; and models that are no chain.
+TRAINED_ON = {"opt_sgd", "opt_sgd_momentum", "opt_adam", "lr_exponential", "opt_resume", "opt_scaled", "opt_multi", "opt_muon",
+              "functional_branches", "two_inputs_two_outputs"}
 
 
 def arrays(data, which):
@@ -33,13 +33,7 @@ def arrays(data, which):
     return data[which] if which in data else named
 
 
-def rows(structure, first):
-    return keras.tree.map_structure(lambda a: a[first:first + BATCH], structure)
-
-
-def train(model, x, y):
-    for first in range(0, len(keras.tree.flatten(x)[0]), BATCH):
-        model.train_on_batch(rows(x, first), rows(y, first))
+def train(model, x, y): model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0)
 
 
 def values(model): return [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
