@@ -174,7 +174,7 @@ def try_seed(seed, program, run, folder):
     model = keras.Model(x, layers.Dense(n, activation=activation)(layers.Dense(6, activation="tanh")(x)))
     rows = between(rng, 12, 44)
     data = dict(x=rng.normal(size=(rows, *shape, 5)).astype("float32"), y=labels(rows))
-    if not shape and chance(rng, 0.6): data["sample_weight"] = rng.uniform(0.2, 3, size=rows).astype("float32")
+    if chance(rng, 0.6): data["sample_weight"] = rng.uniform(0.2, 3, size=(rows, *pick(rng, shape, (1,) * len(shape)))).astype("float32")
     path, data_file, log = (os.path.join(folder, name) for name in ("model.keras", "data.npz", "log.csv"))
     np.savez(data_file, **data)
     some = of_numbers if loss.startswith("sparse") else of_values
