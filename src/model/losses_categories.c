@@ -172,7 +172,8 @@ KPAR_LOSS(generalized_cross_entropy)
 /* Focal losses: Lin et al., "Focal loss for dense object detection" (2017). */
 
 /* (1 - p_t)^gamma times the cross-entropy, p_t the probability given to the truth. What is said to be logits is put through
- * a sigmoid, whatever it was made of; the entropy is then of what that sigmoid was of. */
+ * a sigmoid, whatever it was made of; the entropy is then of what that sigmoid was of. Of a softmax p_t is of its
+ * probabilities, the entropy of sigmoids of its logits. */
 KPAR_LOSS(binary_focal)
 {
     arguments a;
@@ -182,11 +183,14 @@ KPAR_LOSS(binary_focal)
     KPAR_TRY(kpar_config_number(owner, config, "gamma", 2, &gamma));
     KPAR_TRY(kpar_config_number(owner, config, "alpha", 0.25, &alpha));
     KPAR_TRY(kpar_config_boolean(owner, config, "apply_class_balancing", false, &balanced));
-    if (!a.logits) KPAR_TRY(take_logits(lowering, &prediction, &a.logits));
-    kpar_expression_builder *e = kpar_expression_begin(2);
-    kpar_x p = kpar_x_input(e, 0), y = smoothed(e, &a, kpar_x_input(e, 1)), one = kpar_x_constant(e, 1);
-    kpar_x value = a.logits ? logits_entropy(e, p, y) : probability_entropy(e, p, y);
-    if (a.logits) p = kpar_x_sigmoid(e, p);
+    kpar_value_id inputs[] = {prediction, labels, prediction};
+    const bool given = a.logits;
+    if (!given) KPAR_TRY(take_logits(lowering, &inputs[0], &a.logits));
+    kpar_expression_builder *e = kpar_expression_begin(3);
+    kpar_x z = kpar_x_input(e, 0), p = kpar_x_input(e, 2), y = smoothed(e, &a, kpar_x_input(e, 1)),
+           one = kpar_x_constant(e, 1);
+    kpar_x value = a.logits ? logits_entropy(e, z, y) : probability_entropy(e, z, y);
+    if (given) p = kpar_x_sigmoid(e, p);
     kpar_x miss = kpar_x_sub(
         e, one,
         kpar_x_add(e, kpar_x_mul(e, y, p), kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_sub(e, one, p))));
@@ -196,7 +200,7 @@ KPAR_LOSS(binary_focal)
         kpar_x no = kpar_x_mul(e, kpar_x_sub(e, one, y), kpar_x_constant(e, 1 - alpha));
         value = kpar_x_mul(e, kpar_x_add(e, yes, no), value);
     }
-    KPAR_TRY(kpar_lower_apply(lowering, e, value, (kpar_value_id[]){prediction, labels}, 2, values));
+    KPAR_TRY(kpar_lower_apply(lowering, e, value, inputs, 3, values));
     return kpar_lower_mean(lowering, 1u << a.axis, false, *values, values);
 }
 

@@ -325,7 +325,7 @@ def logits_of_either(rng):
     flat = layers.Flatten()(layers.Softmax()(layers.Dense(4)(hidden)))
     model = keras.Model(x, {"chances": layers.Identity(name="chances")(chances), "flat": flat, "shares": shares})
     loss = {"chances": "categorical_crossentropy", "flat": "binary_crossentropy", "shares": "binary_crossentropy"}
-    compiled(model, loss, metrics={name: [each] for name, each in loss.items()})
+    compiled(model, loss, metrics={name: [each, losses.binary_focal_crossentropy] for name, each in loss.items()})
     return dict(model=model, x=features(rng, 12), y={name: one_hot(rng, 4) for name in loss})
 
 
