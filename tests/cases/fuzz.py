@@ -40,11 +40,11 @@ def plain(named):
     return next(iter(named.values())) if len(named) == 1 else named
 
 
-def random_data(rng, x, y):
+def random_data(rng, x, y, weights):
     batch, steps = between(rng, 3, 12), between(rng, 2, 3)
     rows = batch * (steps - 1) + between(rng, 1, batch)
     data = dict(x={name: make(rng, rows) for name, make in x.items()}, y={name: make(rng, rows) for name, make in y.items()})
-    if chance(rng, 0.3): data["sample_weight"] = {name: rng.uniform(0.2, 3, size=rows).astype("float32") for name in y}
+    if chance(rng, 0.3): data["sample_weight"] = {name: make(rng, rows) for name, make in weights.items()}
     return batch, {key: plain(value) for key, value in data.items()}
 
 
@@ -160,9 +160,9 @@ def try_seed(seed, program, run, folder, nudge=1.0):
     """lines on what differs where the initial weights are those of the seed times nudge"""
     rng = np.random.default_rng(seed)
     keras.backend.clear_session()
-    model, x, y = random_model(rng)
+    model, *made = random_model(rng)
     model.set_weights([(w * nudge).astype(w.dtype) for w in model.get_weights()])
-    batch, data = random_data(rng, x, y)
+    batch, data = random_data(rng, *made)
     (d, p, t), options = random_mesh(rng, model)
     path, data_file = os.path.join(folder, "model.keras"), os.path.join(folder, "data.npz")
     model.optimizer.build(model.trainable_variables)

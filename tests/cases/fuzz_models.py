@@ -405,6 +405,14 @@ def head(rng, x, name):
     return layer(x), loss, data
 
 
+def sample_weights(rng, prediction, loss, labels):
+    """what makes a weight for each value of the loss, or for each row"""
+    given, shape = keras.ops.convert_to_tensor(labels(np.random.default_rng(0), 2)), prediction.shape[1:]
+    each = tuple(loss.call(given, keras.ops.zeros((2, *shape))).shape[1:])
+    if loss.reduction != "mean_with_sample_weight" and chance(rng, 0.5): each = (1,) * len(each)
+    return lambda rng, rows: rng.uniform(0.2, 3, size=(rows, *each)).astype("float32")
+
+
 # How it is trained.
 
 def learning_rate(rng, base):
@@ -452,7 +460,7 @@ def merged(rng, ends):
 
 
 def random_model(rng):
-    """a compiled model, and what makes its inputs and its labels: dictionaries of functions"""
+    """a compiled model, and what makes its inputs, its labels and sample weights: dictionaries of functions"""
     inputs, ends, x, y, outputs, compiled = [], [], {}, {}, {}, {}
     for i in range(pick(rng, 1, 1, 1, 2, 2, 3)):
         name = f"in_{i}"
@@ -468,4 +476,4 @@ def random_model(rng):
         for layer in model.layers: layer.trainable = layer.trainable and chance(rng, 0.7)
     model.compile(optimizer(rng), compiled, loss_weights={name: pick(rng, 1.0, 0.5, 2.0) for name in y} if chance(rng, 0.5) else None)
     randomize(model, rng)
-    return model, x, y
+    return model, x, y, {name: sample_weights(rng, outputs[name], compiled[name], y[name]) for name in y}
