@@ -134,6 +134,7 @@ kpar_status kpar_place_as(kpar_placing *p, kpar_axis axis, kpar_placement to, kp
             return KPAR_OK;
         }
     }
+    kpar_set_open(p, from, false); /* what is made of it lies as it does now */
     KPAR_TRY(convert_fresh(p, axis, to, phase, part, value));
     int *last = last_conversion(p, from);
     KPAR_PUSH(p->conversions, p->n_conversions, p->conversions_capacity) =
