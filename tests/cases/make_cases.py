@@ -189,6 +189,15 @@ def scaled(inner, exponent, **more): return optimizers.LossScaleOptimizer(inner,
 
 
 @case(deflated=True)
+def opt_adafactor_images(rng):
+    """Adafactor: kernels of convolutions, whose rows and columns are their last two dimensions"""
+    x = layers.Input((5, 5, 4))
+    hidden = layers.Conv2D(6, 3, activation="tanh")(layers.Conv2D(8, 2, activation="tanh")(x))
+    model = keras.Model(x, layers.Dense(4, activation="softmax")(layers.Flatten()(hidden)))
+    return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizers.Adafactor(0.05)), x=features(rng, 5, 5, 4), y=classes(rng, 4))
+
+
+@case(deflated=True)
 def opt_scaled(rng):
     """LossScaleOptimizer: steps that overflow and change the scale alone, and scales that grow; within it Adam, averages, all gradients clipped"""
     inner = optimizers.Adam(0.02, use_ema=True, ema_momentum=0.7, global_clipnorm=2.0, loss_scale_factor=3.0, weight_decay=0.01)
@@ -810,6 +819,19 @@ def scalar_weights(rng):
     model = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.3)
     return dict(model=compiled(model, "sparse_categorical_crossentropy", optimizer), x=features(rng, 5, 6), y=classes(rng, 3))
+
+
+@case(deflated=True)
+def masked_merges(rng):
+    """Minimum, Maximum and Multiply of what has masks, all or some of it: what does not count is left out"""
+    words, signs, seen = layers.Input((5,), dtype="int32", name="words"), layers.Input((5,), dtype="int32", name="signs"), layers.Input((5, 3), name="seen")
+    parts = [layers.Embedding(7, 3, mask_zero=True)(words), layers.Embedding(4, 3, mask_zero=True)(signs), layers.Masking()(seen), layers.Dense(3)(seen)]
+    merged = [merge()([parts[i] for i in which]) for merge in (layers.Minimum, layers.Maximum, layers.Multiply) for which in ((0, 1), (2, 0, 1), (3, 1), (0, 3, 2))]
+    pooled = [layers.GlobalAveragePooling1D()(layers.Dense(2, activation="tanh")(part)) for part in merged]
+    model = keras.Model([words, signs, seen], layers.Dense(4, activation="softmax")(layers.Concatenate()(pooled)))
+    x = {"words": of_lengths(rng, 5, classes(rng, 6, 5) + 1), "signs": classes(rng, 4, 5), "seen": features(rng, 5, 3) * (rng.random((ROWS, 5, 1)) < 0.7)}
+    x["words"][:, 0] = np.maximum(x["words"][:, 0], 1)
+    return dict(model=compiled(model, "sparse_categorical_crossentropy"), x=x, y=classes(rng, 4))
 
 
 @case
