@@ -93,8 +93,9 @@ kpar_status kpar_scaling_begin(kpar_lowering *lowering, kpar_optimizer *o)
         kpar_value_id value;
         KPAR_TRY(own_variable(lowering, i, &value));
         kpar_graph_set_state(lowering->graph, value, value);
+        if (i == DYNAMIC_SCALE) o->scale = value;
     }
-    return own_variable(lowering, DYNAMIC_SCALE, &o->scale);
+    return KPAR_OK;
 }
 
 kpar_x kpar_scaling_not_finite(kpar_expression_builder *e, kpar_x gradient)

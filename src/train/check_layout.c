@@ -16,7 +16,7 @@
 
 typedef struct comparison {
     kpar_trainer *here, *alone; /* alone: rank 0's */
-    float **before;             /* by variable: alone, before the step */
+    float **before;             /* by variable: on one rank before the step; NULL: it is no weight */
     kpar_layout_check *check;
 } comparison;
 
@@ -63,6 +63,7 @@ static kpar_status keep_before(kpar_fetch fetch, void *context)
 {
     comparison *c = context;
     for (int i = 0; i < c->alone->catalog->n; i++) {
+        if (c->alone->catalog->variables[i].kind != KPAR_VARIABLE_WEIGHT) continue;
         c->before[i] = new_values(&c->alone->catalog->variables[i]);
         KPAR_TRY(fetch_whole(c->alone, i, fetch, c->before[i]));
     }
